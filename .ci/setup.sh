@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Set up the virtual environment: name what is missing first, install exact versions, do nothing when up to date.
+set -euo pipefail
+venv=${1:-.venv}
+stamp="$venv/installed.sha256"
+wanted=$(cat requirements.lock pyproject.toml | sha256sum | cut -d' ' -f1)
+
+if [[ -x "$venv/bin/python" && "$(cat "$stamp" 2>/dev/null || true)" == "$wanted" ]]; then
+    exit 0
+fi
+
+missing=0
+complain() { echo "make setup: $*" >&2; missing=1; }
+
+python=""
+for candidate in python3.11 python3 python; do
+    if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+        python=$candidate
+        break
+    fi
+done
+if [[ -z "$python" ]]; then
+    complain "Python 3.11 is missing; on Debian 12: apt-get install python3 python3-venv"
+elif ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
+    complain "Python's venv module is missing; on Debian 12: apt-get install python3-venv"
+fi
+command -v git >/dev/null || complain "git is missing; on Debian 12: apt-get install git"
+free_kb=$(df -Pk . | awk 'NR == 2 {print $4}')
+((free_kb > 5000000)) || complain "5 GB of free disk are needed for the packages, $((free_kb / 1000)) MB are free here"
+((missing == 0)) || exit 1
+
+echo "make setup: installing the packages of requirements.lock into $venv"
+if [[ ! -x "$venv/bin/python" ]]; then
+    "$python" -m venv "$venv"
+fi
+"$venv/bin/python" -m pip install --disable-pip-version-check --requirement requirements.lock
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+echo "$wanted" > "$stamp"
+echo "make setup: done"

@@ -1,0 +1,47 @@
+# `make help` lists everything. A newcomer needs two: `make quickstart` and `make test`.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTHON := $(BIN)/python
+# Where every result goes; STICKERS_RUNS or `make quickstart RUNS=/somewhere` changes it.
+RUNS   ?= $(or $(STICKERS_RUNS),$(CURDIR)/runs)
+PORT   ?= 8000
+export STICKERS_RUNS = $(RUNS)
+export PYTHONUNBUFFERED = 1
+
+.PHONY: help setup quickstart quickstart-full mlflow serve test check format
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+setup: ## create .venv and install the exact versions of requirements.lock (nothing when up to date)
+	@bash .ci/setup.sh $(VENV)
+
+quickstart: setup ## from nothing to a distilled student and a report, about 15 minutes on two cores
+	$(PYTHON) experiments/quickstart.py --runs "$(RUNS)" $(ARGS)
+
+quickstart-full: setup ## larger pictures, more of everything, for figures; at most 90 minutes
+	$(PYTHON) experiments/quickstart.py --profile full --runs "$(RUNS)" $(ARGS)
+
+mlflow: setup ## open the page that compares teachers and students (http://127.0.0.1:5000)
+	@test -f "$(RUNS)/mlflow.db" || { echo "make mlflow: no $(RUNS)/mlflow.db yet; run 'make quickstart' first"; exit 1; }
+	$(BIN)/mlflow ui --backend-store-uri "sqlite:///$(abspath $(RUNS))/mlflow.db" --host 127.0.0.1 --port 5000
+
+serve: setup ## serve the registered student (http://127.0.0.1:8000)
+	$(PYTHON) experiments/serve.py --runs "$(RUNS)" --port $(PORT) $(ARGS)
+
+test: setup ## run every test a machine without a GPU can run
+	$(PYTHON) -m pytest $(ARGS)
+
+check: setup ## format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## write the format and the lint fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .

@@ -1,0 +1,1 @@
+"""One script a stage; each runs alone, resumes, and does nothing when done."""

@@ -1,0 +1,1 @@
+"""Choosing which videos a teacher learns from."""

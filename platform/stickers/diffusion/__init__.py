@@ -1,0 +1,1 @@
+"""Diffusion mathematics as functions on tensors; it knows no model."""

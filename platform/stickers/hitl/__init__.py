@@ -1,0 +1,1 @@
+"""Humans in the loop: prompts, jobs, votes, agreement and what is kept."""

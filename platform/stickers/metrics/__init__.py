@@ -1,0 +1,1 @@
+"""Measures read off decoded pixels; none needs trained weights."""

@@ -1,0 +1,1 @@
+"""Recipes, objectives and the loops that train teachers, students and distilled students."""

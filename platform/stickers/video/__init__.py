@@ -1,0 +1,1 @@
+"""Reading and writing clips, and cutting them to the shape the model takes."""

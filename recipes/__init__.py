@@ -1,0 +1,1 @@
+"""The values: which foundations, data and steps each teacher, student and distillation has."""
