@@ -3,13 +3,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-VENV   := .venv
-BIN    := $(VENV)/bin
+VENV := .venv
+BIN := $(VENV)/bin
 PYTHON := $(BIN)/python
 # Where every result goes; STICKERS_RUNS or `make quickstart RUNS=/somewhere` changes it.
-RUNS   ?= $(or $(STICKERS_RUNS),$(CURDIR)/runs)
-PORT   ?= 8000
-export STICKERS_RUNS = $(RUNS)
+STICKERS_RUNS ?= $(CURDIR)/runs
+RUNS ?= $(STICKERS_RUNS)
+PORT ?= 8000
 export PYTHONUNBUFFERED = 1
 
 .PHONY: help setup quickstart quickstart-full mlflow serve test check format
