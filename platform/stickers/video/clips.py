@@ -1,0 +1,149 @@
+"""Pixel arithmetic between a video file and the model: which frames, what size, what is background.
+
+Everything takes and gives uint8 RGBA `THWC` arrays (a picture is a clip of one frame) and needs numpy and Pillow
+alone, because the pipeline uses it on machines without any video library.
+"""
+
+from math import floor
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+ConditioningKind = Literal["first", "middle", "last", "random"]
+
+BACKGROUND_TOLERANCE = 28
+"""Largest difference in any channel (0-255) from the border's colour that still counts as background.
+
+H.264 and JPEG leave a solid colour noisy by about 10; drawn colours differ by far more.
+"""
+SOLID_SHARE = 0.8
+"""Share of the border that must have one colour; the subject may touch the rest."""
+
+
+def frame_spacing(video_fps: float, desired_fps: float, video_frames: int, desired_frames: int) -> int:
+    """Frames from one sampled frame to the next: min(round(video fps / desired fps), floor(frames / desired)).
+
+    At least 1 (a video slower than asked is taken as it is); halves round up (paper 3.1.1).
+    ValueError when the video has fewer frames than asked or a rate or count is not positive.
+    """
+    if not (video_fps > 0 and desired_fps > 0):
+        raise ValueError(f"frame rates must be positive, got {video_fps} fps sampled at {desired_fps} fps")
+    if desired_frames < 1:
+        raise ValueError(f"at least 1 frame must be asked for, got {desired_frames}")
+    if video_frames < desired_frames:
+        raise ValueError(f"the video has {video_frames} frames, at least {desired_frames} are needed")
+    return max(1, min(floor(video_fps / desired_fps + 0.5), video_frames // desired_frames))
+
+
+def clip_indices(
+    video_frames: int, video_fps: float, *, fps: float, num_frames: int, start_fraction: float
+) -> np.ndarray:
+    """Indices [num_frames] of a uniformly spaced clip; `start_fraction` in [0, 1) picks among all windows that fit."""
+    if not 0 <= start_fraction < 1:
+        raise ValueError(f"start_fraction must lie in [0, 1), got {start_fraction}")
+    spacing = frame_spacing(video_fps, fps, video_frames, num_frames)
+    num_starts = video_frames - (num_frames - 1) * spacing
+    return floor(start_fraction * num_starts) + spacing * np.arange(num_frames)
+
+
+def conditioning_index(
+    kind: ConditioningKind, num_frames: int, rng: np.random.Generator | None = None
+) -> int:
+    """Which frame the model is shown (paper 3.1.2); the middle of eight is the fourth, index 3."""
+    if num_frames < 1:
+        raise ValueError(f"a clip needs at least 1 frame, got {num_frames}")
+    if kind == "first":
+        return 0
+    if kind == "middle":
+        return max(0, num_frames // 2 - 1)
+    if kind == "last":
+        return num_frames - 1
+    if kind == "random":
+        if rng is None:
+            raise ValueError("a random conditioning frame needs a generator")
+        return int(rng.integers(num_frames))
+    raise ValueError(f"conditioning frame must be first, middle, last or random, got {kind!r}")
+
+
+def fit(frames_THWC: np.ndarray, size: int) -> np.ndarray:
+    """Scale the shorter side to `size` (antialiased, alpha-weighted) and crop the centre: [T, size, size, 4]."""
+    if size < 1:
+        raise ValueError(f"size must be at least 1 pixel, got {size}")
+    _check(frames_THWC)
+    height, width = frames_THWC.shape[1:3]
+    if (height, width) == (size, size):
+        return frames_THWC
+    side = min(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    # Up as down: the bicubic kernel widens with the scale when shrinking, so nothing aliases.
+    resized = [
+        Image.fromarray(frame).resize((size, size), Image.Resampling.BICUBIC, box) for frame in frames_THWC
+    ]
+    return np.stack([np.asarray(frame) for frame in resized])
+
+
+def on_white(frames_THWC: np.ndarray) -> np.ndarray:
+    """Composite the colours over white and keep alpha: the model's canonical form, whatever lay under alpha 0."""
+    _check(frames_THWC)
+    alpha = frames_THWC[..., 3:].astype(np.uint16)
+    # x/255 rounded to nearest, in integers
+    mixed = (frames_THWC[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    return np.concatenate([mixed.astype(np.uint8), frames_THWC[..., 3:]], axis=-1)
+
+
+def cut_out(frames_THWC: np.ndarray) -> np.ndarray:
+    """Give an opaque clip on a solid background its alpha: 0 where background reaches in from the border, else 255.
+
+    Background enclosed by the subject stays. A clip that has transparency already, or whose border is not of one
+    colour in every frame, comes back unchanged.
+    """
+    _check(frames_THWC)
+    if (frames_THWC[..., 3] < 255).any():
+        return frames_THWC
+    rgb = frames_THWC[..., :3].astype(np.int16)
+    border = np.concatenate([rgb[:, 0], rgb[:, -1], rgb[:, 1:-1, 0], rgb[:, 1:-1, -1]], axis=1)
+    colour = np.median(border, axis=1).astype(np.int16)  # [T, 3]
+    alike = np.abs(border - colour[:, None]).max(axis=-1) <= BACKGROUND_TOLERANCE
+    if (alike.mean(axis=1) < SOLID_SHARE).any():
+        return frames_THWC
+    candidate = np.abs(rgb - colour[:, None, None]).max(axis=-1) <= BACKGROUND_TOLERANCE
+    cut = frames_THWC.copy()
+    cut[..., 3] = np.where(_reached_from_border(candidate), 0, 255)
+    return cut
+
+
+def _reached_from_border(open_THW: np.ndarray) -> np.ndarray:
+    """Open cells that a 4-connected walk from the border can reach; sweeps whole runs of rows, then of columns."""
+    reached = np.zeros_like(open_THW)
+    for edge in (np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0], np.s_[:, :, -1]):
+        reached[edge] = open_THW[edge]
+    while True:
+        before = int(reached.sum())
+        reached = _fill_runs(open_THW, reached)
+        turned = _fill_runs(open_THW.swapaxes(1, 2), reached.swapaxes(1, 2))
+        reached = turned.swapaxes(1, 2)
+        if int(reached.sum()) == before:
+            return reached
+
+
+def _fill_runs(open_THW: np.ndarray, reached_THW: np.ndarray) -> np.ndarray:
+    """Spread `reached` along each unbroken run of open cells in a row."""
+    rows = np.ascontiguousarray(open_THW).reshape(-1, open_THW.shape[2])
+    walls = np.zeros((rows.shape[0], rows.shape[1] + 1), dtype=bool)  # one wall closes each row
+    walls[:, :-1] = ~rows
+    run = np.cumsum(walls.ravel()).reshape(walls.shape)[:, :-1]  # cells of one run share a number
+    seeds = np.ascontiguousarray(reached_THW).reshape(rows.shape)
+    touched = np.zeros(int(run[-1, -1]) + 1, dtype=bool)
+    touched[run[seeds]] = True
+    return (touched[run] & rows).reshape(open_THW.shape)
+
+
+def _check(frames_THWC: np.ndarray) -> None:
+    if frames_THWC.ndim != 4 or frames_THWC.shape[-1] != 4 or frames_THWC.dtype != np.uint8:
+        raise ValueError(
+            f"frames must be uint8 RGBA of shape [T, H, W, 4], got {frames_THWC.dtype} {list(frames_THWC.shape)}"
+        )
+    if 0 in frames_THWC.shape:
+        raise ValueError(f"frames must not be empty, got shape {list(frames_THWC.shape)}")

@@ -1,0 +1,163 @@
+"""Frame choice against the paper's formula worked by hand; cutting out against shapes whose pixels are known."""
+
+import numpy as np
+import pytest
+
+from stickers.video.clips import clip_indices, conditioning_index, cut_out, fit, frame_spacing, on_white
+
+
+@pytest.mark.parametrize(
+    ("video_fps", "fps", "frames", "wanted", "spacing"),
+    [
+        (24, 4, 96, 8, 6),  # the paper's example
+        (24, 8, 96, 8, 3),
+        (30, 8, 90, 8, 4),  # 3.75 rounds up
+        (30, 12, 90, 8, 3),  # 2.5: halves go up (Python's own round gives 2)
+        (10, 4, 90, 8, 3),  # 2.5 again
+        (30, 4, 24, 8, 3),  # too short for 8: what fits
+        (30, 4, 8, 8, 1),
+        (8, 30, 60, 8, 1),  # slower than asked: every frame
+        (29.97, 4, 90, 8, 7),
+    ],
+)
+def test_spacing(video_fps: float, fps: float, frames: int, wanted: int, spacing: int) -> None:
+    assert frame_spacing(video_fps, fps, frames, wanted) == spacing
+
+
+def test_spacing_refuses_what_cannot_be() -> None:
+    with pytest.raises(ValueError, match="has 7 frames, at least 8"):
+        frame_spacing(24, 8, 7, 8)
+    with pytest.raises(ValueError, match="positive"):
+        frame_spacing(0, 8, 10, 8)
+    with pytest.raises(ValueError, match="positive"):
+        frame_spacing(24, float("nan"), 10, 8)
+    with pytest.raises(ValueError, match="at least 1"):
+        frame_spacing(24, 8, 10, 0)
+
+
+def test_clip_indices_reach_every_window_and_stay_inside() -> None:
+    starts = set()
+    for start in np.linspace(0, 0.9999, 200):
+        indices = clip_indices(30, 24, fps=8, num_frames=8, start_fraction=float(start))
+        assert np.diff(indices).tolist() == [3] * 7
+        assert indices[0] >= 0 and indices[-1] <= 29
+        starts.add(int(indices[0]))
+    assert starts == set(range(9))  # 30 - 7 * 3 = 9 windows
+    exact = clip_indices(8, 24, fps=8, num_frames=8, start_fraction=0.99)
+    assert exact.tolist() == list(range(8))
+    with pytest.raises(ValueError, match="start_fraction"):
+        clip_indices(8, 24, fps=8, num_frames=8, start_fraction=1.0)
+
+
+def test_conditioning_frame() -> None:
+    assert conditioning_index("first", 8) == 0
+    assert conditioning_index("middle", 8) == 3  # the paper: "the fourth frame out of eight"
+    assert conditioning_index("middle", 1) == 0
+    assert conditioning_index("last", 8) == 7
+    rng = np.random.default_rng(0)
+    assert {conditioning_index("random", 4, rng) for _ in range(100)} == {0, 1, 2, 3}
+    with pytest.raises(ValueError, match="needs a generator"):
+        conditioning_index("random", 4)
+    with pytest.raises(ValueError, match="'central'"):
+        conditioning_index("central", 4)  # type: ignore[arg-type]
+
+
+def test_fit_crops_the_centre_without_stretching() -> None:
+    wide = np.zeros((2, 40, 100, 4), np.uint8)
+    wide[..., 3] = 255
+    wide[:, :, 30:70, 0] = 255  # exactly the centre square is red
+    square = fit(wide, 40)
+    assert square.shape == (2, 40, 40, 4)
+    assert (square[..., 0] == 255).all()
+    tall = fit(wide.swapaxes(1, 2).copy(), 16)
+    assert tall.shape == (2, 16, 16, 4) and (tall[:, 2:-2, :, 0] > 250).all()
+    assert fit(wide[:1, :8, :8], 32).shape == (1, 32, 32, 4)  # upwards too
+
+
+def test_fit_does_not_alias_or_bleed_hidden_colour() -> None:
+    stripes = np.full((1, 256, 256, 4), 255, np.uint8)
+    stripes[:, :, ::2, :3] = 0
+    grey = fit(stripes, 32)[..., 0].astype(int)
+    assert abs(grey - 127).max() <= 6
+    hidden = np.zeros((1, 64, 64, 4), np.uint8)
+    hidden[:, :, :32] = (0, 255, 0, 0)  # green that nobody sees
+    hidden[:, :, 32:] = (255, 0, 0, 255)
+    small = fit(hidden, 10)
+    assert small[small[..., 3] > 0][:, 1].max() <= 2
+
+
+def test_fit_leaves_the_right_size_alone() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 4), dtype=np.uint8)
+    assert (fit(frames, 16) == frames).all()
+
+
+def test_on_white_is_exact_and_keeps_alpha() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 4), dtype=np.uint8)
+    white = on_white(frames)
+    alpha = frames[..., 3:] / 255
+    expected = np.floor(frames[..., :3] * alpha + 255 * (1 - alpha) + 0.5)
+    assert np.abs(white[..., :3] - expected).max() <= 1
+    assert (white[..., 3] == frames[..., 3]).all()
+    assert (on_white(np.zeros((1, 2, 2, 4), np.uint8))[..., :3] == 255).all()
+    opaque = frames.copy()
+    opaque[..., 3] = 255
+    assert (on_white(opaque) == opaque).all()
+
+
+def ring_on_green(noise: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Three frames of a moving red ring on green; the hole shows green too. Also where background must go."""
+    y, x = np.mgrid[:64, :64]
+    frames = np.empty((3, 64, 64, 4), np.uint8)
+    outside = np.empty((3, 64, 64), bool)
+    for t in range(3):
+        radius = np.hypot(y - 32, x - 26 - 6 * t)
+        frames[t, ..., :3] = np.where(((radius < 18) & (radius > 8))[..., None], (220, 30, 40), (30, 200, 90))
+        outside[t] = radius >= 18
+    rng = np.random.default_rng(0)
+    noisy = frames[..., :3].astype(int) + rng.integers(-noise, noise + 1, frames[..., :3].shape)
+    frames[..., :3] = noisy.clip(0, 255)
+    frames[..., 3] = 255
+    return frames, outside
+
+
+@pytest.mark.parametrize("noise", [0, 10])
+def test_cut_out_takes_the_outside_and_leaves_the_hole(noise: int) -> None:
+    frames, outside = ring_on_green(noise)
+    cut = cut_out(frames)
+    assert ((cut[..., 3] == 0) == outside).all()
+    assert (cut[..., :3] == frames[..., :3]).all()
+    assert (frames[..., 3] == 255).all(), "the input must not change"
+
+
+def test_cut_out_follows_a_winding_path() -> None:
+    frames = np.zeros((1, 65, 65, 4), np.uint8)
+    frames[..., 3] = 255
+    frames[:, 2:-2:4, 2:-2, :3] = 255  # walls with a gap at alternating ends: one long corridor
+    frames[:, 2:-2, [2, 62], :3] = 255
+    for i, row in enumerate(range(2, 62, 4)):
+        frames[0, row, 61 if i % 2 else 3, :3] = 0
+    cut = cut_out(frames)
+    assert ((cut[..., 3] == 0) == (frames[..., 0] == 0)).all()
+
+
+def test_cut_out_leaves_everything_else_unchanged() -> None:
+    rng = np.random.default_rng(0)
+    busy = rng.integers(0, 256, (2, 32, 32, 4), dtype=np.uint8)
+    busy[..., 3] = 255
+    assert cut_out(busy) is busy
+    frames, _ = ring_on_green()
+    transparent = frames.copy()
+    transparent[0, 0, 0, 3] = 254
+    assert cut_out(transparent) is transparent
+    half = frames.copy()
+    half[1, :, :32, :3] = (0, 0, 255)  # one frame's border has two colours
+    assert cut_out(half) is half
+
+
+def test_wrong_arrays_are_named() -> None:
+    with pytest.raises(ValueError, match="uint8 RGBA"):
+        fit(np.zeros((2, 8, 8, 3), np.uint8), 8)
+    with pytest.raises(ValueError, match="float32"):
+        on_white(np.zeros((2, 8, 8, 4), np.float32))
+    with pytest.raises(ValueError, match="empty"):
+        cut_out(np.zeros((0, 8, 8, 4), np.uint8))
