@@ -1,0 +1,304 @@
+"""Make the shipped tiny foundations again, from nothing: `python experiments/pretrain.py`.
+
+In order: collections are drawn, the autoencoder and the CLIP text encoder are trained on both domains (held-out pairs
+excluded), two text-to-image UNets on single frames, and from them, inflated, the video foundations on the *general*
+domain through multi-stage recipes. Each part is skipped when its result exists, so the command resumes part by part.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import tyro
+from diffusers import UNet2DConditionModel
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, l1_loss, mse_loss, normalize
+from tqdm import trange
+from transformers import CLIPConfig, CLIPModel, CLIPTextModel, CLIPTokenizer
+
+from recipes.foundations import AUTOENCODER, CLIP, COLLECTION_SIZES, IMAGE_UNETS, PICTURE_SIZE, RECIPES, SEED
+from stickers.data.latents import LatentSet, canonical, encode_clips, to_tensor
+from stickers.data.mixture import Mixture
+from stickers.data.toy import words
+from stickers.data.toy.characters import SUBJECTS, Look
+from stickers.data.toy.collections import write_captions, write_clip
+from stickers.data.toy.motions import render_still
+from stickers.diffusion.schedule import NoiseSchedule
+from stickers.models.autoencoder import RGBAAutoencoder
+from stickers.models.text import TextEncoder
+from stickers.models.unet import VideoUNet
+from stickers.models.weights import inflate
+from stickers.training.loop import PlainEngine, train
+from stickers.training.objective import RecipeTask
+from stickers.training.recipe import Recipe
+from stickers.video.codec import read_video
+
+console = Console()
+
+
+def collect(work: Path, processes: int) -> None:
+    """Draw the videos that everything is trained on."""
+    for name, size in COLLECTION_SIZES.items():
+        folder = work / "videos" / name
+        if (folder / "captions.csv").exists():
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        with ProcessPoolExecutor(processes) as pool:
+            write = partial(write_clip, str(folder), name, seed=SEED)
+            write_captions(str(folder), list(pool.map(write, range(size), chunksize=16)))
+        console.print(f"drew {size} videos of the {name} collection")
+
+
+def clips(work: Path, name: str) -> Iterator[tuple[np.ndarray, float, str]]:
+    """(canonical frames, fps, caption) of one drawn collection."""
+    import csv
+
+    folder = work / "videos" / name
+    with (folder / "captions.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            frames, info = read_video(str(folder / row["file"]))
+            yield canonical(frames, PICTURE_SIZE), info.fps, row["caption"]
+
+
+def pixels(work: Path) -> dict[str, list[tuple[Tensor, float, str]]]:
+    """All drawn clips as uint8 tensors `[T, 4, S, S]`, decoded once and kept on disk."""
+    path = work / "pixels.pt"
+    if not path.exists():
+        decoded = {
+            name: [(torch.from_numpy(f).permute(0, 3, 1, 2).contiguous(), r, c) for f, r, c in clips(work, name)]
+            for name in COLLECTION_SIZES
+        }
+        torch.save(decoded, path)
+    return torch.load(path, weights_only=True)
+
+
+def run_steps(title: str, steps: int, lr: float, model: nn.Module, loss_at: Callable[[int], Tensor]) -> None:
+    """AdamW with a cosine decay, for the parts that are no video recipe."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=0.01)
+    average = 0.0
+    with trange(steps, desc=title, mininterval=5) as bar:
+        for step in bar:
+            warm, decay = min(1.0, (step + 1) / 50), 0.5 * (1 + math.cos(math.pi * step / steps))
+            for group in optimizer.param_groups:
+                group["lr"] = lr * warm * max(0.02, decay)
+            loss = loss_at(step)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            average = loss.item() if step == 0 else 0.98 * average + 0.02 * loss.item()
+            bar.set_postfix(loss=f"{average:.4f}", refresh=False)
+
+
+def train_autoencoder(work: Path, out: Path) -> None:
+    """L1 on RGBA with a light KL term; then latents are normalised by their measured mean and deviation."""
+    torch.manual_seed(SEED)
+    frames = torch.cat([f for collection in pixels(work).values() for f, _, _ in collection])
+    model = RGBAAutoencoder(**AUTOENCODER["model"]).to(memory_format=torch.channels_last)
+    dice = torch.Generator().manual_seed(SEED)
+
+    def batch(size: int) -> Tensor:
+        return frames[torch.randint(len(frames), (size,), generator=dice)].float() / 127.5 - 1
+
+    def loss_at(step: int) -> Tensor:
+        real = batch(AUTOENCODER["batch_size"])
+        latent = model.distribution(real)
+        error = model.reconstruct(latent.sample()) - real
+        return error.abs().mean() + 0.5 * error.square().mean() + AUTOENCODER["kl"] * latent.kl().mean()
+
+    run_steps("autoencoder", AUTOENCODER["steps"], AUTOENCODER["lr"], model, loss_at)
+    model.eval()
+    with torch.no_grad():
+        real = batch(512)
+        latent = model.distribution(real).mode()
+        error = mse_loss(model.reconstruct(latent).clamp(-1, 1), real)
+    model.register_to_config(
+        latent_mean=tuple(latent.mean((0, 2, 3)).tolist()), latent_std=tuple(latent.std((0, 2, 3)).tolist())
+    )
+    console.print(f"autoencoder: {10 * math.log10(4 / error.item()):.1f} dB PSNR over RGBA, {len(frames)} frames seen")
+    model.save_pretrained(out / "autoencoder")
+
+
+def train_text(work: Path, out: Path) -> None:
+    """CLIP on (clip, caption) pairs: its vision tower sees the eight frames of a clip as channels, so that words for
+    motion mean something; the vision tower is thrown away."""
+    torch.manual_seed(SEED)
+    tokenizer = CLIPTokenizer().train_new_from_iterator(
+        [[text] for text in words.corpus()], vocab_size=CLIP["vocabulary"]
+    )
+    length = CLIP["text"]["max_position_embeddings"]
+    config = CLIPConfig(
+        text_config={
+            **CLIP["text"],
+            "vocab_size": len(tokenizer),
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config=CLIP["vision"],
+        projection_dim=CLIP["projection"],
+    )
+    model = CLIPModel(config)
+    pairs = [
+        (f[(np.arange(8) * max(1, min(round(r / 8), len(f) // 8)))].flatten(0, 1), c)
+        for name in ("general", "artist")
+        for f, r, c in pixels(work)[name]
+    ]
+    tokens = tokenizer([c for _, c in pairs], padding="max_length", max_length=length, return_tensors="pt").input_ids
+    _, same = torch.unique(tokens, dim=0, return_inverse=True)
+    dice = torch.Generator().manual_seed(SEED)
+
+    def loss_at(step: int) -> Tensor:
+        rows = torch.randint(len(pairs), (CLIP["batch_size"],), generator=dice)
+        video = torch.stack([pairs[i][0] for i in rows.tolist()]).float() / 127.5 - 1
+        seen = normalize(model.get_image_features(pixel_values=video).pooler_output, dim=-1)
+        read = normalize(model.get_text_features(input_ids=tokens[rows]).pooler_output, dim=-1)
+        logits = model.logit_scale.exp().clamp(max=50) * read @ seen.T
+        positive = (same[rows][:, None] == same[rows][None]).float()
+        wanted = positive / positive.sum(1, keepdim=True)
+        return (cross_entropy(logits, wanted) + cross_entropy(logits.T, wanted)) / 2
+
+    run_steps("CLIP", CLIP["steps"], CLIP["lr"], model, loss_at)
+    text = CLIPTextModel(config.text_config)
+    text.load_state_dict(
+        {k.removeprefix("text_model."): v for k, v in model.state_dict().items() if k.startswith("text_model.")}
+    )
+    TextEncoder(tokenizer, text).save(out)
+
+
+def image_latents(work: Path, out: Path) -> LatentSet:
+    """Single frames for text-to-image: general clips and resting characters."""
+    rng = np.random.default_rng(SEED)
+    stills = [
+        (render_still(Look.draw(subject, rng), PICTURE_SIZE)[None], 1.0, f"a {subject}")
+        for subject in SUBJECTS
+        for _ in range(40)
+    ]
+    path = work / "image-latents.safetensors"
+    if not path.exists():
+        encode_clips(stills, RGBAAutoencoder.from_pretrained(out / "autoencoder"), TextEncoder.load(out), 32).save(path)
+    return LatentSet.join([LatentSet.load(path), general_latents(work, out)])
+
+
+def general_latents(work: Path, out: Path) -> LatentSet:
+    """The general collection, encoded once."""
+    path = work / "general-latents.safetensors"
+    if not path.exists():
+        autoencoder, text = RGBAAutoencoder.from_pretrained(out / "autoencoder"), TextEncoder.load(out)
+        encode_clips(clips(work, "general"), autoencoder, text, PICTURE_SIZE).save(path)
+    return LatentSet.load(path)
+
+
+def train_image_unet(work: Path, out: Path, name: str) -> None:
+    """Text to image with noise prediction, on single frames."""
+    torch.manual_seed(SEED)
+    spec, latents, null = IMAGE_UNETS[name], image_latents(work, out), TextEncoder.load(out).encode([""])
+    model = UNet2DConditionModel(**spec["model"]).to(memory_format=torch.channels_last)
+    schedule = NoiseSchedule.make(zero_terminal_snr=False)
+    dice = torch.Generator().manual_seed(SEED)
+
+    def loss_at(step: int) -> Tensor:
+        size = spec["batch_size"]
+        video = torch.randint(len(latents), (size,), generator=dice)
+        frame = latents.first[video] + (torch.rand(size, generator=dice) * latents.length[video]).long()
+        clean = latents.frames[frame].float()
+        noise = torch.randn(clean.shape, generator=dice)
+        timestep = torch.randint(0, 1000, (size,), generator=dice)
+        context = latents.texts[latents.text_of[video]].float()
+        context = torch.where(torch.rand(size, generator=dice)[:, None, None] < 0.1, null, context)
+        noisy = schedule.add_noise(clean, noise, timestep)
+        return mse_loss(model(noisy, timestep, encoder_hidden_states=context).sample, noise)
+
+    run_steps(f"text to image, {name}", spec["steps"], spec["lr"], model, loss_at)
+    model.save_pretrained(out / "image_unets" / name)
+
+
+class Bar:
+    """A tracker that shows figures as they come."""
+
+    def __init__(self, name: str, steps: int) -> None:
+        self.name, self.steps, self.start = name, steps, time.monotonic()
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        if step % 50 == 0:
+            spent = time.monotonic() - self.start
+            console.print(f"{self.name}: step {step}/{self.steps}, loss {metrics['train/loss']:.4f}, {spent:.0f} s")
+
+
+def train_video_unet(work: Path, out: Path, recipe: Recipe) -> None:
+    """One video foundation: inflate the image UNet, then run the recipe's stages on the general domain."""
+    torch.manual_seed(recipe.seed)
+    image_unet = UNet2DConditionModel.from_pretrained(out / recipe.foundation)
+    model = inflate(image_unet).train().to(memory_format=torch.channels_last)
+    null = TextEncoder.load(out).encode([""])[0]
+    task = RecipeTask(recipe, model, Mixture({"general": general_latents(work, out)}), null)
+    engine = PlainEngine(model, weight_decay=recipe.weight_decay, gradient_clip=recipe.gradient_clip)
+    folder = out / "video_unets" / recipe.name
+
+    def save(done: int) -> None:
+        write_foundation(folder, model, recipe)
+
+    train(task, engine, Bar(recipe.name, task.num_steps), save=save, save_every=task.num_steps)
+
+
+def write_foundation(folder: Path, model: VideoUNet, recipe: Recipe) -> None:
+    """Weights, then the record that says how they were made."""
+    model.save_pretrained(folder, safe_serialization=True)
+    record = {
+        "name": recipe.name,
+        "role": recipe.role,
+        "recipe": asdict(recipe),
+        "recipe_digest": recipe.digest(),
+        "prediction": recipe.stages[-1].prediction,
+        "settings": asdict(recipe.sampler),
+        "picture_size": recipe.stages[-1].resolution,
+    }
+    (folder / "record.json").write_text(json.dumps(record, indent=2))
+
+
+def main(
+    work: Path = Path("runs/pretrain"),
+    out: Path = Path("platform/foundations/tiny"),
+    only: Annotated[tuple[str, ...], tyro.conf.arg(help="parts to make; all when none is named")] = (),
+    processes: int = 2,
+) -> None:
+    """Train the tiny foundations; a part whose result exists is left alone.
+
+    Args:
+        work: where drawn videos and latents are kept.
+        out: where the foundations go.
+        processes: how many processes draw videos.
+    """
+    parts: dict[str, tuple[Path, Callable[[], None]]] = {
+        "autoencoder": (out / "autoencoder", lambda: train_autoencoder(work, out)),
+        "text": (out / "text_encoder", lambda: train_text(work, out)),
+    }
+    for name in IMAGE_UNETS:
+        parts[name] = (out / "image_unets" / name, partial(train_image_unet, work, out, name))
+    for recipe in RECIPES:
+        parts[recipe.name] = (out / "video_unets" / recipe.name, partial(train_video_unet, work, out, recipe))
+    unknown = [name for name in only if name not in parts]
+    if unknown:
+        raise SystemExit(f"there is no part {unknown[0]!r}; parts: {', '.join(parts)}")
+    collect(work, processes)
+    for name in only or parts:
+        path, make = parts[name]
+        if path.exists():
+            console.print(f"{name}: exists, left alone")
+            continue
+        start = time.monotonic()
+        make()
+        console.print(f"{name}: done in {time.monotonic() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

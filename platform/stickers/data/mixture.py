@@ -1,0 +1,60 @@
+"""Training batches: seed and step decide them entirely, on any machine and after any restart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stickers.data.latents import LatentSet
+from stickers.video.clips import conditioning_index
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips `z_BTCHW`, their conditioning latents `image_BCHW` and text hidden states `context_BLD`, all float32."""
+
+    z_BTCHW: Tensor
+    image_BCHW: Tensor
+    context_BLD: Tensor
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Named latent sets, sampled by weight."""
+
+    sets: Mapping[str, LatentSet]
+
+    def batch(
+        self,
+        *,
+        datasets: Sequence[tuple[str, float]],
+        fps: int,
+        num_frames: int,
+        conditioning_frame: Literal["first", "middle", "last", "random"],
+        batch_size: int,
+        seed: int,
+        step: int,
+    ) -> Batch:
+        """The batch of one step.
+
+        Raises:
+            ValueError: a dataset is unknown.
+        """
+        unknown = [name for name, _ in datasets if name not in self.sets]
+        if unknown:
+            raise ValueError(f"dataset {unknown[0]!r} is unknown; available: {', '.join(sorted(self.sets))}")
+        rng = np.random.default_rng([seed, step])
+        weights = np.array([weight for _, weight in datasets])
+        picks = rng.choice(len(datasets), size=batch_size, p=weights / weights.sum())
+        clips, images, texts = [], [], []
+        for pick in picks:
+            chosen = self.sets[datasets[pick][0]]
+            index = int(rng.integers(len(chosen)))
+            clip = chosen.clip(index, fps=fps, num_frames=num_frames, start_fraction=float(rng.random()))
+            clips.append(clip)
+            images.append(clip[conditioning_index(conditioning_frame, num_frames, rng)])
+            texts.append(chosen.text(index))
+        return Batch(torch.stack(clips), torch.stack(images), torch.stack(texts))

@@ -1,0 +1,29 @@
+"""Image and text guidance as InstructPix2Pix has it (paper equations 1-3)."""
+
+from typing import Literal
+
+from torch import Tensor
+
+Condition = Literal["none", "image", "full"]
+
+
+def needed(guidance_image: float, guidance_text: float) -> tuple[Condition, ...]:
+    """The passes that the two scales make necessary: at scale 1 a term cancels and its pass is not run."""
+    passes: tuple[Condition, ...] = ("full",)
+    if guidance_text != 1 or (guidance_image != 1 and guidance_text != guidance_image):
+        passes = ("image", *passes)
+    if guidance_image != 1:
+        passes = ("none", *passes)
+    return passes
+
+
+def combine(outputs: dict[Condition, Tensor], guidance_image: float, guidance_text: float) -> Tensor:
+    """e(none) + s_I (e(image) - e(none)) + s_T (e(full) - e(image)), from the passes that `needed` names."""
+    full = outputs["full"]
+    if len(outputs) == 1:
+        return full
+    if "image" not in outputs:
+        return outputs["none"] + guidance_image * (full - outputs["none"])
+    image = outputs["image"]
+    none = outputs.get("none", image)
+    return none + guidance_image * (image - none) + guidance_text * (full - image)

@@ -1,0 +1,44 @@
+"""What a network may predict, and how each form turns into the others.
+
+With z = alpha x + sigma e: `epsilon` predicts e, `v_prediction` predicts v = alpha e - sigma x (Salimans & Ho 2022).
+`sample_residual` predicts x minus the conditioning frame's latent: a video is its still plus a motion, and small
+models learn that several times faster (measured; see `experiments/LOG.md`).
+"""
+
+from typing import Literal, get_args
+
+from torch import Tensor
+
+Prediction = Literal["epsilon", "v_prediction", "sample_residual"]
+PREDICTIONS: tuple[str, ...] = get_args(Prediction)
+
+
+def zero_terminal_snr(kind: Prediction) -> bool:
+    """Noise prediction says nothing at pure noise, so only the other forms rescale the schedule (section 3.1)."""
+    return kind != "epsilon"
+
+
+def to_sample(kind: Prediction, output: Tensor, z: Tensor, alpha: Tensor, sigma: Tensor, image: Tensor) -> Tensor:
+    """Clean latents from a network's output; `image` is the conditioning latent, broadcast over time (zero if dropped).
+
+    Raises:
+        ValueError: `kind` is none of `PREDICTIONS`.
+    """
+    if kind == "epsilon":
+        return (z - sigma * output) / alpha
+    if kind == "v_prediction":
+        return alpha * z - sigma * output
+    if kind == "sample_residual":
+        return image + output
+    raise ValueError(f"unknown prediction type {kind!r}; accepted: {', '.join(PREDICTIONS)}")
+
+
+def target(kind: Prediction, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, image: Tensor) -> Tensor:
+    """What a network of this kind should answer."""
+    if kind == "epsilon":
+        return noise
+    if kind == "v_prediction":
+        return alpha * noise - sigma * clean
+    if kind == "sample_residual":
+        return clean - image
+    raise ValueError(f"unknown prediction type {kind!r}; accepted: {', '.join(PREDICTIONS)}")

@@ -1,0 +1,74 @@
+"""How a clip is sampled: the settings that enter a candidate's identity, and the loop that obeys them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from stickers.diffusion.guidance import Condition, combine, needed
+from stickers.diffusion.prediction import Prediction, to_sample, zero_terminal_snr
+from stickers.diffusion.schedule import NoiseSchedule
+from stickers.diffusion.solvers import ddim, dpm_solver_2m
+
+#: (noisy latents, timestep, passes to run) -> one output for each pass, batched into one call or not
+Passes = Callable[[Tensor, int, tuple[Condition, ...]], dict[Condition, Tensor]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerSettings:
+    """Everything about sampling that changes the pixels.
+
+    `guided_steps` is the number of first steps with full guidance, the rest run one unguided pass (adaptive guidance,
+    paper section 3.3.1); `fps` is the speed at which the clip is meant to play.
+    """
+
+    solver: Literal["ddim", "dpm"] = "dpm"
+    num_steps: int = 15
+    guidance_image: float = 7.5
+    guidance_text: float = 2.0
+    guided_steps: int = 8
+    num_frames: int = 8
+    fps: int = 8
+
+    def __post_init__(self) -> None:
+        if self.solver not in ("ddim", "dpm"):
+            raise ValueError(f"unknown solver {self.solver!r}; accepted: ddim, dpm")
+        for name in ("num_steps", "num_frames", "fps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def passes(self) -> int:
+        """Network passes a clip takes."""
+        guided = min(self.guided_steps, self.num_steps)
+        return guided * len(needed(self.guidance_image, self.guidance_text)) + self.num_steps - guided
+
+
+#: the unoptimised baseline of paper section 3.3.1: 150 passes
+NAIVE = SamplerSettings(solver="ddim", num_steps=50, guided_steps=50)
+#: its training-free optimisation: 31 passes
+TRAINING_FREE = SamplerSettings()
+#: the distilled student: 8 passes
+DISTILLED = SamplerSettings(solver="ddim", num_steps=8, guidance_image=1.0, guidance_text=1.0, guided_steps=0)
+
+
+def sample(run: Passes, noise: Tensor, image: Tensor, kind: Prediction, settings: SamplerSettings) -> Tensor:
+    """Clean latents `[B, T, C, H, W]` from `noise` of that shape.
+
+    `image` is the conditioning latent `[B, 1, C, H, W]`; each pass sees it or zero according to its condition.
+    """
+    schedule = NoiseSchedule.make(zero_terminal_snr=zero_terminal_snr(kind))
+    guided = needed(settings.guidance_image, settings.guidance_text)
+
+    def denoise(z: Tensor, index: int, timestep: int) -> Tensor:
+        alpha, sigma = schedule.at(noise.new_tensor([timestep]).long(), z)
+        outputs = run(z, timestep, guided if index < settings.guided_steps else ("full",))
+        clean = {
+            name: to_sample(kind, out, z, alpha, sigma, image if name != "none" else image * 0)
+            for name, out in outputs.items()
+        }
+        return combine(clean, settings.guidance_image, settings.guidance_text)
+
+    if settings.solver == "ddim":
+        return ddim(denoise, noise, schedule, schedule.uniform_timesteps(settings.num_steps))
+    return dpm_solver_2m(denoise, noise, schedule, schedule.log_snr_timesteps(settings.num_steps))

@@ -1,0 +1,83 @@
+"""RGBA pictures to 8-channel latents and back, a frame at a time.
+
+The convolutions are diffusers' `AutoencoderKL`, with alpha as a fourth channel (paper section 2.1, after the static
+stickers model). `patch_size` folds pixels into channels first: the tiny profile affords its autoencoder that way;
+1, the default, is the plain AutoencoderKL of real checkpoints.
+"""
+
+import torch
+from diffusers import AutoencoderKL
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+
+class RGBAAutoencoder(ModelMixin, ConfigMixin):
+    """Encodes RGBA frames, float in [-1, 1] and composited over white, to scaled latents.
+
+    `latent_mean` and `latent_std` (one number a channel) normalise latents to zero mean and unit variance, measured
+    once on training frames.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        *,
+        block_out_channels: tuple[int, ...] = (128, 256, 512, 512),
+        layers_per_block: int = 2,
+        latent_channels: int = 8,
+        norm_num_groups: int = 32,
+        patch_size: int = 1,
+        mid_block_attention: bool = True,
+        latent_mean: tuple[float, ...] = (0.0,) * 8,
+        latent_std: tuple[float, ...] = (1.0,) * 8,
+    ) -> None:
+        super().__init__()
+        levels = len(block_out_channels)
+        self.kl = AutoencoderKL(
+            in_channels=4 * patch_size**2,
+            out_channels=4 * patch_size**2,
+            down_block_types=("DownEncoderBlock2D",) * levels,
+            up_block_types=("UpDecoderBlock2D",) * levels,
+            block_out_channels=block_out_channels,
+            layers_per_block=layers_per_block,
+            latent_channels=latent_channels,
+            norm_num_groups=norm_num_groups,
+            mid_block_add_attention=mid_block_attention,
+        )
+
+    @property
+    def factor(self) -> int:
+        """Pixels a latent pixel, along one side."""
+        return int(self.config.patch_size) * 2 ** (len(self.config.block_out_channels) - 1)
+
+    def _scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        mean = torch.tensor(self.config.latent_mean, device=like.device, dtype=like.dtype).view(1, -1, 1, 1)
+        std = torch.tensor(self.config.latent_std, device=like.device, dtype=like.dtype).view(1, -1, 1, 1)
+        return mean, std
+
+    def distribution(self, frames_NCHW: Tensor):  # type: ignore[no-untyped-def]
+        """The diagonal Gaussian that the encoder gives for frames `[N, 4, H, W]`, unscaled."""
+        return self.kl.encode(pixel_unshuffle(frames_NCHW, self.config.patch_size)).latent_dist
+
+    def reconstruct(self, latents_NCHW: Tensor) -> Tensor:
+        """Frames `[N, 4, H, W]` from unscaled latents."""
+        return pixel_shuffle(self.kl.decode(latents_NCHW).sample, self.config.patch_size)
+
+    @torch.no_grad()
+    def encode(self, frames_BTCHW: Tensor) -> Tensor:
+        """Scaled latents `[B, T, 8, H/f, W/f]` (the distribution's mean: deterministic) of frames `[B, T, 4, H, W]`."""
+        side = frames_BTCHW.shape[-1]
+        if frames_BTCHW.shape[-2] % self.factor or side % self.factor:
+            raise ValueError(f"frame sides must be multiples of {self.factor} pixels, got {tuple(frames_BTCHW.shape[-2:])}")
+        flat = self.distribution(frames_BTCHW.flatten(0, 1)).mode()
+        mean, std = self._scale(flat)
+        return ((flat - mean) / std).unflatten(0, frames_BTCHW.shape[:2])
+
+    @torch.no_grad()
+    def decode(self, latents_BTCHW: Tensor) -> Tensor:
+        """Frames `[B, T, 4, H, W]`, clipped to [-1, 1], of scaled latents."""
+        flat = latents_BTCHW.flatten(0, 1)
+        mean, std = self._scale(flat)
+        return self.reconstruct(flat * std + mean).clamp(-1, 1).unflatten(0, latents_BTCHW.shape[:2])

@@ -1,0 +1,123 @@
+"""The layers that turn an image UNet into a video UNet (paper section 2.1 and Figure 3).
+
+Two rules hold for each of them. *Identity at birth*: freshly made they change nothing, so that a video model with
+image weights draws exactly what the image model draws, frame by frame. *No frame count*: they accept any number of
+frames. Tensors arrive as `x_NCHW`, where N = batch x frames, frames fastest; S is the sequence that attends.
+"""
+
+import torch
+from diffusers.models.attention import FeedForward
+from diffusers.models.attention_processor import Attention
+from diffusers.models.embeddings import get_1d_sincos_pos_embed_from_grid
+from diffusers.models.resnet import ResnetBlock2D
+from torch import Tensor, nn
+
+
+class TemporalConv(nn.Conv2d):
+    """A convolution over three neighbouring frames, kept as (3, 1) over [frames, pixels] so that channels-last tensors
+    need no copy; born as the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, (3, 1), padding=(1, 0))
+        nn.init.dirac_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x_NCHW: Tensor, num_frames: int) -> Tensor:  # type: ignore[override]
+        n, c, h, w = x_NCHW.shape
+        x_BCTP = x_NCHW.unflatten(0, (-1, num_frames)).flatten(3).transpose(1, 2)
+        return super().forward(x_BCTP).transpose(1, 2).reshape(n, c, h, w)
+
+
+class VideoResnetBlock(ResnetBlock2D):
+    """diffusers' residual block with a temporal convolution after each of its two spatial ones."""
+
+    def __init__(self, *, in_channels: int, out_channels: int, temb_channels: int, groups: int, eps: float) -> None:
+        super().__init__(
+            in_channels=in_channels, out_channels=out_channels, temb_channels=temb_channels, groups=groups, eps=eps
+        )
+        self.temporal_conv1 = TemporalConv(out_channels)
+        self.temporal_conv2 = TemporalConv(out_channels)
+
+    def forward(self, x_NCHW: Tensor, emb_NC: Tensor, num_frames: int) -> Tensor:  # type: ignore[override]
+        h = self.temporal_conv1(self.conv1(self.nonlinearity(self.norm1(x_NCHW))), num_frames)
+        h = h + self.time_emb_proj(self.nonlinearity(emb_NC))[:, :, None, None]
+        h = self.temporal_conv2(self.conv2(self.nonlinearity(self.norm2(h))), num_frames)
+        skip = x_NCHW if self.conv_shortcut is None else self.conv_shortcut(x_NCHW)
+        return skip + h
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention along one axis, then cross-attention to text, then a feed-forward.
+
+    Parameter names are those of diffusers' `BasicTransformerBlock`. The text is never repeated over frames or pixels:
+    cross-attention does not mix queries, so all queries of a clip attend to its one context (paper section 3.3.1).
+    """
+
+    def __init__(self, dim: int, heads: int, context_dim: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn1 = Attention(query_dim=dim, heads=heads, dim_head=dim // heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.attn2 = Attention(query_dim=dim, cross_attention_dim=context_dim, heads=heads, dim_head=dim // heads)
+        self.norm3 = nn.LayerNorm(dim)
+        self.ff = FeedForward(dim, activation_fn="geglu")
+
+    def forward(self, x_MSC: Tensor, context_BLD: Tensor) -> Tensor:
+        x_MSC = x_MSC + self.attn1(self.norm1(x_MSC))
+        queries = self.norm2(x_MSC).unflatten(0, (context_BLD.shape[0], -1)).flatten(1, 2)
+        x_MSC = x_MSC + self.attn2(queries, encoder_hidden_states=context_BLD).view_as(x_MSC)
+        return x_MSC + self.ff(self.norm3(x_MSC))
+
+
+class SpatialTransformer(nn.Module):
+    """Attention over the pixels of each frame, then over text; parameter names are `Transformer2DModel`'s."""
+
+    def __init__(self, dim: int, heads: int, context_dim: int, depth: int, groups: int, linear: bool) -> None:
+        super().__init__()
+        self.linear = linear
+        self.norm = nn.GroupNorm(groups, dim, eps=1e-6)
+        self.proj_in = nn.Linear(dim, dim) if linear else nn.Conv2d(dim, dim, 1)
+        self.transformer_blocks = nn.ModuleList(TransformerBlock(dim, heads, context_dim) for _ in range(depth))
+        self.proj_out = nn.Linear(dim, dim) if linear else nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x_NCHW: Tensor, context_BLD: Tensor) -> Tensor:
+        shape = x_NCHW.shape
+        h = self.norm(x_NCHW)
+        h = h if self.linear else self.proj_in(h)
+        h_NSC = h.flatten(2).transpose(1, 2)
+        h_NSC = self.proj_in(h_NSC) if self.linear else h_NSC
+        for block in self.transformer_blocks:
+            h_NSC = block(h_NSC, context_BLD)
+        h_NSC = self.proj_out(h_NSC) if self.linear else h_NSC
+        h = h_NSC.transpose(1, 2).reshape(shape)
+        return x_NCHW + (h if self.linear else self.proj_out(h))
+
+
+class TemporalTransformer(nn.Module):
+    """Attention over the frames at each pixel, then over text; its last projection is born zero."""
+
+    def __init__(self, dim: int, heads: int, context_dim: int, depth: int, groups: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(groups, dim, eps=1e-6)
+        self.proj_in = nn.Linear(dim, dim)
+        self.transformer_blocks = nn.ModuleList(TransformerBlock(dim, heads, context_dim) for _ in range(depth))
+        self.proj_out = nn.Linear(dim, dim)
+        nn.init.zeros_(self.proj_out.weight)
+        nn.init.zeros_(self.proj_out.bias)
+
+    def forward(self, x_NCHW: Tensor, context_BLD: Tensor, num_frames: int) -> Tensor:
+        n, c, h, w = x_NCHW.shape
+        batch = n // num_frames
+        y_BPTC = self.norm(x_NCHW).view(batch, num_frames, c, h * w).permute(0, 3, 1, 2)
+        y_MTC = self.proj_in(y_BPTC.reshape(batch * h * w, num_frames, c))
+        y_MTC = y_MTC + _frame_positions(num_frames, c, x_NCHW.device).to(y_MTC.dtype)
+        for block in self.transformer_blocks:
+            y_MTC = block(y_MTC, context_BLD)
+        y_BPTC = self.proj_out(y_MTC).view(batch, h * w, num_frames, c)
+        return x_NCHW + y_BPTC.permute(0, 2, 3, 1).reshape(n, c, h, w)
+
+
+def _frame_positions(num_frames: int, dim: int, device: torch.device) -> Tensor:
+    """Sine positions `[frames, dim]`: computed, so that any number of frames has them."""
+    grid = torch.arange(num_frames, device=device)
+    return get_1d_sincos_pos_embed_from_grid(dim, grid, output_type="pt").to(device)

@@ -1,0 +1,96 @@
+"""Guidance and step distillation: a student imitates several guided steps with one pass (paper section 3.3.3)."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from stickers.data.mixture import Mixture
+from stickers.diffusion.distillation import merged_target, step_weight, teacher_rollout
+from stickers.diffusion.guidance import Condition, combine, needed
+from stickers.diffusion.prediction import Prediction, to_sample
+from stickers.diffusion.schedule import NoiseSchedule
+from stickers.models.unet import VideoUNet
+from stickers.training.recipe import Distillation
+
+
+class DistillationTask:
+    """One student step boundary a training step; the teacher's guided sub-steps from there make the target.
+
+    Both networks start with the same weights and predict the same quantity, so the student differs from its teacher
+    only in how far a pass carries it.
+    """
+
+    def __init__(
+        self,
+        recipe: Distillation,
+        student: VideoUNet,
+        teacher: VideoUNet,
+        mixture: Mixture,
+        null_text_LD: Tensor,
+        kind: Prediction,
+    ) -> None:
+        self.recipe, self.student, self.mixture, self.kind = recipe, student, mixture, kind
+        self.teacher = teacher.eval().requires_grad_(False)
+        self.null_text_LD = null_text_LD
+        self.schedule = NoiseSchedule.make(zero_terminal_snr=True)
+        self.timesteps = self.schedule.uniform_timesteps(recipe.teacher_steps)
+        self.ratio = recipe.teacher_steps // recipe.student_steps
+
+    @property
+    def num_steps(self) -> int:
+        return self.recipe.steps
+
+    def lr_at(self, step: int) -> dict[str, float]:
+        warm = min(1.0, (step + 1) / max(1, self.recipe.warmup_steps))
+        left = 1 - step / self.recipe.steps
+        return dict.fromkeys(("spatial", "temporal"), self.recipe.lr * warm * max(0.1, left))
+
+    def _teacher_clean(self, z: Tensor, timestep: int, image: Tensor, context: Tensor) -> Tensor:
+        """The guided clean estimate: equations 1-3 with the needed passes batched into one."""
+        passes = needed(self.recipe.guidance_image, self.recipe.guidance_text)
+        null = self.null_text_LD.expand_as(context)
+        out = self.teacher(
+            z.repeat(len(passes), 1, 1, 1, 1),
+            torch.tensor([timestep]),
+            torch.cat([context if name == "full" else null for name in passes]),
+            torch.cat([image * 0 if name == "none" else image for name in passes]),
+        ).float()
+        alpha, sigma = self.schedule.at(torch.tensor([timestep]), z)
+        clean: dict[Condition, Tensor] = {}
+        for name, part in zip(passes, out.chunk(len(passes)), strict=True):
+            seen = image[:, None] * (0 if name == "none" else 1)
+            clean[name] = to_sample(self.kind, part, z, alpha, sigma, seen)
+        return combine(clean, self.recipe.guidance_image, self.recipe.guidance_text)
+
+    def loss_at(self, step: int, rank: int = 0, world_size: int = 1) -> Tensor:
+        """The weighted error of the student's clean estimate against the merged target of this step's boundary."""
+        recipe = self.recipe
+        batch = self.mixture.batch(
+            datasets=[(recipe.dataset, 1.0)],
+            fps=1_000,  # kept clips have exactly the frames asked for: every one is taken
+            num_frames=8,
+            conditioning_frame="middle",
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            step=step,
+        )
+        dice = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
+        noise = torch.randn(batch.z_BTCHW.shape, generator=dice)
+        boundary = int(torch.randint(0, recipe.student_steps, (1,), generator=dice)) * self.ratio
+        rows = slice(rank, None, world_size)
+        clean, image, context, noise = (
+            x[rows] for x in (batch.z_BTCHW, batch.image_BCHW, batch.context_BLD, noise)
+        )
+        sub_steps = self.timesteps[boundary : boundary + self.ratio]
+        rest = self.timesteps[boundary + self.ratio : boundary + self.ratio + 1]
+        start, end = sub_steps[0], rest[0] if rest else -1
+        z = self.schedule.add_noise(clean, noise, torch.tensor([start]))
+        with torch.no_grad():
+            landed = teacher_rollout(
+                lambda z_t, _, t: self._teacher_clean(z_t, t, image, context), self.schedule, z, sub_steps, end
+            )
+        wanted = merged_target(self.schedule, z, landed, start, end)
+        alpha, sigma = self.schedule.at(torch.tensor([start]), z)
+        output = self.student(z, torch.tensor([start]), context, image).float()
+        guess = to_sample(self.kind, output, z, alpha, sigma, image[:, None])
+        return step_weight(self.schedule, start) * mse_loss(guess, wanted)

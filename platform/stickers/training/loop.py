@@ -1,0 +1,100 @@
+"""The training loop: one readable page that teachers, students, distillation and foundations share.
+
+It knows neither Ray nor DeepSpeed nor MLflow: engine, tracker and saving arrive as arguments.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Task(Protocol):
+    """What is trained: the loss and the learning rates of each step."""
+
+    @property
+    def num_steps(self) -> int: ...
+
+    def lr_at(self, step: int) -> dict[str, float]: ...
+
+    def loss_at(self, step: int, rank: int = 0, world_size: int = 1) -> Tensor: ...
+
+
+class Engine(Protocol):
+    """How it is optimised: backward, clip, update. `step` returns the gradient norm before clipping."""
+
+    rank: int
+    world_size: int
+
+    def step(self, loss: Tensor, lr: dict[str, float]) -> float: ...
+
+
+class Tracker(Protocol):
+    """Where figures go."""
+
+    def log(self, metrics: dict[str, float], step: int) -> None: ...
+
+
+class Diverged(RuntimeError):
+    """The loss is not a number; the last saved checkpoint is the last good one."""
+
+
+def train(
+    task: Task,
+    engine: Engine,
+    tracker: Tracker,
+    *,
+    start_step: int = 0,
+    save: Callable[[int], None],
+    save_every: int,
+    log_every: int = 10,
+) -> None:
+    """Run steps `start_step` .. `task.num_steps` - 1; `save(done)` is called with the number of finished steps, every
+    `save_every` steps and at the end.
+
+    Raises:
+        Diverged: the loss became NaN or infinite.
+    """
+    recent: list[float] = []
+    for step in range(start_step, task.num_steps):
+        lr = task.lr_at(step)
+        loss = task.loss_at(step, engine.rank, engine.world_size)
+        if not torch.isfinite(loss):
+            raise Diverged(f"the loss is {float(loss)} at step {step}; lower the learning rate or check the data")
+        norm = engine.step(loss, lr)
+        recent.append(float(loss.detach()))
+        done = step + 1
+        if done % log_every == 0 or done == task.num_steps:
+            figures = {"train/loss": sum(recent) / len(recent), "train/grad_norm": norm, "train/lr": max(lr.values())}
+            tracker.log(figures, done)
+            recent = []
+        if done % save_every == 0 or done == task.num_steps:
+            save(done)
+
+
+def parameter_groups(model: nn.Module) -> list[dict]:
+    """Two groups, by name: what an image model has too, and the temporal layers."""
+    spatial = [p for name, p in model.named_parameters() if "temporal" not in name]
+    temporal = [p for name, p in model.named_parameters() if "temporal" in name]
+    return [{"params": spatial, "name": "spatial"}, {"params": temporal, "name": "temporal"}]
+
+
+class PlainEngine:
+    """AdamW in one process: for pretraining the tiny foundations and for tests."""
+
+    rank, world_size = 0, 1
+
+    def __init__(self, model: nn.Module, *, weight_decay: float, gradient_clip: float) -> None:
+        groups = [group for group in parameter_groups(model) if group["params"]]
+        self.model, self.gradient_clip = model, gradient_clip
+        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=weight_decay)
+
+    def step(self, loss: Tensor, lr: dict[str, float]) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr[group["name"]]
+        self.optimizer.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.gradient_clip)
+        self.optimizer.step()
+        return float(norm)

@@ -1,0 +1,132 @@
+"""The schema of a recipe: everything that changes a training's result, and nothing else.
+
+The values live in `recipes/`. A recipe's digest names its run, so a changed recipe never resumes an old one.
+"""
+
+from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
+from json import dumps
+from typing import Literal
+
+from stickers.diffusion.prediction import PREDICTIONS, Prediction
+from stickers.diffusion.sampling import SamplerSettings
+
+Role = Literal["foundation", "teacher", "student", "distilled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One leg of a multi-stage training (paper section 3.1).
+
+    `resolution` is in pixels a side, `fps` the rate at which clips are sampled from videos, `datasets` pairs of
+    collection name and weight: the order of stages is the data order.
+    """
+
+    steps: int
+    resolution: int
+    fps: int
+    prediction: Prediction
+    datasets: tuple[tuple[str, float], ...]
+    freeze_spatial: bool = False
+    lr: float = 5e-5
+
+    def __post_init__(self) -> None:
+        if self.prediction not in PREDICTIONS:
+            raise ValueError(f"stage prediction {self.prediction!r} is unknown; accepted: {', '.join(PREDICTIONS)}")
+        if self.steps < 1 or self.fps < 1 or self.resolution < 8:
+            raise ValueError(f"a stage needs steps >= 1, fps >= 1 and resolution >= 8, got {self}")
+        if not self.datasets or any(weight <= 0 for _, weight in self.datasets):
+            raise ValueError("a stage needs at least one dataset, each with a positive weight")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A teacher's, student's or foundation's training.
+
+    `foundation` is the name of a folder in `platform/foundations` or a URI of a checkpoint folder. Dropout
+    probabilities follow paper section 2.1; the default batch size and learning rate its section 3.1.
+    """
+
+    name: str
+    role: Role
+    foundation: str
+    stages: tuple[Stage, ...]
+    seed: int = 0
+    batch_size: int = 128
+    num_frames: int = 8
+    conditioning_frame: Literal["first", "middle", "last", "random"] = "middle"
+    drop_text: float = 0.075
+    drop_image: float = 0.075
+    drop_both: float = 0.075
+    warmup_steps: int = 20
+    weight_decay: float = 0.01
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.0
+    zero_stage: int = 1
+    precision: Literal["fp32", "bf16"] = "bf16"
+    num_workers: int = 1
+    checkpoint_every: int = 100
+    sampler: SamplerSettings = field(default_factory=SamplerSettings)
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ValueError(f"recipe {self.name!r} has no stages")
+
+    @property
+    def num_steps(self) -> int:
+        return sum(stage.steps for stage in self.stages)
+
+    def stage_at(self, step: int) -> tuple[Stage, int]:
+        """The stage that optimiser step `step` belongs to, and the first step of that stage."""
+        first = 0
+        for stage in self.stages:
+            if step < first + stage.steps:
+                return stage, first
+            first += stage.steps
+        raise ValueError(f"recipe {self.name!r} has {self.num_steps} steps, there is no step {step}")
+
+    def digest(self) -> str:
+        """12 hexadecimal characters that change with any field."""
+        return digest_of(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """Guidance and step distillation of a finished student (paper section 3.3.3): 32 guided steps into 8 passes."""
+
+    name: str
+    student: str
+    steps: int
+    dataset: str
+    resolution: int
+    seed: int = 0
+    batch_size: int = 128
+    lr: float = 2e-5
+    warmup_steps: int = 20
+    gradient_clip: float = 1.0
+    teacher_steps: int = 32
+    student_steps: int = 8
+    guidance_image: float = 7.5
+    guidance_text: float = 2.0
+    zero_stage: int = 1
+    precision: Literal["fp32", "bf16"] = "bf16"
+    num_workers: int = 1
+    checkpoint_every: int = 50
+
+    def __post_init__(self) -> None:
+        if self.teacher_steps % self.student_steps:
+            raise ValueError(
+                f"teacher_steps ({self.teacher_steps}) must be a multiple of student_steps ({self.student_steps})"
+            )
+
+    @property
+    def num_steps(self) -> int:
+        return self.steps
+
+    def digest(self) -> str:
+        return digest_of(self)
+
+
+def digest_of(recipe: Recipe | Distillation) -> str:
+    """Content hash of a recipe, stable across machines and Python versions."""
+    return blake2b(dumps(asdict(recipe), sort_keys=True).encode(), digest_size=6).hexdigest()
