@@ -1,0 +1,287 @@
+"""Artifacts at any place that pyarrow can reach: a local folder, S3, GCS, HDFS, or anything fsspec knows.
+
+A place is an absolute path or a URI. Everything is written under a temporary name and renamed, so a reader sees a
+whole file or none; an artifact folder is finished when its `record.json`, written last, is there, and is never
+written again.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+RECORD = "record.json"
+TEMPORARY = ".writing-"
+_FAILURES = (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A finished artifact: the URI of its folder and what its `record.json` says."""
+
+    uri: str
+    record: dict[str, Any]
+
+    @property
+    def folder(self) -> str:
+        """The last part of the URI: the artifact's name under its kind."""
+        return self.uri.rstrip("/").rsplit("/", 1)[-1]
+
+
+def resolve_runs(text: str | os.PathLike[str]) -> str:
+    """The absolute place of the runs folder, created when absent: a path for local folders, else a URI.
+
+    Raises:
+        ValueError: the place cannot be created or written, or lies in Ray's temporary folders.
+    """
+    place = os.fspath(text).strip()
+    if not place:
+        raise ValueError("the runs folder must not be empty; give --runs a folder or a URI")
+    if place.startswith("file://"):
+        place = fs.FileSystem.from_uri(place)[1]
+    if "://" not in place:
+        place = str(Path(place).expanduser().resolve())
+        _refuse_ray_temporary(place)
+    place = place.rstrip("/") or "/"
+    probe = join(place, f".writable-{uuid4().hex}")
+    try:
+        write_bytes(probe, b"")
+        system, path = _locate(probe)
+        system.delete_file(path)
+    except _FAILURES as error:
+        raise ValueError(
+            f"the runs folder {place} cannot be created or written: {_one_line(error)}"
+        ) from error
+    return place
+
+
+def _refuse_ray_temporary(path: str) -> None:
+    if any(part.startswith("session_") for part in Path(path).parts) and "runtime_resources" in path:
+        raise ValueError(
+            f"the runs folder {path} lies in Ray's temporary folders and would vanish with the job; "
+            "give --runs (or STICKERS_RUNS) an absolute path or URI"
+        )
+
+
+def join(uri: str, *parts: str) -> str:
+    """`uri` with `parts` below it."""
+    return "/".join([uri.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def exists(uri: str) -> bool:
+    """Whether a file or folder is there."""
+    system, path = _locate(uri)
+    return system.get_file_info(path).type != fs.FileType.NotFound
+
+
+def listing(uri: str, *, recursive: bool = False) -> list[str]:
+    """The places directly below a folder, or with `recursive` every file below it; sorted, empty when it is absent."""
+    system, path = _locate(uri)
+    found = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=recursive))
+    if recursive:
+        found = [each for each in found if each.type == fs.FileType.File]
+    base = path.rstrip("/")
+    below = sorted(each.path[each.path.index(base) + len(base) :].strip("/") for each in found)
+    return [join(uri, name) for name in below if TEMPORARY not in name]
+
+
+def is_folder(uri: str) -> bool:
+    """Whether a folder (not a file) is there."""
+    system, path = _locate(uri)
+    return system.get_file_info(path).type == fs.FileType.Directory
+
+
+def write_bytes(uri: str, data: bytes) -> None:
+    """Write a file whole or not at all; folders above it are created."""
+    system, path = _locate(uri)
+    folder, _, name = path.rpartition("/")
+    system.create_dir(folder, recursive=True)
+    temporary = f"{folder}/{TEMPORARY}{uuid4().hex}-{name}"
+    try:
+        with system.open_output_stream(temporary) as stream:
+            stream.write(data)
+        system.move(temporary, path)
+    except BaseException:
+        if system.get_file_info(temporary).type == fs.FileType.File:
+            system.delete_file(temporary)
+        raise
+
+
+def read_bytes(uri: str) -> bytes:
+    """A file's content. ValueError when it is not there."""
+    system, path = _locate(uri)
+    if system.get_file_info(path).type != fs.FileType.File:
+        raise ValueError(f"there is no file {uri}")
+    with system.open_input_stream(path) as stream:
+        return stream.read()
+
+
+def write_json(uri: str, value: Any) -> None:
+    write_bytes(uri, json.dumps(value, indent=2, sort_keys=True).encode())
+
+
+def read_json(uri: str) -> Any:
+    """A JSON file's value. ValueError when it is absent or is no JSON."""
+    try:
+        return json.loads(read_bytes(uri))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{uri} is no JSON: {error}") from error
+
+
+def write_table(uri: str, table: pa.Table, schema: pa.Schema) -> None:
+    """Write one Parquet file whose columns are exactly `schema`. ValueError names the columns that are not."""
+    _check(uri, table.schema, schema)
+    for name in (column.name for column in schema if not column.nullable):
+        if table[name].null_count:
+            raise ValueError(
+                f"{uri}: column {name} has {table[name].null_count} empty values, none are accepted"
+            )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.cast(schema), sink, compression="zstd")
+    write_bytes(uri, sink.getvalue().to_pybytes())
+
+
+def read_table(uri: str, schema: pa.Schema | None = None, *, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file, or all Parquet files below a folder; with `schema`, checked against it.
+
+    Raises:
+        ValueError: nothing is there, it is no Parquet, or a column is absent or of another type.
+    """
+    system, path = _locate(uri)
+    kind = system.get_file_info(path).type
+    if kind == fs.FileType.NotFound:
+        raise ValueError(f"there is no table {uri}")
+    if kind == fs.FileType.File:
+        sources = [path]
+    else:
+        sources = [_locate(each)[1] for each in listing(uri, recursive=True) if each.endswith(".parquet")]
+    if not sources:
+        raise ValueError(f"there is no Parquet file in {uri}")
+    try:
+        tables = [pq.ParquetFile(source, filesystem=system).read(columns=columns) for source in sources]
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ValueError(f"{uri} is no readable Parquet table: {_one_line(error)}") from error
+    if schema is None:
+        return pa.concat_tables(tables)
+    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    for table in tables:
+        _check(uri, table.schema, wanted)
+    return pa.concat_tables([table.select(wanted.names).cast(wanted) for table in tables])
+
+
+def _check(uri: str, found: pa.Schema, wanted: pa.Schema) -> None:
+    missing = [name for name in wanted.names if name not in found.names]
+    extra = [name for name in found.names if name not in wanted.names]
+    if missing or extra:
+        raise ValueError(
+            f"{uri}: columns {missing} are missing and {extra} are not known; accepted: {wanted.names}"
+        )
+    for name in wanted.names:
+        given, asked = found.field(name).type, wanted.field(name).type
+        if given != asked and not pa.types.is_null(given) and not _wider(given, asked):
+            raise ValueError(f"{uri}: column {name} is {given}, accepted is {asked}")
+
+
+def _wider(given: pa.DataType, asked: pa.DataType) -> bool:
+    """Whether the two differ in offset width only, as string and large_string do."""
+    return str(given).replace("large_", "") == str(asked).replace("large_", "")
+
+
+def upload_folder(local: str | os.PathLike[str], uri: str) -> None:
+    """Copy every file of a local folder to `uri`, each whole or not at all."""
+    root = Path(local)
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {root} to upload")
+    for path in sorted(each for each in root.rglob("*") if each.is_file()):
+        write_bytes(join(uri, path.relative_to(root).as_posix()), path.read_bytes())
+
+
+def local_folder(uri: str) -> str:
+    """A local path with the content of a folder: itself when local, else a copy in a cache.
+
+    The cache is keyed by the URI and by each file's size and time, so a changed artifact is fetched again.
+    """
+    system, path = _locate(uri)
+    if isinstance(system, fs.LocalFileSystem):
+        if not is_folder(uri):
+            raise ValueError(f"there is no folder {uri}")
+        return path
+    infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
+    files = sorted((each for each in infos if each.type == fs.FileType.File), key=lambda each: each.path)
+    if not files:
+        raise ValueError(f"there is no folder {uri}")
+    stamp = "\n".join([uri, *(f"{each.path} {each.size} {each.mtime_ns}" for each in files)])
+    home = Path(os.environ.get("STICKERS_CACHE") or Path.home() / ".cache" / "animated-stickers")
+    target = home / blake2b(stamp.encode(), digest_size=12).hexdigest()
+    if not target.exists():
+        _fetch(uri, target)
+    return str(target)
+
+
+def _fetch(uri: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
+    try:
+        for source in listing(uri, recursive=True):
+            copy = staging / source[len(uri.rstrip("/")) + 1 :]
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(read_bytes(source))
+        if not target.exists():
+            staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_record(uri: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Finish the artifact folder `uri`: write its `record.json` with the time, and never again.
+
+    Returns:
+        The record as written.
+    """
+    place = join(uri, RECORD)
+    if exists(place):
+        raise ValueError(f"{place} is there already; a finished artifact is never overwritten")
+    whole = {**record, "finished_at": datetime.now(UTC).isoformat()}
+    write_json(place, whole)
+    return whole
+
+
+def find_records(runs: str, kind: str) -> list[Found]:
+    """Every finished artifact folder `<runs>/<kind>/*`, oldest first."""
+    places = [each for each in listing(join(runs, kind)) if exists(join(each, RECORD))]
+    found = [Found(place, read_json(join(place, RECORD))) for place in places]
+    return sorted(found, key=lambda each: (each.record.get("finished_at", ""), each.uri))
+
+
+def find_record(runs: str, kind: str, choice: str | None = None) -> Found:
+    """The newest finished artifact of a kind, or the newest whose folder is `choice` or begins with `choice-`.
+
+    Raises:
+        ValueError: there is none; the sentence lists what exists.
+    """
+    every = find_records(runs, kind)
+    chosen = [e for e in every if choice is None or e.folder == choice or e.folder.startswith(f"{choice}-")]
+    if not chosen:
+        there = ", ".join(each.folder for each in every) or "none"
+        asked = "finished artifact" if choice is None else f"finished artifact {choice!r}"
+        raise ValueError(f"there is no {asked} in {join(runs, kind)}; finished are: {there}")
+    return chosen[-1]
+
+
+def _locate(uri: str) -> tuple[fs.FileSystem, str]:
+    return fs.FileSystem.from_uri(uri)
+
+
+def _one_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,118 @@
+"""Every test of reading and writing runs twice: in a local folder and in an in-memory object store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+import pytest
+
+from stickers import store
+from stickers.artifacts import PROMPTS, Prompt, prompt_id, table_of
+
+ROWS = [
+    Prompt(prompt_id=prompt_id(t), text=t, bucket="action", source="test") for t in ("a cat waving", "a fox")
+]
+
+
+@pytest.fixture(params=["local", "memory"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("STICKERS_CACHE", str(tmp_path / "cache"))
+    yield str(tmp_path / "with space") if request.param == "local" else f"fsspec+memory://{uuid4().hex}/runs"
+
+
+def test_bytes_and_json_come_back(place: str) -> None:
+    runs = store.resolve_runs(place)
+    store.write_bytes(store.join(runs, "a", "b.bin"), b"\x00\x01")
+    store.write_bytes(store.join(runs, "a", "b.bin"), b"\x02")
+    store.write_json(store.join(runs, "a", "c.json"), {"x": [1, "é"]})
+    assert store.read_bytes(store.join(runs, "a", "b.bin")) == b"\x02"
+    assert store.read_json(store.join(runs, "a/c.json")) == {"x": [1, "é"]}
+    assert store.exists(store.join(runs, "a")) and not store.exists(store.join(runs, "z"))
+    assert store.listing(store.join(runs, "a")) == [
+        store.join(runs, "a", name) for name in ("b.bin", "c.json")
+    ]
+    assert store.listing(store.join(runs, "absent")) == []
+
+
+def test_absent_files_are_named(place: str) -> None:
+    for read in (store.read_bytes, store.read_json, store.read_table, store.local_folder):
+        with pytest.raises(ValueError, match="nowhere"):
+            read(store.join(place, "nowhere"))
+
+
+def test_tables_come_back_whole_and_by_folder(place: str) -> None:
+    first, second = (store.join(place, "prompts", f"{i}.parquet") for i in (0, 1))
+    store.write_table(first, table_of(ROWS[:1], Prompt), PROMPTS)
+    store.write_table(second, table_of(ROWS[1:], Prompt), PROMPTS)
+    table = store.read_table(store.join(place, "prompts"), PROMPTS)
+    assert table["text"].to_pylist() == ["a cat waving", "a fox"]
+    assert table.schema.equals(PROMPTS, check_metadata=True)
+    assert store.read_table(first, PROMPTS, columns=["bucket"]).column_names == ["bucket"]
+
+
+def test_a_wrong_table_is_refused(place: str) -> None:
+    uri = store.join(place, "prompts.parquet")
+    table = table_of(ROWS, Prompt)
+    with pytest.raises(ValueError, match=r"\['bucket'\] are missing"):
+        store.write_table(uri, table.drop_columns(["bucket"]), PROMPTS)
+    with pytest.raises(ValueError, match="column bucket is int64"):
+        store.write_table(uri, table.set_column(2, "bucket", pa.array([1, 2])), PROMPTS)
+    with pytest.raises(ValueError, match="column bucket has 1 empty"):
+        store.write_table(uri, table.set_column(2, "bucket", pa.array(["action", None])), PROMPTS)
+    store.write_bytes(uri, b"PAR1 not really")
+    with pytest.raises(ValueError, match="no readable Parquet"):
+        store.read_table(uri)
+
+
+def test_a_record_is_written_last_and_once(place: str) -> None:
+    with pytest.raises(ValueError, match="finished are: none"):
+        store.find_record(place, "teachers")
+    store.write_bytes(store.join(place, "teachers", "slow-1", "checkpoint", "w"), b"w")
+    assert store.find_records(place, "teachers") == []
+    store.write_record(store.join(place, "teachers", "slow-1"), {"name": "slow"})
+    store.write_record(store.join(place, "teachers", "fast-2"), {"name": "fast"})
+    assert store.find_record(place, "teachers").folder == "fast-2"
+    assert store.find_record(place, "teachers", "slow").record["name"] == "slow"
+    with pytest.raises(ValueError, match="finished are: slow-1, fast-2"):
+        store.find_record(place, "teachers", "slo")
+    with pytest.raises(ValueError, match="never overwritten"):
+        store.write_record(store.join(place, "teachers", "slow-1"), {"name": "slow"})
+
+
+def test_folders_travel(place: str, tmp_path: Path) -> None:
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "in" / "deep" / "x").write_text("1")
+    uri = store.join(place, "out")
+    store.upload_folder(tmp_path / "in", uri)
+    assert (Path(store.local_folder(uri)) / "deep" / "x").read_text() == "1"
+    store.write_bytes(store.join(uri, "deep", "x"), b"22")
+    assert (Path(store.local_folder(uri)) / "deep" / "x").read_text() == "22"
+
+
+def test_runs_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert store.resolve_runs("some/runs") == str(tmp_path / "some" / "runs")
+    assert store.resolve_runs(f"file://{tmp_path}/other/") == str(tmp_path / "other")
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_unusable_runs_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="cannot be created or written"):
+        store.resolve_runs(tmp_path / "file" / "runs")
+    with pytest.raises(ValueError, match="cannot be created or written"):
+        store.resolve_runs("nosuchscheme://bucket/runs")
+    inside = tmp_path / "ray" / "session_2026-01-01" / "runtime_resources" / "working_dir_files" / "runs"
+    with pytest.raises(ValueError, match="vanish with the job"):
+        store.resolve_runs(inside)
+    with pytest.raises(ValueError, match="must not be empty"):
+        store.resolve_runs("")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    uri = str(tmp_path / "x")
+    store.write_bytes(uri, b"old")
+    with pytest.raises(TypeError):
+        store.write_bytes(uri, 5)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == [tmp_path / "x"] and store.read_bytes(uri) == b"old"
