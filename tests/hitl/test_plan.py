@@ -1,0 +1,54 @@
+"""A plan must come out the same on every machine, and change when anything that changes the pixels does."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from stickers import store
+from stickers.diffusion.sampling import SamplerSettings
+from stickers.hitl.plan import PlannedTeacher, load_plan, make_plan, save_plan
+from stickers.hitl.prompts import toy_prompts, toy_stickers
+
+TEACHERS = [
+    PlannedTeacher(name=name, checkpoint=f"digest-{name}", settings=asdict(SamplerSettings()))
+    for name in ("slow", "fast", "calm")
+]
+PROMPTS = toy_prompts(4, seed=0)
+STICKERS = toy_stickers(PROMPTS, 32)
+
+
+def test_every_sticker_meets_every_teacher_once() -> None:
+    plan = make_plan(PROMPTS, STICKERS, TEACHERS)
+    assert len(plan.rows) == len({row.candidate_id for row in plan.rows}) == 4 * 2 * 3
+    assert len({(row.sticker_id, row.teacher) for row in plan.rows}) == 24
+    assert len({row.seed for row in plan.rows}) == 24
+    assert plan.plan_id == make_plan(PROMPTS, STICKERS[::-1], TEACHERS[::-1]).plan_id
+
+
+def test_another_checkpoint_or_setting_is_another_plan() -> None:
+    plan = make_plan(PROMPTS, STICKERS, TEACHERS)
+    retrained = [replace(TEACHERS[0], checkpoint="other"), *TEACHERS[1:]]
+    slower = [replace(TEACHERS[0], settings=asdict(SamplerSettings(num_steps=16))), *TEACHERS[1:]]
+    for teachers in (retrained, slower):
+        other = make_plan(PROMPTS, STICKERS, teachers)
+        assert other.plan_id != plan.plan_id
+        assert {r.candidate_id for r in other.of("fast")} == {r.candidate_id for r in plan.of("fast")}
+        assert not {r.candidate_id for r in other.of("slow")} & {r.candidate_id for r in plan.of("slow")}
+
+
+def test_a_plan_comes_back(tmp_path: Path) -> None:
+    plan = make_plan(PROMPTS, STICKERS, TEACHERS)
+    uri = save_plan(str(tmp_path), plan)
+    assert load_plan(uri) == plan
+    assert save_plan(str(tmp_path), plan) == uri
+    assert store.listing(store.join(uri, "plan")) == [
+        store.join(uri, "plan", f"{name}.parquet") for name in ("calm", "fast", "slow")
+    ]
+
+
+def test_useless_plans_are_refused() -> None:
+    with pytest.raises(ValueError, match="got 8 and 0"):
+        make_plan(PROMPTS, STICKERS, [])
+    with pytest.raises(ValueError, match="same name"):
+        make_plan(PROMPTS, STICKERS, [TEACHERS[0], TEACHERS[0]])
