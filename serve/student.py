@@ -1,0 +1,105 @@
+"""The student behind HTTP: a plain engine that animates requests, and the Ray Serve shim round it.
+
+The engine knows no Ray and no HTTP, so it is tested and measured alone; the shim adds batching across requests.
+Pictures are decoded and clips encoded on the replica, because pixels passed between actors would be copied.
+"""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from fastapi import FastAPI
+from ray import serve
+
+from serve.http import build_app
+from stickers.models.text import MAX_PROMPT
+from stickers.pipeline import AnimationPipeline
+from stickers.video.clips import cut_out, fit, on_white
+from stickers.video.codec import decode_picture, encode_animation
+
+MAX_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Order:
+    """One valid request: `picture` is uint8 RGBA [size, size, 4] over white, ready for the model."""
+
+    picture: np.ndarray
+    prompt: str
+    seed: int
+
+
+class Student:
+    """Holds the model; makes orders from what users send, clips from orders, and files from clips."""
+
+    def __init__(self, pipeline: AnimationPipeline, digest: str) -> None:
+        self.pipeline = pipeline
+        self.digest = digest
+
+    @classmethod
+    def build(cls, folder: str, device: str = "cpu") -> "Student":
+        """Load an exported folder. ValueError when it is no exported model."""
+        return cls(AnimationPipeline.load(folder, device=device), model_digest(folder))
+
+    def order(self, picture: bytes, prompt: str, seed: int) -> Order:
+        """Check one request and fit its picture to the model; ValueError in one sentence for the user."""
+        prompt = " ".join(prompt.split())
+        if not prompt:
+            raise ValueError("the prompt is empty; say in a few words how the picture shall move")
+        if len(prompt) > MAX_PROMPT:
+            raise ValueError(f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT} are accepted")
+        if not picture:
+            raise ValueError("the picture is empty (0 bytes); PNG, WebP and JPEG are accepted")
+        pixels = decode_picture(picture)[None]
+        return Order(on_white(fit(cut_out(pixels), self.pipeline.picture_size))[0], prompt, seed)
+
+    def animate(self, orders: list[Order]) -> list[np.ndarray]:
+        """One uint8 RGBA clip [T, H, W, 4] an order, in one batch through the model."""
+        clips = self.pipeline.animate(
+            pictures=[order.picture for order in orders],
+            prompts=[order.prompt for order in orders],
+            seeds=[order.seed for order in orders],
+        )
+        return list(clips)
+
+    def encode(self, clip: np.ndarray, media_type: str) -> bytes:
+        """A clip as a file to show; its colours under alpha 0 are white, so that no format shows what was hidden."""
+        return encode_animation(on_white(clip), self.pipeline.settings.fps, media_type)
+
+    def describe(self) -> dict[str, object]:
+        """What the health page says of the model."""
+        settings = self.pipeline.settings
+        return {
+            "model": self.digest,
+            "picture_size": self.pipeline.picture_size,
+            "num_frames": settings.num_frames,
+            "fps": settings.fps,
+            "passes": settings.passes(),
+        }
+
+
+def model_digest(folder: str) -> str:
+    """16 hexadecimal digits over every file of an exported folder: the same model has the same digest everywhere."""
+    root, digest = Path(folder), hashlib.sha256()
+    for path in sorted(p for p in root.rglob("*") if p.suffix in (".json", ".safetensors", ".txt")):
+        with path.open("rb") as data:
+            digest.update(f"{path.relative_to(root).as_posix()}\n".encode())
+            digest.update(hashlib.file_digest(data, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+class StudentDeployment:
+    """A replica: one student, its HTTP routes, and one batch at a time through the model."""
+
+    def __init__(self, folder: str, device: str) -> None:
+        self.student = Student.build(folder, device)
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return build_app(self.student, self.animate)
+
+    @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=0.02)
+    async def animate(self, orders: list[Order]) -> list[np.ndarray]:
+        # In a thread: on the event loop a long batch would starve the health check and get the replica killed.
+        return await asyncio.to_thread(self.student.animate, orders)
