@@ -31,7 +31,7 @@ mlflow: setup ## open the page that compares teachers and students (http://127.0
 	$(BIN)/mlflow ui --backend-store-uri "sqlite:///$(abspath $(RUNS))/mlflow.db" --host 127.0.0.1 --port 5000
 
 serve: setup ## serve the registered student (http://127.0.0.1:8000)
-	$(PYTHON) experiments/serve.py --runs "$(RUNS)" --port $(PORT) $(ARGS)
+	$(PYTHON) experiments/host.py --runs "$(RUNS)" --port $(PORT) $(ARGS)
 
 test: setup ## run every test a machine without a GPU can run
 	$(PYTHON) -m pytest $(ARGS)

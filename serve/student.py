@@ -5,15 +5,14 @@ Pictures are decoded and clips encoded on the replica, because pixels passed bet
 """
 
 import asyncio
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from fastapi import FastAPI
 from ray import serve
 
 from serve.http import build_app
+from stickers.data.latents import weights_digest
 from stickers.models.text import MAX_PROMPT
 from stickers.pipeline import AnimationPipeline
 from stickers.video.clips import cut_out, fit, on_white
@@ -41,7 +40,7 @@ class Student:
     @classmethod
     def build(cls, folder: str, device: str = "cpu") -> "Student":
         """Load an exported folder. ValueError when it is no exported model."""
-        return cls(AnimationPipeline.load(folder, device=device), model_digest(folder))
+        return cls(AnimationPipeline.load(folder, device=device), weights_digest(folder))
 
     def order(self, picture: bytes, prompt: str, seed: int) -> Order:
         """Check one request and fit its picture to the model; ValueError in one sentence for the user."""
@@ -78,16 +77,6 @@ class Student:
             "fps": settings.fps,
             "passes": settings.passes(),
         }
-
-
-def model_digest(folder: str) -> str:
-    """16 hexadecimal digits over every file of an exported folder: the same model has the same digest everywhere."""
-    root, digest = Path(folder), hashlib.sha256()
-    for path in sorted(p for p in root.rglob("*") if p.suffix in (".json", ".safetensors", ".txt")):
-        with path.open("rb") as data:
-            digest.update(f"{path.relative_to(root).as_posix()}\n".encode())
-            digest.update(hashlib.file_digest(data, "sha256").digest())
-    return digest.hexdigest()[:16]
 
 
 class StudentDeployment:

@@ -1,7 +1,7 @@
 """Settings that must stand before Ray is first imported.
 
-Ray reads RAY_AUTH_MODE once, at import, and otherwise decides by what earlier runs left in the home folder; with a token
-of its own a test neither depends on that nor leaves anything behind.
+Ray reads RAY_AUTH_MODE once, at import, and otherwise decides by what earlier runs left in the home folder. With a
+token of its own a test neither depends on that nor leaves anything behind.
 """
 
 import os

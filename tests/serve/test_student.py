@@ -110,14 +110,15 @@ def test_any_picture_is_fitted_with_its_subject_cut_out(student_folder: Path) ->
 
 
 def test_digest_is_the_models_own(student_folder: Path, tmp_path: Path) -> None:
-    from serve.student import model_digest
+    from serve.student import Student
 
     copy = tmp_path / "elsewhere"
     shutil.copytree(student_folder, copy)
-    assert model_digest(str(copy)) == model_digest(str(student_folder))
+    original = Student.build(str(student_folder)).digest
+    assert Student.build(str(copy)).digest == original
     config = copy / "pipeline.json"
     config.write_text(config.read_text().replace('"fps": 6', '"fps": 7'))
-    assert model_digest(str(copy)) != model_digest(str(student_folder))
+    assert Student.build(str(copy)).digest != original
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_answer_moves_and_keeps_transparency(endpoint: str, media_type: str | No
     answer = animate(endpoint, accept=media_type, seed=7)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == (media_type or "image/webp")
-    assert answer.headers["x-seed"] == "7" and len(answer.headers["x-model-digest"]) == 16
+    assert answer.headers["x-seed"] == "7" and len(answer.headers["x-model-digest"]) == 12
     frames, duration_ms = frames_of(answer.content)
     assert frames.shape == (6, 32, 32, 4)
     assert all((a != b).any() for a, b in itertools.pairwise(frames))
