@@ -109,6 +109,20 @@ def test_any_picture_is_fitted_with_its_subject_cut_out(student_folder: Path) ->
     assert jpeg.picture[0, 0, 3] == 0, "the noise of JPEG must not keep the background"
 
 
+def test_a_large_photo_is_cut_out_like_a_small_one(student_folder: Path) -> None:
+    from serve.student import Student
+
+    student = Student.build(str(student_folder))
+    small = np.zeros((128, 128, 4), np.uint8)
+    small[...] = (20, 200, 60, 255)
+    small[40:90, 30:100, :3] = (200, 30, 30)
+    large = small.repeat(24, axis=0).repeat(24, axis=1)
+    one, other = (
+        student.order(encoded(picture), "a box", 3).picture.astype(int) for picture in (small, large)
+    )
+    assert np.abs(one - other).max() <= 40 and np.abs(one - other).mean() < 2
+
+
 def test_digest_is_the_models_own(student_folder: Path, tmp_path: Path) -> None:
     from serve.student import Student
 

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from stickers.video.clips import clip_indices, conditioning_index, cut_out, fit, frame_spacing, on_white
+from stickers.video.clips import (
+    clip_indices,
+    conditioning_index,
+    cut_out,
+    fit,
+    frame_spacing,
+    on_white,
+    shrink,
+)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +97,14 @@ def test_fit_does_not_alias_or_bleed_hidden_colour() -> None:
 def test_fit_leaves_the_right_size_alone() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 4), dtype=np.uint8)
     assert (fit(frames, 16) == frames).all()
+
+
+def test_shrink_keeps_proportions_and_never_grows() -> None:
+    frames = np.full((2, 50, 200, 4), 90, np.uint8)
+    small = shrink(frames, 20)
+    assert small.shape == (2, 5, 20, 4) and (small == 90).all()
+    assert shrink(frames, 200) is frames
+    assert shrink(frames[:, :1], 10).shape == (2, 1, 10, 4)
 
 
 def test_on_white_is_exact_and_keeps_alpha() -> None:

@@ -84,6 +84,18 @@ def fit(frames_THWC: np.ndarray, size: int) -> np.ndarray:
     return np.stack([np.asarray(frame) for frame in resized])
 
 
+def shrink(frames_THWC: np.ndarray, max_side: int) -> np.ndarray:
+    """Scale down (antialiased, alpha-weighted, proportions kept) until neither side exceeds `max_side`; never up."""
+    _check(frames_THWC)
+    height, width = frames_THWC.shape[1:3]
+    if max(height, width) <= max_side:
+        return frames_THWC
+    scale = max_side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    resized = [Image.fromarray(frame).resize(size, Image.Resampling.BOX) for frame in frames_THWC]
+    return np.stack([np.asarray(frame) for frame in resized])
+
+
 def on_white(frames_THWC: np.ndarray) -> np.ndarray:
     """Composite the colours over white and keep alpha: the model's canonical form, whatever lay under alpha 0."""
     _check(frames_THWC)
