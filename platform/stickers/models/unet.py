@@ -40,7 +40,12 @@ class _Stage(nn.Module):
 
     def forward(
         self, x_NCHW: Tensor, emb_NC: Tensor, context_BLD: Tensor, num_frames: int, skips: list[Tensor]
-    ) -> Tensor:
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Features, and the skips with those of this level put on (down) or taken off (up).
+
+        The given list stays as it is: hooks of sharded training (ZeRO-3) hand a module a copy of its arguments.
+        """
+        skips = list(skips)
         for i, resnet in enumerate(self.resnets):
             if self.upward:
                 x_NCHW = torch.cat([x_NCHW, skips.pop()], dim=1)
@@ -55,7 +60,7 @@ class _Stage(nn.Module):
         for resample in getattr(self, "downsamplers", []):
             x_NCHW = resample(x_NCHW)
             skips.append(x_NCHW)
-        return x_NCHW
+        return x_NCHW, skips
 
 
 class _MidStage(nn.Module):
@@ -191,10 +196,10 @@ class VideoUNet(ModelMixin, ConfigMixin):
         x = self.conv_in(x)
         skips = [x]
         for stage in self.down_blocks:
-            x = stage(x, emb_NC, context_BLD, num_frames, skips)
+            x, skips = stage(x, emb_NC, context_BLD, num_frames, skips)
         x = self.mid_block(x, emb_NC, context_BLD, num_frames)
         for stage in self.up_blocks:
-            x = stage(x, emb_NC, context_BLD, num_frames, skips)
+            x, skips = stage(x, emb_NC, context_BLD, num_frames, skips)
         x = self.conv_out(self.conv_act(self.conv_norm_out(x)))
         return x.unflatten(0, (batch, num_frames))
 

@@ -1,0 +1,171 @@
+"""DeepSpeed behind the loop's `Engine`: the only module that imports it.
+
+One configuration serves a laptop (gloo, nothing compiled) and a cluster (nccl): ZeRO shards optimiser state,
+gradients and weights by stage, bf16 keeps fp32 master weights. DeepSpeed's own checkpoints serve resuming alone;
+what leaves a training is safetensors with a JSON configuration (`export_unet`).
+"""
+
+import logging
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, distributed, nn
+
+from stickers.models.unet import VideoUNet
+from stickers.training.loop import parameter_groups
+
+STATE = "state"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """What a recipe says about optimisation; `batch_size` is the whole batch, over all workers."""
+
+    batch_size: int
+    zero_stage: int = 1
+    precision: Literal["fp32", "bf16"] = "bf16"
+    gradient_clip: float = 1.0
+    weight_decay: float = 0.01
+
+    def deepspeed(self, world_size: int) -> dict[str, Any]:
+        """DeepSpeed's configuration.
+
+        Raises:
+            ValueError: the batch cannot be dealt evenly to the workers, or the ZeRO stage is unknown.
+        """
+        if self.batch_size % world_size:
+            raise ValueError(f"a batch of {self.batch_size} cannot be dealt evenly to {world_size} workers")
+        if self.zero_stage not in range(4):
+            raise ValueError(f"zero_stage must be 0, 1, 2 or 3, got {self.zero_stage}")
+        if self.zero_stage == 0 and self.precision == "bf16":
+            raise ValueError(
+                "zero_stage 0 hides the fp32 master weights of bf16 training; use zero_stage 1 or more"
+            )
+        return {
+            "train_micro_batch_size_per_gpu": self.batch_size // world_size,
+            "gradient_clipping": self.gradient_clip,
+            "zero_optimization": {"stage": self.zero_stage},
+            "bf16": {"enabled": self.precision == "bf16"},
+            "zero_force_ds_cpu_optimizer": False,
+            "steps_per_print": 2**62,
+        }
+
+
+class DeepSpeedEngine:
+    """Optimises a network as `EngineSettings` say, over all processes of torch's process group.
+
+    `model` is what to call: it takes float32 tensors whatever the precision. A parameter group is frozen in a step
+    whose learning rate for it is zero.
+    """
+
+    def __init__(self, network: nn.Module, settings: EngineSettings) -> None:
+        deepspeed = _deepspeed()
+        if not distributed.is_initialized():
+            distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+            os.environ.setdefault("LOCAL_RANK", "0")
+        self.rank, self.world_size = distributed.get_rank(), distributed.get_world_size()
+        self.network = network
+        self.sharded = settings.zero_stage > 0
+        low = settings.precision == "bf16"
+        exact = {name: p.detach().float().clone() for name, p in network.named_parameters()} if low else {}
+        groups = [group for group in parameter_groups(network) if group["params"]]
+        optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=settings.weight_decay)
+        self.model = deepspeed.initialize(
+            model=network,
+            optimizer=optimizer,
+            config=settings.deepspeed(self.world_size),
+            dist_init_required=False,
+        )[0]
+        if low:
+            cast_inputs(network, torch.bfloat16)
+            _set_masters(network, exact)
+
+    def step(self, loss: Tensor, lr: dict[str, float]) -> float:
+        """Backward, clip, update; returns the gradient norm before clipping."""
+        for group in self.model.optimizer.param_groups:
+            group["lr"] = lr[group["name"]]
+        self.model.backward(loss)
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        norm = None if self.sharded else nn.utils.get_total_norm(gradients)
+        self.model.step()
+        return float(self.model.get_global_grad_norm() if norm is None else norm)
+
+    def save(self, folder: str | Path, done_step: int) -> None:
+        """Write everything that resuming needs; every worker calls it, each with its own folder or a shared one."""
+        self.model.save_checkpoint(str(folder), tag=STATE, client_state={"done_step": done_step})
+
+    def load(self, folder: str | Path) -> int:
+        """Continue from the merged folders of `save`; returns the number of steps done.
+
+        Raises:
+            ValueError: the folder is no checkpoint, or one of another number of workers.
+        """
+        saved = len(list(Path(folder, STATE).glob("*optim_states.pt")))
+        if saved not in (0, self.world_size):
+            raise ValueError(
+                f"{folder} was written by {saved} workers, it cannot be resumed by {self.world_size}"
+            )
+        path, client_state = self.model.load_checkpoint(str(folder), tag=STATE)
+        if path is None:
+            raise ValueError(f"{folder} holds no checkpoint of a training")
+        return int(client_state["done_step"])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The full fp32 weights on the CPU, gathered from all workers: every worker calls it."""
+        from deepspeed.utils import safe_get_full_fp32_param
+
+        whole: dict[str, Tensor] = {}
+        for name, parameter in self.network.named_parameters():
+            gathered = safe_get_full_fp32_param(parameter)
+            whole[name] = (parameter if gathered is None else gathered).detach().float().cpu().clone()
+        return whole | {name: value.detach().cpu() for name, value in self.network.named_buffers()}
+
+    def export_unet(self, folder: str | Path) -> None:
+        """Write `config.json` and safetensors, as `VideoUNet.from_pretrained` reads them; every worker calls it, rank 0
+        writes."""
+        weights = self.state_dict()
+        if self.rank == 0:
+            save_unet(self.network, weights, folder)
+
+
+def save_unet(network: nn.Module, weights: dict[str, Tensor], folder: str | Path) -> None:
+    """Write a UNet with other weights than those it holds, in diffusers' file format."""
+    assert isinstance(network, VideoUNet)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    network.save_config(folder)
+    save_file(weights, Path(folder) / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
+
+
+def cast_inputs(network: nn.Module, dtype: torch.dtype) -> None:
+    """Let a network of another precision take float32 tensors."""
+
+    def cast(_: nn.Module, inputs: tuple) -> tuple:
+        return tuple(x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)
+
+    network.register_forward_pre_hook(cast)
+
+
+def _set_masters(network: nn.Module, exact: dict[str, Tensor]) -> None:
+    """Give the fp32 master weights, which DeepSpeed makes from bf16, the digits that rounding took."""
+    from deepspeed.utils import safe_set_full_fp32_param
+
+    for name, parameter in network.named_parameters():
+        safe_set_full_fp32_param(parameter, exact[name])
+
+
+def _deepspeed():  # type: ignore[no-untyped-def]
+    """DeepSpeed, quiet and without anything to compile."""
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed|deepspeed")
+    import deepspeed
+
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    # gloo does the same collectives; the shared-memory op would want a compiler on the user's machine
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    return deepspeed
