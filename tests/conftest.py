@@ -1,12 +1,75 @@
-"""Settings that must stand before Ray is first imported.
+"""Settings that must stand before Ray is first imported, and a model for every test that needs one.
 
 Ray reads RAY_AUTH_MODE once, at import, and otherwise decides by what earlier runs left in the home folder. With a
 token of its own a test neither depends on that nor leaves anything behind.
 """
 
+import json
 import os
 import secrets
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+
+def byte_tokenizer(folder: Path) -> Any:
+    """CLIP's tokenizer with single bytes as its whole vocabulary."""
+    from transformers import CLIPTokenizer
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    letters = list(bytes_to_unicode().values())
+    words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    return CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=32)
+
+
+@pytest.fixture(scope="session")
+def student_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported student of 32 pixels and 6 frames at 6 fps; its weights are random, everything round them is real."""
+    import torch
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    from stickers.diffusion.sampling import SamplerSettings
+    from stickers.models.autoencoder import RGBAAutoencoder
+    from stickers.models.text import TextEncoder
+    from stickers.models.unet import VideoUNet
+    from stickers.pipeline import AnimationPipeline
+
+    folder = tmp_path_factory.mktemp("student")
+    torch.manual_seed(0)
+    tokenizer = byte_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=32,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    AnimationPipeline(
+        unet=VideoUNet(
+            block_out_channels=(16, 16),
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            layers_per_block=1,
+            attention_head_dim=2,
+            cross_attention_dim=16,
+            norm_num_groups=4,
+        ),
+        autoencoder=RGBAAutoencoder(
+            block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, patch_size=2
+        ),
+        text=TextEncoder(tokenizer, CLIPTextModel(text)),
+        prediction="v_prediction",
+        settings=SamplerSettings(num_steps=2, guided_steps=0, solver="ddim", num_frames=6, fps=6),
+        picture_size=32,
+    ).save(folder)
+    return folder

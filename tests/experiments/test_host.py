@@ -1,0 +1,121 @@
+"""`experiments/host.py` as a person runs it: a process, a port, and sentences when something is missing."""
+
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def host(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "experiments" / "host.py"), *arguments]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ.copy()
+    )
+
+
+def register(folder: Path, runs: Path) -> None:
+    """What exporting does: the folder as artifacts of a run, a registered version of it, an alias."""
+    import mlflow
+
+    runs.mkdir(parents=True, exist_ok=True)
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{runs}/mlflow.db")
+    experiment = client.create_experiment("students", artifact_location=(runs / "mlflow-artifacts").as_uri())
+    run = client.create_run(experiment)
+    client.log_artifacts(run.info.run_id, str(folder), "student")
+    client.create_registered_model("animated-stickers-student")
+    version = client.create_model_version(
+        "animated-stickers-student", f"{run.info.artifact_uri}/student", run.info.run_id
+    )
+    client.set_registered_model_alias("animated-stickers-student", "champion", version.version)
+
+
+def wait_for(process: subprocess.Popen[str], address: str) -> dict[str, object]:
+    for _ in range(600):
+        if process.poll() is not None:
+            raise AssertionError(process.communicate()[0])
+        try:
+            answer = httpx.get(f"{address}/healthz", timeout=5)
+            if answer.status_code == 200:
+                return dict(answer.json())
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError("the service never answered")
+
+
+@pytest.mark.ray
+def test_registered_student_is_hosted_until_stopped(student_folder: Path, tmp_path: Path) -> None:
+    register(student_folder, tmp_path / "runs")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    process = host("--runs", str(tmp_path / "runs"), "--port", str(port))
+    try:
+        health = wait_for(process, address)
+        assert health["status"] == "ok" and health["picture_size"] == 32
+        buffer = io.BytesIO()
+        Image.fromarray(np.full((40, 40, 4), 200, np.uint8)).save(buffer, "PNG")
+        answer = httpx.post(
+            f"{address}/v1/animate",
+            files={"picture": buffer.getvalue()},
+            data={"prompt": "a box"},
+            timeout=60,
+        )
+        assert answer.status_code == 200 and answer.headers["x-model-digest"] == health["model"]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        output = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, output
+    assert address in output
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{address}/healthz", timeout=5)
+
+
+@pytest.mark.ray
+def test_taken_port_is_one_sentence(student_folder: Path, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        process = host("--runs", str(tmp_path), "--model", str(student_folder), "--port", port)
+        output = process.communicate(timeout=180)[0]
+    assert process.returncode == 1
+    assert f"error: port {port} cannot be used" in output and "Traceback" not in output
+
+
+def test_missing_models_are_one_sentence(student_folder: Path, tmp_path: Path) -> None:
+    from experiments.host import CHAMPION, find_model
+
+    with pytest.raises(ValueError, match="make quickstart"):
+        find_model(CHAMPION, str(tmp_path))
+    with pytest.raises(ValueError, match=r"pipeline\.json is missing"):
+        find_model(str(tmp_path), str(tmp_path))
+    register(student_folder, tmp_path)
+    assert Path(find_model(CHAMPION, str(tmp_path)), "unet").is_dir()
+    with pytest.raises(ValueError, match="is not registered"):
+        find_model("models:/animated-stickers-student@other", str(tmp_path))
+    with pytest.raises(ValueError, match="is not registered"):
+        find_model("models:/nobody/1", str(tmp_path))
+    assert find_model(str(student_folder), str(tmp_path)) == str(student_folder.resolve())
+
+
+def test_a_half_model_is_refused(student_folder: Path, tmp_path: Path) -> None:
+    from serve.student import Student
+
+    half = tmp_path / "half"
+    shutil.copytree(student_folder, half, ignore=shutil.ignore_patterns("autoencoder"))
+    with pytest.raises(ValueError, match=r"autoencoder/config.json is missing"):
+        Student.build(str(half))
