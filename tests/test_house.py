@@ -58,3 +58,18 @@ def test_every_folder_of_modules_is_a_package() -> None:
     for package, base in PACKAGES.items():
         for path in (ROOT / base / package).rglob("*.py"):
             assert (path.parent / "__init__.py").exists(), f"{path.parent} has no __init__.py"
+
+
+def test_model_code_runs_without_the_rest_of_the_stack(tmp_path: Path) -> None:
+    """On a bare GPU machine there are torch, diffusers, transformers and safetensors alone."""
+    code = """
+import importlib, pkgutil, sys
+for name in ("pyarrow", "av", "decord", "ray", "mlflow", "deepspeed", "fastapi", "scipy", "pandas", "sqlalchemy"):
+    sys.modules[name] = None  # any import of it now fails
+import stickers.models, stickers.diffusion, stickers.pipeline
+for package in (stickers.models, stickers.diffusion):
+    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+"""
+    done = run_elsewhere(code, tmp_path)
+    assert done.returncode == 0, done.stderr
