@@ -1,0 +1,88 @@
+"""Which Ray cluster a stage runs on: the one it was submitted to, or a private one on this machine.
+
+A private cluster is reached by its own driver alone (a token nobody else knows), reports nothing, keeps quiet, and
+ends with the driver, even a killed one.
+"""
+
+import logging
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import ray
+
+from stickers.training.recipe import Distillation, Recipe
+
+#: Ray wants room for a reader, a filter and a writer beside a pool of actors, so two cores count as four
+MIN_LOGICAL_CPUS = 4
+OBJECT_STORE_BYTES = 2**29
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "0",
+    "RAY_DEDUP_LOGS": "1",
+}
+
+
+@contextmanager
+def connect(*, num_cpus: int | None = None) -> Iterator[None]:
+    """A Ray cluster for as long as the block lasts; inside another such block, that one's.
+
+    Inside a Ray job, or with RAY_ADDRESS set, it is that cluster; otherwise a private one on this machine with
+    `num_cpus` logical CPUs (by default its cores, at least four).
+    """
+    if ray.is_initialized():
+        yield
+        return
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        _start_private(num_cpus or max(MIN_LOGICAL_CPUS, os.cpu_count() or 1))
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start_private(num_cpus: int) -> None:
+    # Unset, the mode of a new cluster is "token"; with a token of its own nothing is written to the home folder.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    ray.init(
+        address="local",
+        num_cpus=num_cpus,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+
+
+def worker_resource() -> str:
+    """What a training worker takes one of: GPU where the cluster has any, else CPU."""
+    return "GPU" if ray.cluster_resources().get("GPU", 0) >= 1 else "CPU"
+
+
+def check_room(recipes: Iterable[Recipe | Distillation]) -> int:
+    """Refuse what the cluster can never run, before anything starts.
+
+    Returns:
+        How many of the recipes run side by side: as many as fit, on a single machine no more than it has cores.
+
+    Raises:
+        ValueError: a recipe wants more workers than there are GPUs (or, without any, CPUs).
+    """
+    kind = worker_resource()
+    there = int(ray.cluster_resources().get(kind, 0))
+    largest = 1
+    for recipe in recipes:
+        largest = max(largest, recipe.num_workers)
+        if recipe.num_workers > there:
+            raise ValueError(
+                f"recipe {recipe.name!r} needs {recipe.num_workers} {kind}s, one a worker; the cluster has {there}: "
+                "lower num_workers or use a larger cluster"
+            )
+    cores = (os.cpu_count() or 1) if kind == "CPU" and len(ray.nodes()) == 1 else there
+    return max(1, min(there, cores) // largest)
