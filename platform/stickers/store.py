@@ -139,8 +139,11 @@ def read_json(uri: str) -> Any:
         raise ValueError(f"{uri} is no JSON: {error}") from error
 
 
-def write_table(uri: str, table: pa.Table, schema: pa.Schema) -> None:
-    """Write one Parquet file whose columns are exactly `schema`. ValueError names the columns that are not."""
+def write_table(uri: str, table: pa.Table, schema: pa.Schema, *, rows_per_group: int | None = None) -> None:
+    """Write one Parquet file whose columns are exactly `schema`. ValueError names the columns that are not.
+
+    Small row groups let a reader of few rows skip the rest.
+    """
     _check(uri, table.schema, schema)
     for name in (column.name for column in schema if not column.nullable):
         if table[name].null_count:
@@ -148,7 +151,7 @@ def write_table(uri: str, table: pa.Table, schema: pa.Schema) -> None:
                 f"{uri}: column {name} has {table[name].null_count} empty values, none are accepted"
             )
     sink = pa.BufferOutputStream()
-    pq.write_table(table.cast(schema), sink, compression="zstd")
+    pq.write_table(table.cast(schema), sink, compression="zstd", row_group_size=rows_per_group)
     write_bytes(uri, sink.getvalue().to_pybytes())
 
 

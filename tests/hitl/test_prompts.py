@@ -13,6 +13,7 @@ from PIL import Image
 from stickers.data.toy.oracle import draw_sticker
 from stickers.data.toy.words import held_out, meaning
 from stickers.hitl.prompts import check_prompt, held_out_prompts, import_stickers, toy_prompts, toy_stickers
+from stickers.video.clips import on_white
 from stickers.video.codec import decode_picture
 
 
@@ -56,7 +57,8 @@ def test_toy_stickers_are_two_pictures_a_prompt() -> None:
     stickers = toy_stickers(prompts, 32)
     assert [s.image_index for s in stickers] == [0, 1] * 3
     assert len({s.sticker_id for s in stickers}) == 6
-    assert np.array_equal(decode_picture(stickers[1].png), draw_sticker(prompts[0].text, 1, 32))
+    drawn = draw_sticker(prompts[0].text, 1, 32)
+    assert np.array_equal(decode_picture(stickers[1].png), on_white(drawn[None])[0])
 
 
 def write_table(folder: Path, rows: list[dict[str, str]], kind: str) -> str:

@@ -114,7 +114,7 @@ def _phrase(phrases: np.ndarray, index: int, num_subjects: int) -> str:
 def toy_stickers(prompts: list[Prompt], size: int) -> list[Sticker]:
     """Two pictures a prompt, drawn by the toy world's static stickers model at `size` pixels."""
     return [
-        _sticker(each, index, draw_sticker(each.text, index, size))
+        _sticker(each, index, canonical(draw_sticker(each.text, index, size)[None], size)[0])
         for each in prompts
         for index in range(IMAGES_PER_PROMPT)
     ]

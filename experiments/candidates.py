@@ -1,0 +1,200 @@
+"""Every teacher animates every sticker of a plan: `python experiments/candidates.py`.
+
+The plan is written first; then one Ray Data execution a teacher makes what is missing, block by block, each block
+durable once written. Failed rows get further passes. A finished plan is one sorted Parquet file.
+"""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import ray
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from actors.cluster import connect
+from actors.teacher import TeacherWork, animate_rows
+from recipes.profiles import PROFILES, Profile
+from stickers import store
+from stickers.artifacts import PLAN, Candidate, PlanRow, Refused, content_id, table_of
+from stickers.data.latents import weights_digest
+from stickers.diffusion.sampling import SamplerSettings
+from stickers.hitl.candidates import compact, counts_of, durable_rows
+from stickers.hitl.generation import FAILED
+from stickers.hitl.plan import Plan, PlannedTeacher, make_plan, save_plan
+from stickers.hitl.prompts import Stickers, import_stickers, toy_prompts, toy_stickers
+
+console = Console()
+BATCH_SIZE = 8
+MAX_ATTEMPTS = 3
+
+
+def find_teachers(runs: str, profile: Profile, names: tuple[str, ...]) -> dict[str, store.Found]:
+    """The newest finished teacher of each name that draws at the profile's size; absent ones are named."""
+    wanted = names or tuple(recipe.name for recipe in profile.teachers)
+    every = [
+        f for f in store.find_records(runs, "teachers") if f.record["picture_size"] == profile.picture_size
+    ]
+    found = {each.record["name"]: each for each in every if each.record["name"] in wanted}
+    missing = [name for name in wanted if name not in found]
+    if (names and missing) or not found:
+        there = ", ".join(sorted({each.record["name"] for each in every})) or "none"
+        raise ValueError(
+            f"no finished teacher {missing[0]} of {profile.picture_size} pixels in {store.join(runs, 'teachers')}; "
+            f"finished are: {there} (experiments/teachers.py trains them)"
+        )
+    for name in missing:
+        console.print(f"[yellow]teacher {name} is not finished and takes no part")
+    return found
+
+
+def planned(name: str, found: store.Found, foundations: str) -> PlannedTeacher:
+    """A teacher's name, the digest of everything that its weights are, and its sampler settings."""
+    parts = [Path(foundations) / part for part in ("autoencoder", "text_encoder", "tokenizer")]
+    checkpoint = Path(store.local_folder(found.uri)) / "checkpoint"
+    digests = [weights_digest(folder) for folder in (checkpoint, *parts)]
+    settings = asdict(SamplerSettings(**found.record["settings"]))
+    return PlannedTeacher(name, content_id("checkpoint", *digests, found.record["prediction"])[:12], settings)
+
+
+def gather_stickers(profile: Profile, pictures: str | None, num_prompts: int | None) -> Stickers:
+    """The toy world's prompts and pictures, or the user's own table."""
+    if pictures:
+        return import_stickers(pictures, profile.picture_size)
+    prompts = toy_prompts(num_prompts or profile.num_prompts, profile.seed)
+    return Stickers(prompts, toy_stickers(prompts, profile.picture_size), [])
+
+
+def run_teacher(uri: str, plan: Plan, name: str, record: str, foundations: str) -> list[Candidate]:
+    """All candidates of one teacher, with bounded retries of failed rows; what exists is not made again."""
+    final: dict[str, Candidate] = {}
+    todo, rows_uri = plan.of(name), store.join(uri, "plan", f"{name}.parquet")
+    for attempt in range(MAX_ATTEMPTS):
+        out = store.join(uri, "candidates", name, str(attempt))
+        made = durable_rows(out)
+        if {row.candidate_id for row in made} != {row.candidate_id for row in todo}:
+            if attempt:
+                rows_uri = store.join(out, "plan.parquet")
+                store.write_table(rows_uri, table_of(todo, PlanRow), PLAN)
+            work = TeacherWork(
+                name=name,
+                record=record,
+                foundations=foundations,
+                stickers=store.join(uri, "stickers.parquet"),
+                plan_id=plan.plan_id,
+                attempt=attempt,
+                batch_size=BATCH_SIZE,
+            )
+            animate_rows(rows_uri, work, out)
+            made = durable_rows(out)
+        missing = {row.candidate_id for row in todo} ^ {row.candidate_id for row in made}
+        assert not missing, (
+            f"{name}: {len(missing)} candidates are missing or unasked after pass {attempt + 1}"
+        )
+        final |= {row.candidate_id: row for row in made}
+        failed = {row.candidate_id for row in made if row.status == FAILED}
+        todo = [row for row in todo if row.candidate_id in failed]
+        if not todo:
+            break
+    return list(final.values())
+
+
+def show(plan_id: str, counts: list[dict], refused: list[Refused]) -> None:
+    table = Table(
+        "teacher", "bucket", "planned", "made", "failed", "s/candidate", title=f"candidates of plan {plan_id}"
+    )
+    for row in counts:
+        each = f"{row['seconds'] / row['planned']:.2f}"
+        table.add_row(
+            row["teacher"], row["bucket"], *(str(row[k]) for k in ("planned", "made", "failed")), each
+        )
+    totals = [str(sum(row[key] for row in counts)) for key in ("planned", "made", "failed")]
+    table.add_row("all", "", *totals, "", style="bold")
+    console.print(table)
+    for row_refused in refused:
+        console.print(
+            f"[yellow]refused[/] {row_refused.uri}: {row_refused.reason}", highlight=False, soft_wrap=True
+        )
+
+
+def main(
+    runs: Annotated[str, tyro.conf.arg(help="where results go: a folder or URI")] = os.environ.get(
+        "STICKERS_RUNS", "runs"
+    ),
+    profile: str = "tiny",
+    teachers: tuple[str, ...] = (),
+    pictures: str | None = None,
+    num_prompts: int | None = None,
+    foundations: str | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Make every candidate of the plan.
+
+    Args:
+        profile: tiny or full.
+        teachers: names of the teachers to use; by default all of the profile.
+        pictures: your own table of prompts and pictures (CSV or Parquet: prompt, picture, optionally bucket).
+        num_prompts: how many toy prompts; by default the profile's.
+        foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
+        dry_run: show the plan and stop.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"there is no profile {profile!r}; profiles: {', '.join(PROFILES)}")
+    chosen, place = PROFILES[profile], store.resolve_runs(runs)
+    base = str(Path(foundations or chosen.foundations).resolve())
+    found = find_teachers(place, chosen, teachers)
+    sources = gather_stickers(chosen, pictures, num_prompts)
+    ensemble = [planned(name, each, base) for name, each in found.items()]
+    plan = make_plan(sources.prompts, sources.stickers, ensemble, chosen.seed)
+    console.print(
+        f"plan {plan.plan_id}: {len(plan.prompts)} prompts, {len(plan.stickers)} stickers, "
+        f"{len(plan.teachers)} teachers, {len(plan.rows)} candidates"
+    )
+    if dry_run:
+        return
+    uri = save_plan(place, plan)
+    if store.exists(store.join(uri, store.RECORD)):
+        console.print(f"nothing to do, the plan is finished: {uri}")
+        show(plan.plan_id, store.read_json(store.join(uri, store.RECORD))["counts"], sources.refused)
+        return
+    rows = run_ensemble(uri, plan, found, base)
+    compact(uri, plan, rows)
+    counts = counts_of(rows)
+    show(plan.plan_id, counts, sources.refused)
+    origin = {
+        each.name: {"record": found[each.name].folder, "checkpoint": each.checkpoint} for each in ensemble
+    }
+    record = {
+        "kind": "plan",
+        "plan_id": plan.plan_id,
+        "profile": profile,
+        "teachers": origin,
+        "counts": counts,
+    }
+    store.write_record(uri, {**record, "refused": len(sources.refused), "prompts": len(plan.prompts)})
+
+
+def run_ensemble(uri: str, plan: Plan, found: dict[str, store.Found], foundations: str) -> list[Candidate]:
+    """Teacher after teacher; one that fails leaves the others alone, and then the plan is not finished."""
+    rows: list[Candidate] = []
+    broken: dict[str, str] = {}
+    with connect():
+        for name, each in found.items():
+            console.print(f"teacher {name}: {len(plan.of(name))} candidates")
+            try:
+                rows += run_teacher(uri, plan, name, each.uri, foundations)
+            except ray.exceptions.RayError as error:
+                broken[name] = str(error).strip().splitlines()[-1]
+    if broken:
+        what = "; ".join(f"{name}: {reason}" for name, reason in broken.items())
+        raise ValueError(f"plan {plan.plan_id} is not finished, run the command again after mending {what}")
+    return rows
+
+
+if __name__ == "__main__":
+    try:
+        tyro.cli(main)
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from None
