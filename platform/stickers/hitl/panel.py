@@ -70,7 +70,7 @@ def relative_errors(clips: Sequence[np.ndarray], prompt: str, image_index: int) 
     num_frames, size = clips[0].shape[:2]
     still_at = conditioning_index("middle", num_frames)
     found = truths(prompt, image_index, size=size, num_frames=num_frames, still_at=still_at)
-    admitted = np.stack([_flat(clip) for clip in found.clips[found.admitted]])
+    admitted = np.stack([_flat(clip) for clip in found])
     still = np.repeat(draw_sticker(prompt, image_index, size)[None], num_frames, axis=0)
     frozen = _least(_flat(still), admitted)
     return [_least(_flat(clip), admitted) / frozen for clip in clips]

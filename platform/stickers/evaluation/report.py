@@ -1,0 +1,173 @@
+"""What a run achieved, on one page that needs nothing else: `render_report` gives a whole HTML file.
+
+Clips travel in it as lossless strips (data URIs) and play on canvases from one clock, so all of them keep step, pause
+together and can be stepped frame by frame. Nothing is fetched from anywhere.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATE = "report.html.j2"
+MIN_AXIS = 1.25
+"""The interval plot reaches at least this far, so that the frozen still at 1 stands inside it."""
+
+Kind = Literal["still", "foundation", "teacher", "student", "distilled", "truth", "reference"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportClip:
+    """One looping sticker: a strip of `num_frames` frames of `size` pixels a side. `note` is a few words below it."""
+
+    strip: bytes
+    num_frames: int
+    fps: float
+    size: int
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A system of the comparison; `name` is its key in every row and in the figures."""
+
+    name: str
+    kind: Kind
+    label: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptRow:
+    """A held-out prompt: the clips of each column by its name; a column may show several, or none."""
+
+    prompt: str
+    bucket: str
+    clips: Mapping[str, Sequence[ReportClip]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """A number on the way from videos to the served student, with the stage it belongs to."""
+
+    stage: str
+    label: str
+    value: int
+    simulated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureRow:
+    """Error (truth about 0, frozen still 1) and share of right motions, each with its 95 % interval."""
+
+    name: str
+    kind: Kind
+    error: float
+    error_low: float
+    error_high: float
+    right: float
+    right_low: float
+    right_high: float
+    motion_size: float
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapRow:
+    """A paired difference of errors; negative is better than the baseline."""
+
+    system: str
+    baseline: str
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    stage: str
+    seconds: float
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pointer:
+    """Where to go on: the command that opens it, and the local address it then has."""
+
+    label: str
+    command: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """Everything the page says. `facts` are short label-value pairs: profile, revision, digests."""
+
+    title: str
+    summary: str
+    facts: Sequence[tuple[str, str]]
+    columns: Sequence[Column]
+    rows: Sequence[PromptRow]
+    counts: Sequence[Count]
+    figures: Sequence[FigureRow]
+    gaps: Sequence[GapRow]
+    times: Sequence[Timing]
+    pointers: Sequence[Pointer]
+    simulated: bool
+    still_at: int = 3
+
+
+def render_report(data: ReportData) -> str:
+    """The whole page.
+
+    Raises:
+        ValueError: a row shows a system that no column names.
+    """
+    known = {column.name for column in data.columns}
+    for row in data.rows:
+        foreign = sorted(set(row.clips) - known)
+        if foreign:
+            raise ValueError(
+                f"prompt {row.prompt!r} shows {foreign[0]!r}, which no column of the report names"
+            )
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"data_uri": _data_uri, "duration": duration, "thousands": lambda n: f"{n:,}"}
+    reach = max([MIN_AXIS, *(figure.error_high for figure in data.figures)])
+    return environment.get_template(TEMPLATE).render(
+        data=data,
+        axis=min(reach, 3.0) * 1.02,
+        stages=_by_stage(data.counts),
+        longest=max([1.0, *(each.seconds for each in data.times)]),
+        total=sum(each.seconds for each in data.times),
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: `42 s`, `3 min 05 s`, `1 h 20 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s" if whole else f"{seconds:.1f} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _data_uri(strip: bytes) -> str:
+    return "data:image/webp;base64," + b64encode(strip).decode()
+
+
+def _by_stage(counts: Sequence[Count]) -> list[tuple[str, list[Count], int]]:
+    """Stages in the order of their first count, with the largest of each, which its bars are drawn against."""
+    stages: dict[str, list[Count]] = {}
+    for each in counts:
+        stages.setdefault(each.stage, []).append(each)
+    return [(name, rows, max([1, *(row.value for row in rows)])) for name, rows in stages.items()]

@@ -1,0 +1,228 @@
+"""The report must stand alone: no network, every number in it, and stickers that really move in a browser."""
+
+import io
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stickers.data.toy.oracle import draw_sticker, truths
+from stickers.evaluation.contact_sheet import contact_sheet
+from stickers.evaluation.report import (
+    Column,
+    Count,
+    FigureRow,
+    GapRow,
+    Pointer,
+    PromptRow,
+    ReportClip,
+    ReportData,
+    Timing,
+    duration,
+    render_report,
+)
+from stickers.hitl.prompts import held_out_prompts
+from stickers.video.codec import encode_strip
+
+SIZE = 32
+COLUMNS = (
+    Column(name="still", kind="still", label="Still"),
+    Column(name="foundation", kind="foundation", label="Foundation", detail="before any fine-tuning"),
+    Column(name="slow", kind="teacher", label="Teacher slow", detail="4 fps"),
+    Column(name="student", kind="student", label="Student", detail="31 passes"),
+    Column(name="distilled", kind="distilled", label="Distilled", detail="8 passes"),
+    Column(name="truth", kind="truth", label="Admissible", detail="some of many"),
+)
+
+
+def strip(frames: np.ndarray, fps: float = 8, note: str = "") -> ReportClip:
+    return ReportClip(strip=encode_strip(frames), num_frames=len(frames), fps=fps, size=SIZE, note=note)
+
+
+def prompt_row(prompt: str, bucket: str) -> PromptRow:
+    still = np.repeat(draw_sticker(prompt, 0, SIZE)[None], 8, axis=0)
+    found = truths(prompt, 0, size=SIZE, num_frames=8, still_at=3)
+    return PromptRow(
+        prompt=prompt,
+        bucket=bucket,
+        clips={
+            "still": [strip(still)],
+            "slow": [strip(found[20], 4, "0.41")],
+            "student": [strip(found[8], 8, "0.32")],
+            "distilled": [strip(found[50], 8, "0.35")],
+            "truth": [strip(found[i]) for i in (2, 22, 34, 58)],
+        },
+    )
+
+
+def figure(name: str, kind: Any, error: float) -> FigureRow:
+    return FigureRow(
+        name=name,
+        kind=kind,
+        error=error,
+        error_low=error - 0.07,
+        error_high=error + 0.09,
+        right=1 - error / 2,
+        right_low=0.4,
+        right_high=0.9,
+        motion_size=3.2,
+        count=24,
+    )
+
+
+def make_data() -> ReportData:
+    return ReportData(
+        title="Animated stickers: quickstart",
+        summary="From video files to a student that animates a sticker in eight passes.",
+        facts=(("profile", "tiny"), ("student", "5f2c9e")),
+        columns=COLUMNS,
+        rows=[prompt_row(p.text, p.bucket) for p in held_out_prompts(6, seed=0)],
+        counts=(
+            Count(stage="Videos", label="listed", value=445),
+            Count(stage="Videos", label="refused", value=5),
+            Count(stage="Candidates", label="planned", value=1288),
+            Count(stage="Candidates", label="made", value=1287),
+            Count(stage="People", label="kept", value=83, simulated=True),
+        ),
+        figures=[
+            figure("Still", "still", 1.0),
+            figure("Teacher slow", "teacher", 0.62),
+            figure("Student", "student", 0.41),
+            figure("<b>Distilled</b>", "distilled", 0.45),
+        ],
+        gaps=[GapRow(system="Student", baseline="still", difference=-0.59, low=-0.7, high=-0.48)],
+        times=[
+            Timing(stage="teachers", seconds=312),
+            Timing(stage="candidates", seconds=95.4, note="2 actors"),
+        ],
+        pointers=[Pointer(label="Runs", command="make mlflow", address="http://127.0.0.1:5000")],
+        simulated=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def data() -> ReportData:
+    return make_data()
+
+
+@pytest.fixture(scope="module")
+def html(data: ReportData) -> str:
+    return render_report(data)
+
+
+def test_it_says_everything_and_escapes_it(html: str, data: ReportData) -> None:
+    for said in ("1,288", "refused", "-0.59", "5 min 12 s", "make mlflow", "[0.34, 0.50]"):
+        assert said in html, said
+    assert html.count("<canvas") == 6 * 8
+    assert "&lt;b&gt;Distilled" in html and "<b>Distilled" not in html
+    assert html.count('<span class="chip">simulated</span>') == 2
+    assert "simulated" not in render_report(
+        replace(data, simulated=False, counts=[replace(c, simulated=False) for c in data.counts])
+    )
+
+
+def test_it_fetches_nothing(html: str) -> None:
+    sources = re.findall(r'(?:src|srcset|action|data-strip)="([^"]*)"', html) + re.findall(
+        r"url\(([^)]*)\)", html
+    )
+    assert sources and all(source.startswith("data:") for source in sources)
+    assert set(re.findall(r'https?://[^"<\s]+', html)) == {"http://127.0.0.1:5000"}
+    assert not re.search(r"@import|<script[^>]+src|<link[^>]+stylesheet", html)
+
+
+def test_an_unknown_column_is_refused(data: ReportData) -> None:
+    row = PromptRow(prompt="a fox", bucket="action", clips={"nobody": []})
+    with pytest.raises(ValueError, match="shows 'nobody'"):
+        render_report(replace(data, rows=[row]))
+
+
+def test_durations() -> None:
+    assert [duration(s) for s in (0.24, 42, 185, 4800)] == ["0.2 s", "42 s", "3 min 05 s", "1 h 20 min"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = Path("/usr/bin/chromium")
+    if not chromium.exists():
+        pytest.skip("Chromium is not installed (see .ci/apt.txt)")
+    with playwright.sync_playwright() as session:
+        opened = session.chromium.launch(executable_path=str(chromium), args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+PIXELS = """() => [...document.querySelectorAll('canvas')].map(c =>
+    [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].reduce(
+        (sum, value, i) => (sum * 31 + value * (i % 7 + 1)) % 1e9, 7))"""
+
+
+def wait_until_it_moves(page: Any, seconds: float = 20) -> None:
+    """The student's canvas changes; asked from outside, because the page's own policy forbids evaluation inside."""
+    first, deadline = page.evaluate(PIXELS)[2], time.monotonic() + seconds
+    while page.evaluate(PIXELS)[2] == first:
+        assert time.monotonic() < deadline, "nothing moves"
+        page.wait_for_timeout(50)
+
+
+@pytest.mark.browser
+def test_stickers_move_and_stop_in_a_browser(browser: Any, html: str, tmp_path: Path) -> None:
+    page, troubles = browser.new_page(viewport={"width": 1280, "height": 900}), []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(("file:", "data:")) else troubles.append(request.url),
+    )
+    (tmp_path / "report.html").write_text(html)
+    page.goto(f"file://{tmp_path}/report.html")
+    wait_until_it_moves(page)
+    page.get_by_role("button", name="Pause").click()
+    paused = page.evaluate(PIXELS)
+    page.wait_for_timeout(400)
+    assert page.evaluate(PIXELS) == paused
+    page.get_by_role("button", name="one frame forth").click()
+    stepped = page.evaluate(PIXELS)
+    assert stepped[2] != paused[2] and stepped[0] == paused[0], (
+        "a step must move the student and not the still"
+    )
+    page.get_by_role("button", name="one frame back").click()
+    assert page.evaluate(PIXELS) == paused
+    page.get_by_role("button", name="¼").click()
+    assert page.get_by_role("button", name="¼").get_attribute("aria-pressed") == "true"
+    assert not troubles
+
+
+@pytest.mark.browser
+def test_reduced_motion_is_honoured(browser: Any, html: str, tmp_path: Path) -> None:
+    page = browser.new_page(reduced_motion="reduce")
+    (tmp_path / "report.html").write_text(html)
+    page.goto(f"file://{tmp_path}/report.html")
+    page.get_by_role("button", name="Play").wait_for()
+    page.wait_for_timeout(200)
+    before = page.evaluate(PIXELS)
+    page.wait_for_timeout(400)
+    assert page.evaluate(PIXELS) == before
+    page.get_by_role("button", name="Play").click()
+    wait_until_it_moves(page)
+
+
+def test_a_contact_sheet_shows_every_clip() -> None:
+    found = truths("a cat waving", 0, size=SIZE, num_frames=8, still_at=3)
+    still = np.repeat(draw_sticker("a cat waving", 0, SIZE)[None], 8, axis=0)
+    rows = [("a cat waving", [still, found[20]]), ("a dog crying", [still, None])]
+    image = Image.open(io.BytesIO(contact_sheet(rows, ["still", "student"], frames_shown=4, tile=48)))
+    assert image.format == "PNG" and image.width > 5 * 48
+    pixels = np.asarray(image.convert("L")).astype(int)
+    top, bottom = pixels[50:90, -230:], pixels[108:148, -230:]
+    assert top.std() > 20 and bottom.std() == 0, "the absent clip must stay empty"
+    with pytest.raises(ValueError, match="1 clips for 2 labels"):
+        contact_sheet([("a cat waving", [still])], ["still", "student"])
+    with pytest.raises(ValueError, match="at least one row"):
+        contact_sheet([], ["still"])
