@@ -73,3 +73,44 @@ def student_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         picture_size=32,
     ).save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_foundations(student_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out as the shipped foundations are, with random weights: what teachers and students start from."""
+    from shutil import copytree
+
+    folder = tmp_path_factory.mktemp("foundations") / "tiny"
+    for part in ("autoencoder", "text_encoder", "tokenizer"):
+        copytree(student_folder / part, folder / part)
+    for name in ("motion", "consistency", "student"):
+        copytree(student_folder / "unet", folder / "video_unets" / name)
+    return folder
+
+
+@pytest.fixture
+def prepared_runs(tmp_path: Path) -> Path:
+    """A runs folder with what prepare.py and annotate.py leave for the tiny profile: random latents of 32 pixels."""
+    import torch
+
+    from stickers import store
+    from stickers.data.latents import LatentSet
+
+    runs, dice = tmp_path / "runs", torch.Generator().manual_seed(0)
+    latents = LatentSet(
+        frames=torch.randn(64, 8, 8, 8, generator=dice).half(),
+        first=torch.tensor([0, 32]),
+        length=torch.tensor([32, 32]),
+        fps=torch.tensor([16.0, 8.0]),
+        texts=torch.randn(2, 32, 16, generator=dice).half(),
+        text_of=torch.tensor([0, 1]),
+    )
+    sets = {"latents": ("artist", "keyword", "neighbours"), "kept": ("latents", "all")}
+    for kind, names in sets.items():
+        place = runs / kind / "0123456789ab"
+        place.mkdir(parents=True)
+        for name in names:
+            latents.save(place / f"{name}.safetensors")
+        clips = dict.fromkeys(names, 2)
+        store.write_record(str(place), {"profile": "tiny", "clips": clips, "simulated": True})
+    return runs

@@ -1,0 +1,79 @@
+"""A finished network animates the same few pictures as every other: an MP4 and a contact sheet on its MLflow page."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from actors.tracking import RunTracker
+from stickers.hitl.prompts import toy_prompts, toy_stickers
+from stickers.models.autoencoder import RGBAAutoencoder
+from stickers.models.text import TextEncoder
+from stickers.models.unet import VideoUNet
+from stickers.pipeline import AnimationPipeline
+from stickers.training.job import TrainingJob, folder_of
+from stickers.video.codec import decode_picture, encode_animation
+
+NUM_CLIPS = 6
+SEED = 97
+SCALE_TO = 96
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Pictures (uint8 RGBA HWC) and prompts; row i is drawn with seed SEED + i."""
+
+    pictures: tuple[np.ndarray, ...]
+    prompts: tuple[str, ...]
+
+    @classmethod
+    def toy(cls, size: int) -> "Preview":
+        """The same stickers of the toy world in every run."""
+        prompts = toy_prompts(NUM_CLIPS, SEED)
+        first = {each.prompt_id: each for each in reversed(toy_stickers(prompts, size))}
+        return cls(
+            tuple(decode_picture(first[each.prompt_id].png) for each in prompts),
+            tuple(each.text for each in prompts),
+        )
+
+
+def film(unet: str, job: TrainingJob, preview: Preview, tracker: RunTracker, device: str) -> None:
+    """Animate the preview with the network in folder `unet`, and log `preview.mp4` and `contact-sheet.png`."""
+    encoders, local = folder_of(job.encoders), {"local_files_only": True, "use_safetensors": True}
+    text = TextEncoder.load(encoders, device)
+    pipeline = AnimationPipeline(
+        unet=VideoUNet.from_pretrained(unet, **local).eval().to(device),
+        autoencoder=RGBAAutoencoder.from_pretrained(encoders / "autoencoder", **local).eval().to(device),
+        text=text,
+        prediction=job.prediction,
+        settings=job.settings,
+        picture_size=job.picture_size,
+    )
+    seeds = [SEED + i for i in range(len(preview.prompts))]
+    clips = pipeline.animate(pictures=list(preview.pictures), prompts=list(preview.prompts), seeds=seeds)
+    clips = enlarge(clips)
+    tracker.log_preview("preview.mp4", encode_animation(side_by_side(clips), job.settings.fps, "video/mp4"))
+    tracker.log_preview("contact-sheet.png", png(contact_sheet(clips)))
+
+
+def enlarge(clips_BTHWC: np.ndarray) -> np.ndarray:
+    """Small pictures repeated pixel by pixel until they can be seen."""
+    times = max(1, SCALE_TO // clips_BTHWC.shape[2])
+    return clips_BTHWC.repeat(times, axis=2).repeat(times, axis=3)
+
+
+def side_by_side(clips_BTHWC: np.ndarray) -> np.ndarray:
+    """One clip `[T, H, B x W, 4]` of several."""
+    return np.concatenate(list(clips_BTHWC), axis=2)
+
+
+def contact_sheet(clips_BTHWC: np.ndarray) -> np.ndarray:
+    """One picture `[B x H, T x W, 4]`: a row a clip, a column a frame."""
+    return np.concatenate([np.concatenate(list(clip), axis=1) for clip in clips_BTHWC], axis=0)
+
+
+def png(picture_HWC: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(picture_HWC).save(out, "PNG", optimize=True)
+    return out.getvalue()

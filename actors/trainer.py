@@ -1,0 +1,291 @@
+"""Ray Train round a `TrainingJob`: several trainings side by side, each failing alone, each resumed where it stopped.
+
+A run's folder holds Ray Train's checkpoints (for resuming alone), then `checkpoint/` with the network, and last
+`record.json`: with it the training is finished, and the next call of the same command leaves it alone.
+"""
+
+import os
+import subprocess
+import tempfile
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import torch
+from ray import train
+from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer, get_device
+from rich.console import Console
+from rich.table import Table
+
+from actors.board import Board
+from actors.cluster import check_room, worker_resource
+from actors.preview import Preview, film
+from actors.tracking import RunTracker, SilentTracker, Tracking
+from stickers import store
+from stickers.data.latents import weights_digest
+from stickers.training import loop
+from stickers.training.engine import DeepSpeedEngine
+from stickers.training.job import ROOT, TrainingJob
+
+#: how often workers that vanish (killed, out of memory, a lost node) are replaced
+RESTARTS = 3
+POLL_SECONDS = 1.0
+CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """A job with everything its processes need to know besides: where results go, its MLflow run, its threads."""
+
+    job: TrainingJob
+    runs: str
+    tracking_uri: str
+    run_id: str
+    num_threads: int
+    revision: str
+    preview: Preview | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a job: trained, finished before, or failed for a reason."""
+
+    job: TrainingJob
+    status: str
+    seconds: float = 0.0
+    reason: str = ""
+
+
+def train_worker(config: dict[str, Assignment]) -> None:
+    """What each worker does: build, resume, train, and on rank 0 hand over the network."""
+    work = config["work"]
+    job, device = work.job, get_device()
+    torch.set_num_threads(work.num_threads)
+    engine = DeepSpeedEngine(job.network().to(device), job.engine_settings())
+    tracker = RunTracker(work.tracking_uri, work.run_id) if engine.rank == 0 else SilentTracker()
+    loop.train(
+        job.task(engine.model, device),
+        engine,
+        tracker,
+        start_step=_resume(engine),
+        save=lambda done: _report(engine, done),
+        save_every=job.recipe.checkpoint_every,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        engine.export_unet(folder)
+        if isinstance(tracker, RunTracker):
+            store.upload_folder(folder, store.join(job.place(work.runs), CHECKPOINT))
+            if work.preview:
+                film(folder, job, work.preview, tracker, str(device))
+
+
+def _resume(engine: DeepSpeedEngine) -> int:
+    checkpoint = train.get_checkpoint()
+    if checkpoint is None:
+        return 0
+    with checkpoint.as_directory() as folder:
+        return engine.load(folder)
+
+
+def _report(engine: DeepSpeedEngine, done: int) -> None:
+    """Each worker hands over its part; Ray Train merges them into one folder, and `report` waits for all."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine.save(folder, done)
+        train.report({"step": done}, checkpoint=Checkpoint.from_directory(folder))
+
+
+@ray.remote(num_cpus=0)
+def drive(work: Assignment) -> str:
+    """One training from start to record; returns why it failed, or nothing.
+
+    Workers that vanish are replaced and go on from the last checkpoint; an error of the training itself is final,
+    because it would come again.
+    """
+    for attempt in range(1 + RESTARTS):
+        start = time.monotonic()
+        try:
+            _trainer(work).fit()
+        except train.WorkerGroupError as error:
+            failures = list(error.worker_failures.values())
+            vanished = [each for each in failures if type(each).__module__.startswith("ray.")]
+            if not vanished:
+                return _sentence(failures[0])
+            if attempt == RESTARTS:
+                return f"its workers vanished {attempt + 1} times: {_sentence(vanished[0])}"
+        except train.ControllerError as error:
+            return _sentence(error.controller_failure)
+        else:
+            _finish(work, time.monotonic() - start)
+            break
+    return ""
+
+
+def _trainer(work: Assignment) -> TorchTrainer:
+    job = work.job
+    return TorchTrainer(
+        train_worker,
+        train_loop_config={"work": work},
+        scaling_config=ScalingConfig(num_workers=job.recipe.num_workers, use_gpu=worker_resource() == "GPU"),
+        run_config=RunConfig(
+            name=job.folder,
+            storage_path=job.place(work.runs).rsplit("/", 1)[0],
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
+            failure_config=FailureConfig(max_failures=0),
+        ),
+    )
+
+
+def _finish(work: Assignment, seconds: float) -> None:
+    place = work.job.place(work.runs)
+    record = work.job.record() | {
+        "weights": weights_digest(store.local_folder(store.join(place, CHECKPOINT))),
+        "revision": work.revision,
+        "mlflow_run": work.run_id,
+        "seconds": round(seconds, 1),
+    }
+    store.write_record(place, record)
+
+
+def _sentence(error: BaseException) -> str:
+    """The first line of an error, with its kind when it is not one that we wrote for people."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return first if isinstance(error, ValueError | loop.Diverged) else f"{type(error).__name__}: {first}"
+
+
+def train_all(
+    jobs: Sequence[TrainingJob],
+    runs: str,
+    *,
+    ensemble: str,
+    simulated: bool = False,
+    preview: Preview | None = None,
+    console: Console | None = None,
+) -> list[Outcome]:
+    """Train what is not finished, as many side by side as the cluster has room for, and say what became of each.
+
+    Args:
+        jobs: what to train; each is checked before the first one starts.
+        runs: the runs folder, absolute.
+        ensemble: name of the MLflow parent run.
+        simulated: whether simulated people had a part in the data.
+        preview: pictures and prompts to animate with each finished network.
+
+    Raises:
+        ValueError: a job cannot be trained, or the cluster has no room for it; then nothing was started.
+    """
+    console = console or Console()
+    todo = [job for job in jobs if not job.finished(runs)]
+    outcomes = [Outcome(job=job, status="finished before") for job in jobs if job not in todo]
+    if todo:
+        for job in todo:
+            job.check()
+        side_by_side = min(len(todo), check_room(job.recipe for job in todo))
+        tracking = Tracking.open(runs)
+        parent = tracking.parent(ensemble)
+        revision = code_revision()
+        works = [
+            Assignment(
+                job=job,
+                runs=runs,
+                tracking_uri=tracking.uri,
+                run_id=_open_run(tracking, parent, job, revision, ensemble, simulated),
+                num_threads=max(1, (os.cpu_count() or 1) // (side_by_side * job.recipe.num_workers)),
+                revision=revision,
+                preview=preview,
+            )
+            for job in todo
+        ]
+        outcomes += _run(works, side_by_side, tracking, console)
+    summary(outcomes, console)
+    return outcomes
+
+
+def _open_run(
+    tracking: Tracking, parent: str, job: TrainingJob, revision: str, ensemble: str, simulated: bool
+) -> str:
+    record = job.record()
+    wanted = {"name", "seed"}
+    params = {name: value for name, value in record["recipe"].items() if name not in wanted}
+    tags = {
+        "role": job.role,
+        job.role: job.recipe.name,
+        "recipe_digest": job.recipe.digest(),
+        "ensemble": ensemble,
+        "revision": revision,
+        "simulated": str(simulated).lower(),
+    }
+    return tracking.child(
+        parent,
+        job.recipe.name,
+        {"run_digest": job.digest, "role": job.role},
+        params={"seed": job.recipe.seed, **params, "recipe_digest": job.recipe.digest()},
+        tags=tags,
+        data={name: (job.data[name], uri) for name, uri in job.sets},
+    )
+
+
+def _run(works: list[Assignment], side_by_side: int, tracking: Tracking, console: Console) -> list[Outcome]:
+    """Keep `side_by_side` trainings going until all are done, and show how far each is."""
+    waiting = deque(works)
+    running: dict[ray.ObjectRef, tuple[Assignment, float]] = {}
+    outcomes: list[Outcome] = []
+    bars = [(work.run_id, work.job.recipe.name, work.job.recipe.num_steps) for work in works]
+    with Board(bars, tracking, console) as board:
+        while waiting or running:
+            while waiting and len(running) < side_by_side:
+                work = waiting.popleft()
+                running[drive.remote(work)] = (work, time.monotonic())
+                board.start(work.run_id)
+            done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
+            for reference in done:
+                work, start = running.pop(reference)
+                outcome = _outcome(reference, work, time.monotonic() - start)
+                tracking.finish(work.run_id, failed=outcome.reason)
+                board.done(work.run_id, outcome.status)
+                outcomes.append(outcome)
+            board.refresh(work.run_id for work, _ in running.values())
+    return outcomes
+
+
+def _outcome(reference: Any, work: Assignment, seconds: float) -> Outcome:
+    try:
+        reason = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        reason = _sentence(error)
+    status = "failed" if reason else "trained"
+    return Outcome(job=work.job, status=status, seconds=seconds, reason=reason)
+
+
+def summary(outcomes: Sequence[Outcome], console: Console) -> None:
+    """What became of each training."""
+    table = Table("role", "recipe", "digest", "steps", "status", "seconds", title="trained networks")
+    for each in sorted(outcomes, key=lambda each: each.job.recipe.name):
+        job, seconds = each.job, f"{each.seconds:.0f}" if each.seconds else ""
+        style = "red" if each.reason else None
+        table.add_row(
+            job.role,
+            job.recipe.name,
+            job.digest,
+            str(job.recipe.num_steps),
+            each.status,
+            seconds,
+            style=style,
+        )
+    console.print(table)
+    for each in outcomes:
+        if each.reason:
+            console.print(
+                f"[red]failed[/] {each.job.recipe.name}: {each.reason}", highlight=False, soft_wrap=True
+            )
+
+
+def code_revision() -> str:
+    """The git commit of the code, or "unknown" outside a checkout."""
+    asked = subprocess.run(
+        ["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() or "unknown"

@@ -1,0 +1,95 @@
+"""What the training scripts share: which recipes, changed how, from which data."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import tyro
+from rich.console import Console
+from rich.pretty import Pretty
+
+from actors.trainer import Outcome
+from recipes.profiles import PROFILES, Profile
+from stickers import store
+from stickers.training.job import ROOT
+from stickers.training.recipe import Distillation, Recipe, Stage
+
+AnyRecipe = TypeVar("AnyRecipe", Recipe, Distillation)
+RUNS = os.environ.get("STICKERS_RUNS", "runs")
+Runs = Annotated[str, tyro.conf.arg(help="where results go: a folder or URI")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """Single values of the recipes, changed from the command line; a changed recipe has another digest."""
+
+    steps: int | None = None
+    """optimiser steps, of each stage"""
+    batch_size: int | None = None
+    """clips a step, over all workers"""
+    lr: float | None = None
+    """peak learning rate, of each stage"""
+    seed: int | None = None
+    """of data order, noise and dropout"""
+    num_workers: int | None = None
+    """processes a training, one GPU (or CPU) each"""
+    checkpoint_every: int | None = None
+    """steps between checkpoints"""
+
+    def apply(self, recipe: AnyRecipe) -> AnyRecipe:
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if isinstance(recipe, Recipe):
+            of_stage = {name: given.pop(name) for name in ("steps", "lr") if name in given}
+            stages: tuple[Stage, ...] = tuple(replace(stage, **of_stage) for stage in recipe.stages)
+            given["stages"] = stages
+        return replace(recipe, **given)
+
+
+NO_CHANGES = Changes()
+
+
+def choose_profile(name: str) -> Profile:
+    """ValueError lists the profiles."""
+    if name not in PROFILES:
+        raise ValueError(f"there is no profile {name!r}; profiles: {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def choose(recipes: Sequence[AnyRecipe], only: str | None, changes: Changes) -> list[AnyRecipe]:
+    """The recipes asked for, changed. ValueError lists the recipes."""
+    chosen = [recipe for recipe in recipes if only in (None, recipe.name)]
+    if not chosen:
+        raise ValueError(
+            f"there is no recipe {only!r}; recipes: {', '.join(recipe.name for recipe in recipes)}"
+        )
+    return [changes.apply(recipe) for recipe in chosen]
+
+
+def foundations_of(profile: Profile, given: str | None) -> str:
+    """The absolute folder of the encoders: the profile's own lies beside the code, wherever the command runs."""
+    return str(Path(given).expanduser().resolve()) if given else str(ROOT / profile.foundations)
+
+
+def newest(runs: str, kind: str, profile: str) -> store.Found:
+    """The newest finished artifact of a kind that belongs to a profile. ValueError when there is none."""
+    found = [each for each in store.find_records(runs, kind) if each.record["profile"] == profile]
+    if not found:
+        stage = {"latents": "prepare.py", "kept": "annotate.py"}[kind]
+        raise ValueError(
+            f"{store.join(runs, kind)} holds nothing for profile {profile!r}; run experiments/{stage} first"
+        )
+    return found[-1]
+
+
+def show(recipes: Sequence[Recipe | Distillation], console: Console) -> None:
+    """The resolved recipes with their digests, for --dry-run."""
+    for recipe in recipes:
+        console.print(f"[bold]{recipe.name}[/] {recipe.digest()}", highlight=False)
+        console.print(Pretty(recipe, expand_all=False))
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """1 when a training failed: the others are finished all the same."""
+    return int(any(each.reason for each in outcomes))
