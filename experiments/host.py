@@ -3,59 +3,44 @@
 (Named so because Python puts a script's own folder first on the path, and `serve.py` there would hide the package.)
 """
 
+import logging
 import os
 import signal
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
-import mlflow
 import tyro
 from ray import serve
 from rich.console import Console
 
 from actors.cluster import connect
-from serve.apps import serve_student
+from actors.tracking import CHAMPION, STUDENT, resolve
+from serve.apps import check_port, serve_student
 from stickers import store
 from stickers.pipeline import CONFIG
 
-CHAMPION = "models:/animated-stickers-student@champion"
 console = Console()
 
 
 def find_model(model: str, runs: str) -> str:
-    """The exported folder behind a folder's path or an MLflow name such as models:/name@alias.
+    """The exported folder behind a registered name such as models:/name@alias, or given by its path.
 
     ValueError when there is none.
     """
-    if not model.startswith("models:/"):
-        folder = Path(model).expanduser().resolve()
-        if not (folder / CONFIG).exists():
-            raise ValueError(
-                f"{folder} is no exported model: {CONFIG} is missing (experiments/export.py writes one)"
-            )
-        return str(folder)
-    tracking = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.join(runs, 'mlflow.db')}"
-    if tracking.startswith("sqlite:///") and not Path(tracking.removeprefix("sqlite:///")).exists():
+    folder = resolve(model, runs) if model.startswith("models:/") else str(Path(model).expanduser().resolve())
+    if not Path(folder, CONFIG).exists():
         raise ValueError(
-            f"nothing is registered in {runs} yet; run 'make quickstart' first, or give --model a folder"
+            f"{folder} is no exported model: {CONFIG} is missing (experiments/export.py writes one)"
         )
-    mlflow.set_tracking_uri(tracking)
-    try:
-        downloaded = Path(mlflow.artifacts.download_artifacts(artifact_uri=model))
-    except mlflow.exceptions.MlflowException as error:
-        raise ValueError(f"{model} is not registered in {tracking} ({str(error).splitlines()[0]})") from error
-    found = sorted(downloaded.rglob(CONFIG))
-    if not found:
-        raise ValueError(f"{model} is registered, but holds no exported model ({CONFIG} is missing)")
-    return str(found[0].parent)
+    return folder
 
 
 def main(
     runs: Annotated[str, tyro.conf.arg(help="where results are: a folder or URI")] = os.environ.get(
         "STICKERS_RUNS", "runs"
     ),
-    model: str = CHAMPION,
+    model: str = f"models:/{STUDENT}@{CHAMPION}",
     port: int = 8000,
     device: str = "cpu",
 ) -> None:
@@ -67,16 +52,19 @@ def main(
         device: cpu or cuda.
     """
     folder = find_model(model, store.resolve_runs(runs))
-    signal.signal(signal.SIGTERM, _stop)
+    check_port(port)
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with connect():
+        # Only now: Ray sets a handler of its own when it starts, and that one ends in an abort.
+        signal.signal(signal.SIGTERM, _stop)
         try:
             address = serve_student(folder, port=port, device=device)
-            console.print(f"[bold]{address}[/]  the page; {address}/docs says how programs ask; Ctrl-C stops")
+            said = f"[bold]{address}[/] is the page, {address}/docs says how programs ask; Ctrl-C stops"
+            console.print(said, soft_wrap=True)
             signal.pause()
         except KeyboardInterrupt:
             console.print("stopping")
-        finally:
-            serve.shutdown()
+            serve.delete("student")  # not all of Serve: on a shared cluster others have applications too
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

@@ -28,18 +28,18 @@ def student_app(folder: str, *, device: str = "cpu", num_replicas: int = 1) -> A
 
 
 def serve_student(folder: str, *, port: int = 8000, device: str = "cpu", num_replicas: int = 1) -> str:
-    """Serve on the running Ray cluster, on the loopback interface alone; returns the address once it answers.
+    """Serve on the running Ray cluster, on the loopback interface alone; returns the address once it answers."""
+    check_port(port)
+    serve.start(http_options=HTTPOptions(host=HOST, port=port, request_timeout_s=120))
+    serve.run(student_app(folder, device=device, num_replicas=num_replicas), name="student", route_prefix="/")
+    return f"http://{HOST}:{port}"
 
-    ValueError when the port is taken: Ray itself would only say so in a log.
-    """
+
+def check_port(port: int) -> None:
+    """ValueError when nothing can listen there: Ray would only say so in a log."""
     with socket.socket() as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             attempt.bind((HOST, port))
-        except OSError as error:
-            raise ValueError(
-                f"port {port} cannot be used ({error.strerror}); choose another with --port"
-            ) from error
-    serve.start(http_options=HTTPOptions(host=HOST, port=port, request_timeout_s=120))
-    serve.run(student_app(folder, device=device, num_replicas=num_replicas), name="student", route_prefix="/")
-    return f"http://{HOST}:{port}"
+        except (OSError, OverflowError) as error:
+            raise ValueError(f"port {port} cannot be used ({error}); choose another with --port") from error
