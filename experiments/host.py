@@ -4,11 +4,9 @@
 """
 
 import logging
-import os
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
 
 import tyro
 from ray import serve
@@ -16,6 +14,7 @@ from rich.console import Console
 
 from actors.cluster import connect
 from actors.tracking import CHAMPION, STUDENT, resolve
+from experiments.options import RUNS, Runs
 from serve.apps import check_port, serve_student
 from stickers import store
 from stickers.pipeline import CONFIG
@@ -37,9 +36,7 @@ def find_model(model: str, runs: str) -> str:
 
 
 def main(
-    runs: Annotated[str, tyro.conf.arg(help="where results are: a folder or URI")] = os.environ.get(
-        "STICKERS_RUNS", "runs"
-    ),
+    runs: Runs = RUNS,
     model: str = f"models:/{STUDENT}@{CHAMPION}",
     port: int = 8000,
     device: str = "cpu",
