@@ -185,7 +185,7 @@ def image_latents(work: Path, out: Path) -> LatentSet:
     ]
     path = work / "image-latents.safetensors"
     if not path.exists():
-        encode_clips(stills, RGBAAutoencoder.from_pretrained(out / "autoencoder"), TextEncoder.load(out), 32).save(path)
+        encode_clips(stills, RGBAAutoencoder.from_pretrained(out / "autoencoder"), TextEncoder.load(out), PICTURE_SIZE).save(path)
     return LatentSet.join([LatentSet.load(path), general_latents(work, out)])
 
 

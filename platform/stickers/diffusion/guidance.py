@@ -9,12 +9,9 @@ Condition = Literal["none", "image", "full"]
 
 def needed(guidance_image: float, guidance_text: float) -> tuple[Condition, ...]:
     """The passes that the two scales make necessary: at scale 1 a term cancels and its pass is not run."""
-    passes: tuple[Condition, ...] = ("full",)
-    if guidance_text != 1 or (guidance_image != 1 and guidance_text != guidance_image):
-        passes = ("image", *passes)
-    if guidance_image != 1:
-        passes = ("none", *passes)
-    return passes
+    if guidance_image == guidance_text:
+        return ("full",) if guidance_image == 1 else ("none", "full")
+    return ("image", "full") if guidance_image == 1 else ("none", "image", "full")
 
 
 def combine(outputs: dict[Condition, Tensor], guidance_image: float, guidance_text: float) -> Tensor:

@@ -46,17 +46,17 @@ class NoiseSchedule:
 
     def uniform_timesteps(self, num_steps: int) -> list[int]:
         """`num_steps` timesteps equally spaced, from the last one down ("trailing": pure noise is where it starts)."""
-        if not 1 <= num_steps <= self.num_timesteps:
-            raise ValueError(f"steps must lie between 1 and {self.num_timesteps}, got {num_steps}")
+        self._check_count(num_steps)
         spaced = torch.arange(self.num_timesteps, 0, -self.num_timesteps / num_steps, dtype=torch.float64)
         return [int(t) - 1 for t in spaced.round()[:num_steps]]
 
-    def log_snr_timesteps(self, num_steps: int, *, lowest: float = -9.0) -> list[int]:
+    def log_snr_timesteps(self, num_steps: int, *, lowest: float = -7.0) -> list[int]:
         """`num_steps` timesteps linear in log SNR (paper section 3.3.1), the first being the last timestep.
 
         At zero terminal SNR that is minus infinity, so the grid is clipped at `lowest`; otherwise half of all steps
-        would fall among nearly pure noise.
+        would fall among nearly pure noise. Neighbours that would coincide near clean data move apart.
         """
+        self._check_count(num_steps)
         log_snr = 2 * (self.alpha.clamp(min=1e-30).log() - self.sigma.log())
         start = max(float(log_snr[-1]), lowest)
         grid = torch.linspace(start, float(log_snr[0]), num_steps + 1, dtype=torch.float64)[:-1]
@@ -64,6 +64,8 @@ class NoiseSchedule:
         nearest[0] = self.num_timesteps - 1
         for i in range(1, num_steps):
             nearest[i] = min(nearest[i], nearest[i - 1] - 1)
-        if nearest[-1] < 0:
-            raise ValueError(f"{num_steps} steps are too many for {self.num_timesteps} timesteps linear in log SNR")
-        return nearest
+        return [max(timestep, num_steps - 1 - i) for i, timestep in enumerate(nearest)]
+
+    def _check_count(self, num_steps: int) -> None:
+        if not 1 <= num_steps <= self.num_timesteps:
+            raise ValueError(f"steps must lie between 1 and {self.num_timesteps}, got {num_steps}")

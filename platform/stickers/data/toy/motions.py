@@ -207,10 +207,15 @@ def render_still(look: Look, size: int) -> np.ndarray:
 
 
 #: cycles a frame that natural speeds reach when sampled at 8 or at 4 fps: 0.5-1 Hz over either
-ADMISSIBLE_CYCLES = (1 / 16, 3 / 32, 1 / 8, 3 / 16, 1 / 4)
+SLOWEST, FASTEST = 1 / 16, 1 / 4
 
 
-def admissible_modes() -> list[Mode]:
-    """The grid of modes that the oracle compares with; `hz` is in cycles a *frame* here (times are frame indices)."""
-    grid = product((-1, 1), (0.7, 1.0, 1.3), ADMISSIBLE_CYCLES, (0.0, pi / 2))
-    return [Mode(direction=d, amplitude=a, hz=h, secondary=s) for d, a, h, s in grid]
+def grid_of_modes(*, amplitudes: int, speeds: int, lags: int = 2) -> list[Mode]:
+    """Modes spread evenly over what is admissible; `hz` is in cycles a *frame* here (times are frame indices)."""
+    grid = product(
+        (-1, 1),
+        np.linspace(0.7, 1.3, amplitudes) if amplitudes > 1 else (1.0,),
+        np.geomspace(SLOWEST, FASTEST, speeds),
+        (0.0, pi / 2)[:lags],
+    )
+    return [Mode(direction=d, amplitude=float(a), hz=float(h), secondary=s) for d, a, h, s in grid]

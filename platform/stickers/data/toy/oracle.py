@@ -4,14 +4,14 @@ A sticker of the toy world is the pair (prompt, image index): they seed the `Loo
 picture at the conditioning frame, in any direction, amplitude and speed, so the truth is a *set* of clips.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Literal
 
 import numpy as np
 
 from stickers.data.toy.characters import Look
-from stickers.data.toy.motions import MOTIONS, admissible_modes, render_motion, render_still
+from stickers.data.toy.motions import MOTIONS, grid_of_modes, render_motion, render_still
 from stickers.data.toy.words import meaning
 
 
@@ -26,38 +26,35 @@ def draw_sticker(prompt: str, image_index: int, size: int) -> np.ndarray:
     return render_still(look_of(prompt, image_index), size)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Truths:
-    """All clips that some motion could make of one picture.
-
-    `clips` is uint8 RGBA `[N, T, size, size, 4]`; `motions[i]` names the motion of clip i; `admitted[i]` tells whether
-    the prompt admits it.
-    """
-
-    clips: np.ndarray
-    motions: tuple[str, ...]
-    admitted: np.ndarray
+#: what a person has in mind, what an evaluation measures against, and one landmark a motion and speed
+GRIDS = {
+    "coarse": grid_of_modes(amplitudes=3, speeds=5),
+    "fine": grid_of_modes(amplitudes=4, speeds=9),
+    "landmarks": grid_of_modes(amplitudes=1, speeds=5, lags=1),
+}
+Grid = Literal["coarse", "fine", "landmarks"]
 
 
 @lru_cache(maxsize=128)
-def _variants(look: Look, motion: str, size: int, num_frames: int, still_at: int) -> np.ndarray:
+def _variants(look: Look, motion: str, grid: Grid, size: int, num_frames: int, still_at: int) -> np.ndarray:
     times = np.arange(num_frames) - still_at
-    return np.stack([render_motion(look, motion, mode, times, size) for mode in admissible_modes()])
+    return np.stack([render_motion(look, motion, mode, times, size) for mode in GRIDS[grid]])
 
 
 def truths(
-    prompt: str,
-    image_index: int,
-    *,
-    size: int,
-    num_frames: int,
-    still_at: int,
-    every_motion: bool = False,
-) -> Truths:
-    """The clips that the prompt admits for this sticker; with `every_motion` those of all other motions too."""
-    look, said = look_of(prompt, image_index), meaning(prompt)
-    names = tuple(MOTIONS) if every_motion else said.motions
-    sets = [_variants(look, name, size, num_frames, still_at) for name in names]
-    motions = tuple(name for name, clips in zip(names, sets, strict=True) for _ in clips)
-    admitted = np.array([name in said.motions for name in motions])
-    return Truths(clips=np.concatenate(sets), motions=motions, admitted=admitted)
+    prompt: str, image_index: int, *, size: int, num_frames: int, still_at: int, grid: Grid = "coarse"
+) -> np.ndarray:
+    """The clips that the prompt admits for this sticker, uint8 RGBA `[N, T, size, size, 4]`."""
+    look = look_of(prompt, image_index)
+    return np.concatenate(
+        [_variants(look, motion, grid, size, num_frames, still_at) for motion in meaning(prompt).motions]
+    )
+
+
+def landmarks(
+    prompt: str, image_index: int, *, size: int, num_frames: int, still_at: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Clips of *every* motion on a common grid, and the motion of each: to ask which motion a clip is nearest to."""
+    look, every = look_of(prompt, image_index), tuple(MOTIONS)
+    clips = [_variants(look, motion, "landmarks", size, num_frames, still_at) for motion in every]
+    return np.concatenate(clips), tuple(motion for motion, few in zip(every, clips, strict=True) for _ in few)

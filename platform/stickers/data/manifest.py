@@ -1,0 +1,84 @@
+"""From a folder of files to rows: which videos are usable, and for each other one a sentence that says why not."""
+
+import csv
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from stickers.artifacts import Clip, Refused
+from stickers.data.latents import canonical
+from stickers.video.codec import UnreadableVideo, read_video
+from stickers.video.motion import motion_score
+
+CAPTIONS = "captions.csv"
+VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".m4v")
+MIN_FRAMES = 8
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file that a collection names, whether or not it can be used."""
+
+    path: str
+    caption: str
+    source: str
+
+
+def list_collection(folder: str, source: str) -> list[Listed]:
+    """The videos of one folder: the rows of its `captions.csv` (columns file, caption), then files it leaves out.
+
+    Raises:
+        ValueError: there is no such folder, the table lacks a column, or nothing in it is a video.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {folder}; --videos takes a folder of videos with a {CAPTIONS}")
+    rows: list[Listed] = []
+    table = root / CAPTIONS
+    if table.exists():
+        with table.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = {"file", "caption"} - set(reader.fieldnames or ())
+            if missing:
+                raise ValueError(f"{table} lacks the column {sorted(missing)[0]!r}; it needs file and caption")
+            rows = [Listed(str(root / row["file"]), row["caption"] or "", source) for row in reader]
+    named = {row.path for row in rows}
+    loose = sorted(p for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and str(p) not in named)
+    rows += [Listed(str(path), "", source) for path in loose]
+    if not rows:
+        raise ValueError(f"{folder} holds no videos ({', '.join(VIDEO_SUFFIXES)}) and no {CAPTIONS}")
+    return rows
+
+
+def examine(listed: Listed, size: int) -> tuple[Clip, np.ndarray] | Refused:
+    """Decode one file.
+
+    Returns:
+        Its manifest row and canonical frames, uint8 RGBA `[T, size, size, 4]`; or the reason it was refused.
+    """
+    try:
+        content = blake2b(Path(listed.path).read_bytes(), digest_size=13).hexdigest()
+        frames, info = read_video(listed.path)
+    except FileNotFoundError:
+        return Refused(uri=listed.path, source=listed.source, reason=f"{listed.path} does not exist")
+    except (UnreadableVideo, OSError) as error:
+        return Refused(uri=listed.path, source=listed.source, reason=str(error))
+    if len(frames) < MIN_FRAMES:
+        reason = f"{listed.path} has {len(frames)} frames, at least {MIN_FRAMES} are needed"
+        return Refused(uri=listed.path, source=listed.source, reason=reason)
+    pixels = canonical(frames, size)
+    row = Clip(
+        uri=listed.path,
+        caption=listed.caption,
+        source=listed.source,
+        content=content,
+        num_frames=len(frames),
+        fps=info.fps,
+        width=info.width,
+        height=info.height,
+        has_alpha=info.has_alpha,
+        motion_score=motion_score(pixels),
+    )
+    return row, pixels

@@ -1,0 +1,54 @@
+"""A trained UNet becomes what is served: one folder with everything the pipeline needs, safetensors and JSON alone."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from stickers.diffusion.sampling import SamplerSettings
+from stickers.models.autoencoder import RGBAAutoencoder
+from stickers.models.text import TextEncoder
+from stickers.models.unet import VideoUNet
+from stickers.pipeline import AnimationPipeline
+
+RECORD = "record.json"
+
+
+def assemble(record_folder: str | Path, foundations: str | Path) -> AnimationPipeline:
+    """The pipeline of a finished training: its UNet with the autoencoder and text encoder of its foundations.
+
+    Args:
+        record_folder: a run's folder with `record.json`, weights in it or in its `checkpoint/`.
+        foundations: the folder that holds `autoencoder/`, `text_encoder/` and `tokenizer/`.
+
+    Raises:
+        ValueError: the folder holds no finished run, or UNet and autoencoder do not fit together.
+    """
+    root = Path(record_folder)
+    if not (root / RECORD).exists():
+        raise ValueError(f"{root} holds no finished training: {RECORD} is missing")
+    record = json.loads((root / RECORD).read_text())
+    weights = root / "checkpoint" if (root / "checkpoint").is_dir() else root
+    local = {"local_files_only": True, "use_safetensors": True}
+    unet = VideoUNet.from_pretrained(weights, **local)
+    autoencoder = RGBAAutoencoder.from_pretrained(Path(foundations) / "autoencoder", **local)
+    check_fit(unet, autoencoder)
+    return AnimationPipeline(
+        unet=unet.eval().to(memory_format=torch.channels_last),
+        autoencoder=autoencoder.eval(),
+        text=TextEncoder.load(foundations),
+        prediction=record["prediction"],
+        settings=SamplerSettings(**record["settings"]),
+        picture_size=record["picture_size"],
+    )
+
+
+def check_fit(unet: VideoUNet, autoencoder: RGBAAutoencoder) -> None:
+    """Refuse a UNet and an autoencoder whose latents differ.
+
+    Raises:
+        ValueError: their channel counts differ.
+    """
+    made, taken = int(autoencoder.config.latent_channels), int(unet.config.out_channels)
+    if made != taken:
+        raise ValueError(f"the autoencoder makes {made} latent channels, the UNet predicts {taken}; they must be equal")

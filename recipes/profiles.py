@@ -1,0 +1,104 @@
+"""The two toy profiles: what `make quickstart` and `make quickstart-full` train. `h100` recipes stand beside them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipes.teachers import toy_teachers
+from stickers.diffusion.sampling import SamplerSettings
+from stickers.training.recipe import Distillation, Recipe, Stage
+
+FOUNDATIONS = Path(__file__).resolve().parents[1] / "platform" / "foundations"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Everything a quickstart decides.
+
+    `collections` counts the toy videos of each set; `num_prompts` the prompts of the plan, two pictures each;
+    `num_evaluation` the held-out stickers, each sampled `seeds_per_sticker` times.
+    """
+
+    name: str
+    foundations: str
+    picture_size: int
+    seed: int
+    collections: tuple[tuple[str, int], ...]
+    teachers: tuple[Recipe, ...]
+    students: tuple[Recipe, ...]
+    distillation: Distillation
+    num_prompts: int
+    num_evaluation: int
+    seeds_per_sticker: int
+
+
+def _student(name: str, dataset: str, *, size: int, steps: int, lr: float) -> Recipe:
+    return Recipe(
+        name=name,
+        role="student",
+        foundation="tiny/video_unets/student",
+        stages=(
+            Stage(
+                steps=steps,
+                resolution=size,
+                fps=8,
+                prediction="sample_residual",
+                datasets=((dataset, 1.0),),
+                lr=lr,
+            ),
+        ),
+        seed=31,
+        batch_size=16,
+        precision="fp32",
+        checkpoint_every=50,
+        sampler=SamplerSettings(guidance_image=1.0, guidance_text=1.5),
+    )
+
+
+def _distillation(*, size: int, steps: int) -> Distillation:
+    return Distillation(
+        name="distilled",
+        student="student",
+        steps=steps,
+        dataset="kept",
+        resolution=size,
+        seed=41,
+        batch_size=12,
+        lr=4e-4,
+        guidance_image=1.0,
+        guidance_text=1.5,
+        precision="fp32",
+    )
+
+
+TINY = Profile(
+    name="tiny",
+    foundations=str(FOUNDATIONS / "tiny"),
+    picture_size=32,
+    seed=1,
+    collections=(("artist", 120), ("keyword", 160), ("neighbours", 160)),
+    teachers=toy_teachers(size=32, steps=(100, 160), lr=6e-4),
+    students=(_student("student", "kept", size=32, steps=260, lr=6e-4),),
+    distillation=_distillation(size=32, steps=110),
+    num_prompts=36,
+    num_evaluation=24,
+    seeds_per_sticker=1,
+)
+
+FULL = Profile(
+    name="full",
+    foundations=str(FOUNDATIONS / "tiny"),
+    picture_size=48,
+    seed=1,
+    collections=(("artist", 240), ("keyword", 320), ("neighbours", 320)),
+    teachers=toy_teachers(size=48, steps=(250, 450), lr=6e-4),
+    students=(
+        _student("student", "kept", size=48, steps=900, lr=6e-4),
+        _student("student-from-all", "all", size=48, steps=900, lr=6e-4),
+    ),
+    distillation=_distillation(size=48, steps=250),
+    num_prompts=96,
+    num_evaluation=48,
+    seeds_per_sticker=2,
+)
+
+PROFILES = {profile.name: profile for profile in (TINY, FULL)}

@@ -1,0 +1,57 @@
+"""The ensemble: two data orders x two frame rates, over two foundations (paper section 3.2).
+
+Both orders end on the artist set, the best there is; what comes before, and how far apart frames lie, is what makes
+teachers fail in different ways.
+"""
+
+from stickers.diffusion.sampling import SamplerSettings
+from stickers.training.recipe import Recipe, Stage
+
+Datasets = tuple[tuple[str, float], ...]
+
+ORDERS: dict[str, tuple[Datasets, Datasets]] = {
+    "keyword-artist": ((("keyword", 1.0),), (("artist", 0.8), ("keyword", 0.2))),
+    "neighbours-artist": ((("neighbours", 1.0),), (("artist", 0.8), ("neighbours", 0.2))),
+}
+#: (order, fps, foundation): each order at each rate, each foundation under each order
+ENSEMBLE = (
+    ("keyword-artist", 8, "consistency"),
+    ("keyword-artist", 4, "motion"),
+    ("neighbours-artist", 8, "motion"),
+    ("neighbours-artist", 4, "consistency"),
+)
+
+
+def toy_teachers(*, size: int, steps: tuple[int, int], lr: float) -> tuple[Recipe, ...]:
+    """Four teachers at `size` pixels; `steps` are those of the two stages."""
+    return tuple(
+        _teacher(order, fps, foundation, seed=21 + i, size=size, steps=steps, lr=lr)
+        for i, (order, fps, foundation) in enumerate(ENSEMBLE)
+    )
+
+
+def _teacher(
+    order: str, fps: int, foundation: str, *, seed: int, size: int, steps: tuple[int, int], lr: float
+) -> Recipe:
+    first, second = (
+        Stage(
+            steps=count,
+            resolution=size,
+            fps=fps,
+            prediction="sample_residual",
+            datasets=datasets,
+            lr=lr,
+        )
+        for count, datasets in zip(steps, ORDERS[order], strict=True)
+    )
+    return Recipe(
+        name=f"{order}-{fps}fps",
+        role="teacher",
+        foundation=f"tiny/video_unets/{foundation}",
+        stages=(first, second),
+        seed=seed,
+        batch_size=16,
+        precision="fp32",
+        checkpoint_every=50,
+        sampler=SamplerSettings(guidance_image=1.0, guidance_text=1.5, fps=fps),
+    )
