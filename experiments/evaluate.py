@@ -5,7 +5,6 @@ soon as they exist, so an interrupted evaluation goes on where it stopped.
 """
 
 import os
-from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,8 @@ from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.judge import Item, Judge, foundation_systems
-from recipes.profiles import PROFILES, Profile
+from experiments.options import RUNS, Runs, choose_profile, foundations_of
+from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import content_id
 from stickers.evaluation.compare import Difference, Figures, figures, paired
@@ -128,7 +128,7 @@ def read_rows(place: str) -> list[dict]:
 
 
 def main(
-    runs: Annotated[str, tyro.conf.arg(help="where results go: a folder or URI")] = os.environ.get("STICKERS_RUNS", "runs"),
+    runs: Runs = RUNS,
     profile: str = "tiny",
 ) -> None:
     """Evaluate every finished system on held-out stickers, with paired 95 % bootstrap intervals.
@@ -136,18 +136,17 @@ def main(
     Args:
         profile: tiny or full.
     """
-    if profile not in PROFILES:
-        raise ValueError(f"there is no profile {profile!r}; profiles: {', '.join(PROFILES)}")
-    chosen, place = PROFILES[profile], store.resolve_runs(runs)
+    chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    base = foundations_of(chosen, None)
     found = trained_systems(place, chosen)
     todo = items(chosen)
     key = content_id("evaluation", *(f.folder for f in found.values()), [item.key for item in todo], chosen.picture_size)
     target = store.join(place, "evaluation", key)
     folders = {name: store.local_folder(f.uri) for name, f in found.items()}
-    systems = {**foundation_systems(chosen.foundations), **folders}
+    systems = {**foundation_systems(base), **folders}
     if not store.exists(store.join(target, store.RECORD)):
         with connect():
-            judge_all(todo, target, systems, chosen.foundations, chosen.picture_size)
+            judge_all(todo, target, systems, base, chosen.picture_size)
     rows = read_rows(target)
     measured, gaps = compare(rows)
     motion = {f.system: float(np.mean([r["motion_score"] for r in rows if r["system"] == f.system])) for f in measured}

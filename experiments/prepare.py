@@ -5,7 +5,6 @@ Without `--videos` it first draws the toy collections as files; from there on bo
 
 import os
 from pathlib import Path
-from typing import Annotated
 
 import pyarrow as pa
 import ray
@@ -19,7 +18,8 @@ from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.encoder import ClipEncoder
-from recipes.profiles import PROFILES, Profile
+from experiments.options import RUNS, Runs, choose_profile, foundations_of
+from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import CLIPS, REFUSED, Clip, Refused, content_id, table_of
 from stickers.data.latents import LatentSet, weights_digest
@@ -60,6 +60,13 @@ def list_user_videos(folder: Path) -> list[Listed]:
     if named:
         return [row for name in named for row in list_collection(str(folder / name), name)]
     return list_collection(str(folder), "artist")
+
+
+def fingerprint(row: Listed) -> list[str | int]:
+    """What tells one state of a user's file from another, without reading it."""
+    path = Path(row.path)
+    seen = path.stat() if path.exists() else None
+    return [row.path, row.caption, row.source, *((seen.st_size, seen.st_mtime_ns) if seen else ())]
 
 
 def encode(listed: list[Listed], place: str, foundations: str, size: int) -> list[dict]:
@@ -104,8 +111,7 @@ def write_sets(rows: list[dict], place: str, foundations: str, size: int, share:
         mine = [row for row in good if row["source"] == source]
         latents = _latent_set(mine, text, side)
         for name in USER_SETS if share else (source,):
-            local = Path(store.local_folder(place)) / f"{name}.safetensors"
-            latents.save(local)
+            store.write_bytes(store.join(place, f"{name}.safetensors"), latents.to_bytes())
             counts[name] = len(mine)
     return counts
 
@@ -139,7 +145,7 @@ def show(rows: list[dict], counts: dict[str, int]) -> None:
 
 
 def main(
-    runs: Annotated[str, tyro.conf.arg(help="where results go: a folder or URI")] = os.environ.get("STICKERS_RUNS", "runs"),
+    runs: Runs = RUNS,
     profile: str = "tiny",
     videos: Path | None = None,
 ) -> None:
@@ -149,13 +155,12 @@ def main(
         profile: tiny or full.
         videos: your own folder of videos with a captions.csv (file, caption); by default the toy collections.
     """
-    if profile not in PROFILES:
-        raise ValueError(f"there is no profile {profile!r}; profiles: {', '.join(PROFILES)}")
-    chosen, place = PROFILES[profile], store.resolve_runs(runs)
-    foundations = str(Path(chosen.foundations).resolve())
+    chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    foundations = foundations_of(chosen, None)
+    own = list_user_videos(videos.resolve()) if videos else []
     key = content_id(
         "latents",
-        str(videos.resolve()) if videos else [list(pair) for pair in chosen.collections],
+        [fingerprint(row) for row in own] if videos else [list(pair) for pair in chosen.collections],
         chosen.seed,
         chosen.picture_size,
         weights_digest(Path(foundations) / "autoencoder"),
@@ -166,10 +171,7 @@ def main(
         console.print(f"prepared already: {target}")
         return
     with connect():
-        if videos:
-            listed = list_user_videos(videos.resolve())
-        else:
-            listed = draw_collections(chosen, Path(place) / "collections" / key)
+        listed = own or draw_collections(chosen, Path(place) / "collections" / key)
         rows = encode(listed, target, foundations, chosen.picture_size)
     counts = write_sets(rows, target, foundations, chosen.picture_size, share=len({r["source"] for r in rows}) == 1)
     show(rows, counts)

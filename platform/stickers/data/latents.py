@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from stickers.models.autoencoder import RGBAAutoencoder
@@ -53,8 +53,12 @@ class LatentSet:
     def text(self, index: int) -> Tensor:
         return self.texts[self.text_of[index]].float()
 
+    def to_bytes(self) -> bytes:
+        """The set as a safetensors file."""
+        return save({name: value.contiguous() for name, value in vars(self).items()})
+
     def save(self, path: str | Path) -> None:
-        save_file({name: value.contiguous() for name, value in vars(self).items()}, str(path))
+        Path(path).write_bytes(self.to_bytes())
 
     @classmethod
     def load(cls, path: str | Path) -> "LatentSet":

@@ -1,0 +1,59 @@
+"""The distilled student becomes what is served: one folder, registered under an alias: `python experiments/export.py`."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import tyro
+from rich.console import Console
+
+from actors.tracking import CHAMPION, STUDENT, Tracking
+from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest
+from stickers import store
+from stickers.data.latents import weights_digest
+from stickers.export import assemble
+
+console = Console()
+ENCODERS = ("autoencoder", "text_encoder", "tokenizer")
+
+
+def find_trained(runs: str, kind: str, name: str) -> store.Found:
+    """The newest finished training of that name. ValueError says which script makes one."""
+    found = [each for each in store.find_records(runs, kind) if each.record["name"] == name]
+    if not found:
+        script = {"distilled": "distil.py", "students": "students.py", "teachers": "teachers.py"}[kind]
+        raise ValueError(f"there is no finished {name!r} in {store.join(runs, kind)}; run experiments/{script} first")
+    return found[-1]
+
+
+def main(runs: Runs = RUNS, profile: str = "tiny", alias: str = CHAMPION, foundations: str | None = None) -> None:
+    """Export the newest distilled student and register it.
+
+    Args:
+        profile: tiny or full.
+        alias: the registry alias that serving follows.
+        foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
+    """
+    chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    found = find_trained(place, "distilled", chosen.distillation.name)
+    base = foundations_of(chosen, foundations)
+    folder = Path(store.local_folder(found.uri))
+    digests = [weights_digest(folder / "checkpoint"), *(weights_digest(Path(base) / part) for part in ENCODERS)]
+    target = store.join(place, "exported", f"{found.record['name']}-{found.record['recipe_digest']}-{digests[0]}")
+    if not store.exists(store.join(target, store.RECORD)):
+        with TemporaryDirectory() as local:
+            assemble(folder, base).save(local)
+            store.upload_folder(local, target)
+        simulated = newest(place, "kept", profile).record["simulated"]
+        store.write_record(
+            target, {"profile": profile, "trained": found.folder, "digests": digests, "simulated": simulated}
+        )
+    version = Tracking.open(place).register(target, found.record["mlflow_run"], alias=alias)
+    console.print(f"exported to {target}", soft_wrap=True, highlight=False)
+    console.print(f"registered as models:/{STUDENT}@{alias}, version {version}")
+
+
+if __name__ == "__main__":
+    try:
+        tyro.cli(main)
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from None
