@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -28,6 +29,7 @@ class Preview:
     prompts: tuple[str, ...]
 
     @classmethod
+    @lru_cache(maxsize=4)
     def toy(cls, size: int) -> "Preview":
         """The same stickers of the toy world in every run."""
         prompts = toy_prompts(NUM_CLIPS, SEED)

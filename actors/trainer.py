@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.board import Board
-from actors.cluster import check_room, worker_resource
+from actors.cluster import check_room, connect, worker_resource
 from actors.preview import Preview, film
 from actors.tracking import RunTracker, SilentTracker, Tracking
 from stickers import store
@@ -47,7 +47,7 @@ class Assignment:
     run_id: str
     num_threads: int
     revision: str
-    preview: Preview | None
+    preview: Preview
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +79,7 @@ def train_worker(config: dict[str, Assignment]) -> None:
         engine.export_unet(folder)
         if isinstance(tracker, RunTracker):
             store.upload_folder(folder, store.join(job.place(work.runs), CHECKPOINT))
-            if work.preview:
-                film(folder, job, work.preview, tracker, str(device))
+            film(folder, job, work.preview, tracker, str(device))
 
 
 def _resume(engine: DeepSpeedEngine) -> int:
@@ -162,7 +161,6 @@ def train_all(
     *,
     ensemble: str,
     simulated: bool = False,
-    preview: Preview | None = None,
     console: Console | None = None,
 ) -> list[Outcome]:
     """Train what is not finished, as many side by side as the cluster has room for, and say what became of each.
@@ -172,7 +170,6 @@ def train_all(
         runs: the runs folder, absolute.
         ensemble: name of the MLflow parent run.
         simulated: whether simulated people had a part in the data.
-        preview: pictures and prompts to animate with each finished network.
 
     Raises:
         ValueError: a job cannot be trained, or the cluster has no room for it; then nothing was started.
@@ -180,28 +177,34 @@ def train_all(
     console = console or Console()
     todo = [job for job in jobs if not job.finished(runs)]
     outcomes = [Outcome(job=job, status="finished before") for job in jobs if job not in todo]
+    for job in todo:
+        job.check()
     if todo:
-        for job in todo:
-            job.check()
-        side_by_side = min(len(todo), check_room(job.recipe for job in todo))
-        tracking = Tracking.open(runs)
-        parent = tracking.parent(ensemble)
-        revision = code_revision()
-        works = [
-            Assignment(
-                job=job,
-                runs=runs,
-                tracking_uri=tracking.uri,
-                run_id=_open_run(tracking, parent, job, revision, ensemble, simulated),
-                num_threads=max(1, (os.cpu_count() or 1) // (side_by_side * job.recipe.num_workers)),
-                revision=revision,
-                preview=preview,
-            )
-            for job in todo
-        ]
-        outcomes += _run(works, side_by_side, tracking, console)
+        with connect():
+            side_by_side = min(len(todo), check_room(job.recipe for job in todo))
+            tracking = Tracking.open(runs)
+            works = _assign(todo, runs, tracking, side_by_side, ensemble, simulated)
+            outcomes += _run(works, side_by_side, tracking, console)
     summary(outcomes, console)
     return outcomes
+
+
+def _assign(
+    jobs: list[TrainingJob], runs: str, tracking: Tracking, side_by_side: int, ensemble: str, simulated: bool
+) -> list[Assignment]:
+    parent, revision = tracking.parent(ensemble), code_revision()
+    return [
+        Assignment(
+            job=job,
+            runs=runs,
+            tracking_uri=tracking.uri,
+            run_id=_open_run(tracking, parent, job, revision, ensemble, simulated),
+            num_threads=max(1, (os.cpu_count() or 1) // (side_by_side * job.recipe.num_workers)),
+            revision=revision,
+            preview=Preview.toy(job.picture_size),
+        )
+        for job in jobs
+    ]
 
 
 def _open_run(
@@ -262,13 +265,12 @@ def _outcome(reference: Any, work: Assignment, seconds: float) -> Outcome:
 
 def summary(outcomes: Sequence[Outcome], console: Console) -> None:
     """What became of each training."""
-    table = Table("role", "recipe", "digest", "steps", "status", "seconds", title="trained networks")
+    table = Table("recipe", "digest", "steps", "status", "seconds", title="trained networks")
     for each in sorted(outcomes, key=lambda each: each.job.recipe.name):
         job, seconds = each.job, f"{each.seconds:.0f}" if each.seconds else ""
         style = "red" if each.reason else None
         table.add_row(
-            job.role,
-            job.recipe.name,
+            f"{job.role} {job.recipe.name}",
             job.digest,
             str(job.recipe.num_steps),
             each.status,

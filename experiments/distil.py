@@ -3,8 +3,6 @@
 import tyro
 from rich.console import Console
 
-from actors.cluster import connect
-from actors.preview import Preview
 from actors.trainer import train_all
 from experiments.options import (
     NO_CHANGES,
@@ -70,16 +68,8 @@ def main(
         )
         for recipe in recipes
     ]
-    with connect():
-        outcomes = train_all(
-            jobs,
-            place,
-            ensemble=profile,
-            simulated=bool(kept.record["simulated"]),
-            preview=Preview.toy(chosen.picture_size),
-            console=console,
-        )
-    return exit_code(outcomes)
+    simulated = bool(kept.record["simulated"])
+    return exit_code(train_all(jobs, place, ensemble=profile, simulated=simulated, console=console))
 
 
 if __name__ == "__main__":

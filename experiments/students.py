@@ -6,8 +6,6 @@ The data are the newest kept set; a new vote makes a new kept set, and that a ne
 import tyro
 from rich.console import Console
 
-from actors.cluster import connect
-from actors.preview import Preview
 from actors.trainer import train_all
 from experiments.options import (
     NO_CHANGES,
@@ -60,16 +58,8 @@ def main(
     place, base = store.resolve_runs(runs), foundations_of(chosen, foundations)
     kept = newest(place, "kept", profile)
     jobs = [TrainingJob.of_recipe(recipe, foundations=base, sets=kept_sets(kept)) for recipe in recipes]
-    with connect():
-        outcomes = train_all(
-            jobs,
-            place,
-            ensemble=profile,
-            simulated=bool(kept.record["simulated"]),
-            preview=Preview.toy(chosen.picture_size),
-            console=console,
-        )
-    return exit_code(outcomes)
+    simulated = bool(kept.record["simulated"])
+    return exit_code(train_all(jobs, place, ensemble=profile, simulated=simulated, console=console))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ is missing, and a finished teacher is left alone.
 import tyro
 from rich.console import Console
 
-from actors.cluster import connect
-from actors.preview import Preview
 from actors.trainer import train_all
 from experiments.options import (
     NO_CHANGES,
@@ -54,11 +52,7 @@ def main(
     latents = newest(place, "latents", profile)
     sets = {name: store.join(latents.uri, f"{name}.safetensors") for name in latents.record["clips"]}
     jobs = [TrainingJob.of_recipe(recipe, foundations=base, sets=sets) for recipe in recipes]
-    with connect():
-        outcomes = train_all(
-            jobs, place, ensemble=profile, preview=Preview.toy(chosen.picture_size), console=console
-        )
-    return exit_code(outcomes)
+    return exit_code(train_all(jobs, place, ensemble=profile, console=console))
 
 
 if __name__ == "__main__":
