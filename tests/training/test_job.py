@@ -1,0 +1,96 @@
+"""A training as values: its name changes with recipe, weights and data, and what does not fit is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recipes.profiles import TINY
+from stickers import store
+from stickers.data.latents import LatentSet
+from stickers.training.job import TrainingJob
+from stickers.training.recipe import Recipe
+
+
+def sets_of(runs: Path) -> dict[str, str]:
+    return {path.stem: str(path) for path in (runs / "latents").rglob("*.safetensors")}
+
+
+def job_of(recipe: Recipe, foundations: Path, runs: Path) -> TrainingJob:
+    return TrainingJob.of_recipe(recipe, foundations=str(foundations), sets=sets_of(runs))
+
+
+def test_digest_follows_recipe_weights_and_data(
+    tiny_foundations: Path, prepared_runs: Path, tmp_path: Path
+) -> None:
+    first = job_of(TINY.teachers[0], tiny_foundations, prepared_runs)
+    assert job_of(TINY.teachers[0], tiny_foundations, prepared_runs).digest == first.digest
+    digests = {
+        first.digest,
+        job_of(replace(TINY.teachers[0], seed=99), tiny_foundations, prepared_runs).digest,
+    }
+    latents = LatentSet.load(dict(first.sets)["artist"])
+    replace(latents, fps=latents.fps * 2).save(tmp_path / "artist.safetensors")
+    sets = sets_of(prepared_runs) | {"artist": str(tmp_path / "artist.safetensors")}
+    digests.add(TrainingJob.of_recipe(TINY.teachers[0], foundations=str(tiny_foundations), sets=sets).digest)
+    config = Path(first.unet, "config.json")
+    before = config.read_text()
+    config.write_text(json.dumps({**json.loads(before), "note": "changed"}))
+    digests.add(job_of(TINY.teachers[0], tiny_foundations, prepared_runs).digest)
+    config.write_text(before)
+    assert len(digests) == 4
+
+
+def test_what_fits_is_accepted(tiny_foundations: Path, prepared_runs: Path) -> None:
+    for recipe in TINY.teachers:
+        job_of(recipe, tiny_foundations, prepared_runs).check()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"ema_decay": 0.999}, "averaging of weights is not supported, ema_decay must be 0"),
+        ({"num_workers": 3}, "a batch of 16 cannot be dealt evenly to 3 workers"),
+        ({"foundation": "tiny/video_unets/absent"}, "there is no folder .*absent"),
+        (
+            {"stages": tuple(replace(stage, resolution=64) for stage in TINY.teachers[0].stages)},
+            "its resolution means latents of 16x16, the data have 8x8",
+        ),
+        (
+            {"stages": (replace(TINY.teachers[0].stages[0], datasets=(("secret", 1.0),)),)},
+            "there is no dataset 'secret'; prepared are: artist, keyword, neighbours",
+        ),
+    ],
+)
+def test_unfit_recipe_is_one_sentence(
+    tiny_foundations: Path, prepared_runs: Path, change: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence) as caught:
+        job_of(replace(TINY.teachers[0], **change), tiny_foundations, prepared_runs).check()  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_network_of_another_size_is_refused(
+    tiny_foundations: Path, prepared_runs: Path, tmp_path: Path
+) -> None:
+    job = job_of(TINY.teachers[0], tiny_foundations, prepared_runs)
+    config = json.loads(Path(job.unet, "config.json").read_text())
+    for name, value, sentence in (
+        ("out_channels", 4, "predicts latents of 4 channels, the data have 8"),
+        ("in_channels", 9, r"takes 9 input channels \(noisy and image latent\), the data have 16"),
+        ("cross_attention_dim", 768, "attends to text of width 768, the data have 16"),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps({**config, name: value}))
+        with pytest.raises(ValueError, match=sentence):
+            replace(job, unet=str(tmp_path)).check()
+
+
+def test_distillation_starts_from_the_student(tiny_foundations: Path, prepared_runs: Path) -> None:
+    settings = {"num_frames": 6, "fps": 4}
+    found = store.Found("/runs/students/x", {"prediction": "v_prediction", "settings": settings})
+    job = TrainingJob.of_distillation(
+        TINY.distillation, found, foundations=str(tiny_foundations), sets={"kept": "/k", "all": "/a"}
+    )
+    assert (job.unet, job.sets) == ("/runs/students/x/checkpoint", (("kept", "/k"),))
+    assert (job.settings.passes(), job.settings.num_frames, job.settings.fps) == (8, 6, 4)
