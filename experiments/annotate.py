@@ -11,14 +11,14 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from recipes.profiles import PROFILES, Profile
+from experiments.options import RUNS, Runs, choose_profile, foundations_of
+from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import KEPT, STICKERS, Candidate, Kept, Vote, content_id, table_of
 from stickers.data.latents import encode_clips, weights_digest
@@ -176,6 +176,7 @@ def keep(
         "plan_id": plan.record["plan_id"],
         "votes": snapshot.rpartition("/")[2],
         "simulated": True,
+        "clips": {"kept": len(kept), "all": len(rows)},
         "panel": json.loads(json.dumps(asdict(panel))),
         "counts": {
             "candidates": len(rows),
@@ -193,9 +194,7 @@ def keep(
 
 
 def main(
-    runs: Annotated[str, tyro.conf.arg(help="where results go: a folder or URI")] = os.environ.get(
-        "STICKERS_RUNS", "runs"
-    ),
+    runs: Runs = RUNS,
     profile: str = "tiny",
     plan: str | None = None,
     votes: str | None = None,
@@ -213,9 +212,7 @@ def main(
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
         dry_run: say what would be judged and stop.
     """
-    if profile not in PROFILES:
-        raise ValueError(f"there is no profile {profile!r}; profiles: {', '.join(PROFILES)}")
-    place = store.resolve_runs(runs)
+    chosen, place = choose_profile(profile), store.resolve_runs(runs)
     if votes is None and "://" in place:
         raise ValueError(f"{place} cannot hold SQLite; give --votes the URL of a database")
     panel = Panel() if threshold is None else replace(Panel(), threshold=threshold)
@@ -225,8 +222,8 @@ def main(
     )
     if dry_run:
         return
-    base = str(Path(foundations or PROFILES[profile].foundations).resolve())
-    keep(place, found, votes or f"sqlite:///{place}/votes.db", PROFILES[profile], panel, base)
+    base = foundations_of(chosen, foundations)
+    keep(place, found, votes or f"sqlite:///{place}/votes.db", chosen, panel, base)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,8 @@ The plan is written first; then one Ray Data execution a teacher makes what is m
 durable once written. Failed rows get further passes. A finished plan is one sorted Parquet file.
 """
 
-import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import ray
 import tyro
@@ -16,7 +14,8 @@ from rich.table import Table
 
 from actors.cluster import connect
 from actors.teacher import TeacherWork, animate_rows
-from recipes.profiles import PROFILES, Profile
+from experiments.options import RUNS, Runs, choose_profile, foundations_of
+from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import PLAN, Candidate, PlanRow, Refused, content_id, table_of
 from stickers.data.latents import weights_digest
@@ -51,12 +50,12 @@ def find_teachers(runs: str, profile: Profile, names: tuple[str, ...]) -> dict[s
 
 
 def planned(name: str, found: store.Found, foundations: str) -> PlannedTeacher:
-    """A teacher's name, the digest of everything that its weights are, and its sampler settings."""
-    parts = [Path(foundations) / part for part in ("autoencoder", "text_encoder", "tokenizer")]
-    checkpoint = Path(store.local_folder(found.uri)) / "checkpoint"
-    digests = [weights_digest(folder) for folder in (checkpoint, *parts)]
-    settings = asdict(SamplerSettings(**found.record["settings"]))
-    return PlannedTeacher(name, content_id("checkpoint", *digests, found.record["prediction"])[:12], settings)
+    """A teacher's name, the digest of every weight it animates with, and its sampler settings."""
+    encoders = [
+        weights_digest(Path(foundations) / part) for part in ("autoencoder", "text_encoder", "tokenizer")
+    ]
+    checkpoint = content_id("checkpoint", found.record["weights"], *encoders, found.record["prediction"])[:12]
+    return PlannedTeacher(name, checkpoint, asdict(SamplerSettings(**found.record["settings"])))
 
 
 def gather_stickers(profile: Profile, pictures: str | None, num_prompts: int | None) -> Stickers:
@@ -120,9 +119,7 @@ def show(plan_id: str, counts: list[dict], refused: list[Refused]) -> None:
 
 
 def main(
-    runs: Annotated[str, tyro.conf.arg(help="where results go: a folder or URI")] = os.environ.get(
-        "STICKERS_RUNS", "runs"
-    ),
+    runs: Runs = RUNS,
     profile: str = "tiny",
     teachers: tuple[str, ...] = (),
     pictures: str | None = None,
@@ -140,10 +137,8 @@ def main(
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
         dry_run: show the plan and stop.
     """
-    if profile not in PROFILES:
-        raise ValueError(f"there is no profile {profile!r}; profiles: {', '.join(PROFILES)}")
-    chosen, place = PROFILES[profile], store.resolve_runs(runs)
-    base = str(Path(foundations or chosen.foundations).resolve())
+    chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    base = foundations_of(chosen, foundations)
     found = find_teachers(place, chosen, teachers)
     sources = gather_stickers(chosen, pictures, num_prompts)
     ensemble = [planned(name, each, base) for name, each in found.items()]

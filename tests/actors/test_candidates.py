@@ -1,6 +1,5 @@
 """Candidates are the expensive stage: killed anywhere, it must finish with exactly the planned rows, once each."""
 
-import json
 import os
 import signal
 import subprocess
@@ -9,22 +8,22 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from actors.cluster import connect
+from experiments.candidates import MAX_ATTEMPTS, main, run_teacher
 from stickers import store
 from stickers.artifacts import CANDIDATES, Candidate, PlanRow
+from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.export import assemble
 from stickers.hitl.generation import CandidateMaker
 from stickers.hitl.plan import PlannedTeacher, make_plan, save_plan
 from stickers.hitl.prompts import toy_prompts, toy_stickers
-from stickers.models.autoencoder import RGBAAutoencoder
-from stickers.models.text import TextEncoder
 from stickers.models.unet import VideoUNet
 from stickers.video.codec import decode_strip
 
@@ -33,79 +32,48 @@ SETTINGS = SamplerSettings(num_steps=3, guided_steps=1, solver="ddim", num_frame
 SIZE = 32
 
 
-def make_foundations(folder: Path) -> None:
-    """Encoders with random weights: the plumbing is what is tested."""
-    torch.manual_seed(0)
-    letters = list(bytes_to_unicode().values())
-    words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    folder.mkdir(parents=True)
-    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=32)
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=32,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    TextEncoder(tokenizer, CLIPTextModel(text)).save(folder)
-    autoencoder = RGBAAutoencoder(
-        block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, patch_size=2
-    )
-    autoencoder.save_pretrained(folder / "autoencoder")
-
-
-def make_teacher(runs: Path, name: str, seed: int) -> Path:
+def make_teacher(runs: Path, name: str, seed: int, like: Path) -> None:
+    """A finished training with random weights: the plumbing is what is tested."""
     torch.manual_seed(seed)
     folder = runs / "teachers" / f"{name}-{seed}"
-    VideoUNet(
-        block_out_channels=(16, 16),
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        layers_per_block=1,
-        attention_head_dim=2,
-        cross_attention_dim=16,
-        norm_num_groups=4,
-    ).save_pretrained(folder / "checkpoint")
+    VideoUNet.from_config(VideoUNet.load_config(like)).save_pretrained(folder / "checkpoint")
+    record = {"prediction": "v_prediction", "settings": asdict(SETTINGS), "picture_size": SIZE}
     store.write_record(
-        str(folder),
-        {"name": name, "prediction": "v_prediction", "settings": asdict(SETTINGS), "picture_size": SIZE},
+        str(folder), {"name": name, "weights": weights_digest(folder / "checkpoint"), **record}
     )
-    return folder
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(tmp_path_factory: pytest.TempPathFactory, tiny_foundations: Path) -> Path:
     """A runs folder with two teachers, and foundations beside it."""
     folder = tmp_path_factory.mktemp("world")
-    make_foundations(folder / "foundations")
+    (folder / "foundations").symlink_to(tiny_foundations)
     for seed, name in enumerate(("calm", "lively"), start=1):
-        make_teacher(folder / "runs", name, seed)
+        make_teacher(folder / "runs", name, seed, tiny_foundations / "video_unets" / "student")
     return folder
 
 
 @pytest.fixture
 def cluster() -> Iterator[None]:
-    from actors.cluster import connect
-
     with connect():
         yield
 
 
-def command(world: Path, num_prompts: int) -> list[str]:
-    options = ["--runs", str(world / "runs"), "--foundations", str(world / "foundations")]
-    return [
-        *(sys.executable, str(ROOT / "experiments" / "candidates.py"), *options),
-        *("--num-prompts", str(num_prompts), "--teachers", "calm", "lively"),
-    ]
+def options(world: Path, num_prompts: int) -> dict[str, Any]:
+    teachers, base = ("calm", "lively"), str(world / "foundations")
+    return {
+        "runs": str(world / "runs"),
+        "foundations": base,
+        "num_prompts": num_prompts,
+        "teachers": teachers,
+    }
 
 
-def run(argv: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=500)
+def start(world: Path, num_prompts: int) -> subprocess.Popen[bytes]:
+    script, place = str(ROOT / "experiments" / "candidates.py"), ["--runs", str(world / "runs")]
+    choice = ["--num-prompts", str(num_prompts), "--teachers", "calm", "lively"]
+    argv = [sys.executable, script, *place, "--foundations", str(world / "foundations"), *choice]
+    return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def written_files(world: Path) -> list[Path]:
@@ -113,13 +81,13 @@ def written_files(world: Path) -> list[Path]:
 
 
 @pytest.mark.ray
-def test_killed_and_run_again_it_makes_exactly_the_plan(world: Path) -> None:
-    argv = command(world, num_prompts=24)
-    dry = run([*argv, "--dry-run"])
-    assert dry.returncode == 0 and "96 candidates" in dry.stdout, dry.stdout + dry.stderr
-    assert not (world / "runs" / "plans").exists()
+def test_killed_and_run_again_it_makes_exactly_the_plan(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(**options(world, num_prompts=24), dry_run=True)
+    assert "96 candidates" in capsys.readouterr().out and not (world / "runs" / "plans").exists()
 
-    victim = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    victim = start(world, num_prompts=24)
     deadline = time.monotonic() + 300
     while not written_files(world) and victim.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -128,8 +96,7 @@ def test_killed_and_run_again_it_makes_exactly_the_plan(world: Path) -> None:
     survivors = {path: path.stat().st_mtime_ns for path in written_files(world)}
     assert survivors and not list((world / "runs" / "plans").glob("*/record.json"))
 
-    second = run(argv)
-    assert second.returncode == 0, second.stdout + second.stderr
+    main(**options(world, num_prompts=24))
     kept = {path: path.stat().st_mtime_ns for path in written_files(world) if path in survivors}
     assert kept and all(survivors[path] == when for path, when in kept.items()), (
         "durable rows were made again"
@@ -137,8 +104,9 @@ def test_killed_and_run_again_it_makes_exactly_the_plan(world: Path) -> None:
     check_plan(world, num_rows=96)
 
     before = sorted(path.stat().st_mtime_ns for path in (world / "runs" / "plans").rglob("*"))
-    third = run(argv)
-    assert third.returncode == 0 and "nothing to do" in third.stdout, third.stdout + third.stderr
+    capsys.readouterr()
+    main(**options(world, num_prompts=24))
+    assert "nothing to do" in capsys.readouterr().out
     assert sorted(path.stat().st_mtime_ns for path in (world / "runs" / "plans").rglob("*")) == before
 
 
@@ -156,8 +124,6 @@ def check_plan(world: Path, num_rows: int) -> None:
 
 @pytest.mark.ray
 def test_a_row_that_fails_is_tried_again_and_recorded(world: Path, cluster: None, tmp_path: Path) -> None:
-    from experiments.candidates import MAX_ATTEMPTS, run_teacher
-
     prompts = toy_prompts(5, seed=9)
     stickers = toy_stickers(prompts, SIZE)
     stickers[3] = replace(stickers[3], png=b"not a picture")
@@ -172,12 +138,8 @@ def test_a_row_that_fails_is_tried_again_and_recorded(world: Path, cluster: None
 
 
 def test_an_unknown_teacher_is_one_sentence(world: Path) -> None:
-    done = run([*command(world, num_prompts=3), "--teachers", "nobody"])
-    assert (
-        done.returncode == 1
-        and "finished are: calm, lively" in done.stderr
-        and "Traceback" not in done.stderr
-    )
+    with pytest.raises(ValueError, match=r"no finished teacher nobody .* finished are: calm, lively"):
+        main(**options(world, num_prompts=3) | {"teachers": ("nobody",)})
 
 
 def test_pixels_do_not_depend_on_the_neighbours(world: Path) -> None:
