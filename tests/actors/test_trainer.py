@@ -1,0 +1,180 @@
+"""Trainings side by side on a real Ray cluster: each fails alone, a rerun repeats nothing, kills lose nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from actors.cluster import check_room, connect
+from actors.tracking import Tracking
+from actors.trainer import CHECKPOINT, Outcome, train_all
+from experiments.options import Changes
+from recipes.profiles import TINY
+from stickers import store
+from stickers.models.unet import VideoUNet
+from stickers.training.job import TrainingJob
+from stickers.training.recipe import Recipe
+
+pytestmark = pytest.mark.ray
+ROOT = Path(__file__).parents[2]
+CHANGES = Changes(steps=12, batch_size=2, checkpoint_every=4)
+TEACHER = CHANGES.apply(TINY.teachers[0])
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    with connect(num_cpus=4):
+        yield
+
+
+def job_of(recipe: Recipe, foundations: Path, runs: Path) -> TrainingJob:
+    sets = {path.stem: str(path) for path in (runs / "latents").rglob("*.safetensors")}
+    return TrainingJob.of_recipe(recipe, foundations=str(foundations), sets=sets)
+
+
+def train(runs: Path, *jobs: TrainingJob) -> dict[str, Outcome]:
+    return {each.job.recipe.name: each for each in train_all(jobs, str(runs), ensemble="tiny")}
+
+
+def wait_for(what: Callable[[], object], seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def checkpoints(runs: Path) -> set[str]:
+    """Checkpoints that Ray Train has recorded."""
+    found = (runs / "teachers").glob("*/checkpoint_manager_snapshot.json")
+    return {path.read_text() for path in found if "checkpoint_2" in path.read_text()}
+
+
+def child_runs(runs: Path) -> list[tuple[str, str, list[float]]]:
+    """Name, status and logged steps of every training's MLflow run."""
+    tracking = Tracking.open(str(runs))
+    every = tracking.client.search_runs([tracking.experiment_id], "tags.role = 'teacher'")
+    return [
+        (
+            each.info.run_name,
+            each.info.status,
+            [m.step for m in tracking.client.get_metric_history(each.info.run_id, "train/loss")],
+        )
+        for each in every
+    ]
+
+
+def test_one_fails_alone_and_a_rerun_repeats_nothing(
+    cluster: None, tiny_foundations: Path, prepared_runs: Path
+) -> None:
+    wild = replace(
+        TEACHER,
+        name="wild",
+        stages=tuple(replace(stage, lr=1e30) for stage in TEACHER.stages),
+        warmup_steps=1,
+    )
+    jobs = [job_of(recipe, tiny_foundations, prepared_runs) for recipe in (TEACHER, wild)]
+    outcomes = train(prepared_runs, *jobs)
+    assert outcomes[TEACHER.name].status == "trained", outcomes[TEACHER.name].reason
+    assert outcomes["wild"].status == "failed"
+    assert "the loss is" in outcomes["wild"].reason
+    found = store.find_record(str(prepared_runs), "teachers", TEACHER.name)
+    assert found.record["recipe_digest"] == TEACHER.digest()
+    assert found.record["prediction"] == "sample_residual"
+    VideoUNet.from_pretrained(store.join(found.uri, CHECKPOINT), local_files_only=True, use_safetensors=True)
+    runs = {name: (status, steps) for name, status, steps in child_runs(prepared_runs)}
+    assert runs[TEACHER.name] == ("FINISHED", [10, 20, 24])
+    assert runs["wild"][0] == "FAILED"
+    tracking = Tracking.open(str(prepared_runs))
+    shown = [each.path for each in tracking.client.list_artifacts(found.record["mlflow_run"], "previews")]
+    assert shown == ["previews/contact-sheet.png", "previews/preview.mp4"]
+    before = {path: path.stat().st_mtime_ns for path in Path(found.uri).rglob("*")}
+    assert train(prepared_runs, jobs[0])[TEACHER.name].status == "finished before"
+    assert {path: path.stat().st_mtime_ns for path in Path(found.uri).rglob("*")} == before
+    assert len(child_runs(prepared_runs)) == 2
+
+
+def test_student_is_distilled_after_its_worker_was_killed(
+    cluster: None, tiny_foundations: Path, prepared_runs: Path
+) -> None:
+    """The student's worker vanishes in the middle; another goes on, and the distillation starts from the result."""
+    kept = {"kept": str(prepared_runs / "kept" / "0123456789ab" / "latents.safetensors")}
+    recipe = Changes(steps=60, batch_size=2, checkpoint_every=5).apply(TINY.students[0])
+    student = TrainingJob.of_recipe(recipe, foundations=str(tiny_foundations), sets=kept)
+    outcomes: dict[str, Outcome] = {}
+    thread = threading.Thread(target=lambda: outcomes.update(train(prepared_runs, student)))
+    thread.start()
+    folder = Path(student.place(str(prepared_runs)))
+    wait_for(lambda: any(folder.glob("checkpoint_2*")) or not thread.is_alive())
+    workers = [
+        p for p in psutil.Process().children(recursive=True) if "RayTrainWorker" in " ".join(p.cmdline())
+    ]
+    assert workers
+    for worker in workers:
+        worker.kill()
+    thread.join(timeout=400)
+    assert outcomes["student"].status == "trained", outcomes["student"].reason
+    distillation = Changes(steps=2, batch_size=2).apply(TINY.distillation)
+    found = store.find_record(str(prepared_runs), "students", "student")
+    job = TrainingJob.of_distillation(distillation, found, foundations=str(tiny_foundations), sets=kept)
+    outcome = train(prepared_runs, job)["distilled"]
+    assert outcome.status == "trained", outcome.reason
+    assert store.find_record(str(prepared_runs), "distilled").record["settings"]["num_steps"] == 8
+
+
+def test_no_room_is_said_before_anything_starts(
+    cluster: None, tiny_foundations: Path, prepared_runs: Path
+) -> None:
+    large = replace(TEACHER, num_workers=64, batch_size=64)
+    with pytest.raises(ValueError, match="one a worker; the cluster has"):
+        train(prepared_runs, job_of(large, tiny_foundations, prepared_runs))
+    assert not (prepared_runs / "teachers").exists()
+    assert check_room([TEACHER]) >= 1
+
+
+def start_teachers(runs: Path, foundations: Path, log: Path) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable,
+        ROOT / "experiments" / "teachers.py",
+        "--runs",
+        runs,
+        "--foundations",
+        foundations,
+    ]
+    changes = ["--only", TEACHER.name, "--steps", "30", "--batch-size", "2", "--checkpoint-every", "5"]
+    return subprocess.Popen([*command, *changes], stdout=log.open("ab"), stderr=subprocess.STDOUT)
+
+
+def kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """Kill -9 of the driver alone; the cluster that it started must end by itself."""
+    started = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(started, timeout=60)
+    for each in alive:
+        each.kill()
+    assert not alive, "the private cluster outlived its driver"
+
+
+def test_killed_driver_goes_on_where_it_stopped(
+    tiny_foundations: Path, prepared_runs: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    for _ in range(2):
+        before = checkpoints(prepared_runs)
+        process = start_teachers(prepared_runs, tiny_foundations, log)
+        wait_for(lambda: checkpoints(prepared_runs) != before or process.poll() is not None)  # noqa: B023
+        assert process.poll() is None, log.read_text()
+        kill_tree(process)
+        assert not list((prepared_runs / "teachers").glob("*/record.json"))
+    assert start_teachers(prepared_runs, tiny_foundations, log).wait(timeout=400) == 0, log.read_text()
+    assert child_runs(prepared_runs) == [(TEACHER.name, "FINISHED", list(range(10, 61, 10)))]
+    assert len(list((prepared_runs / "teachers").iterdir())) == 1
+    store.find_record(str(prepared_runs), "teachers", TEACHER.name)
