@@ -17,12 +17,7 @@ from stickers.training.recipe import Distillation, Recipe
 #: Ray wants room for a reader, a filter and a writer beside a pool of actors, so two cores count as four
 MIN_LOGICAL_CPUS = 4
 OBJECT_STORE_BYTES = 2**29
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "0",
-    "RAY_DEDUP_LOGS": "1",
-}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TRAIN_METRICS_ENABLED": "0"}
 
 
 @contextmanager

@@ -48,10 +48,10 @@ class DistillationTask:
     def _teacher_clean(self, z: Tensor, timestep: int, image: Tensor, context: Tensor) -> Tensor:
         """The guided clean estimate: equations 1-3 with the needed passes batched into one."""
         passes = needed(self.recipe.guidance_image, self.recipe.guidance_text)
-        null = self.null_text_LD.expand_as(context)
+        null = self.null_text_LD.to(context).expand_as(context)
         out = self.teacher(
             z.repeat(len(passes), 1, 1, 1, 1),
-            torch.tensor([timestep]),
+            torch.tensor([timestep], device=z.device),
             torch.cat([context if name == "full" else null for name in passes]),
             torch.cat([image * 0 if name == "none" else image for name in passes]),
         ).float()
@@ -77,9 +77,9 @@ class DistillationTask:
         dice = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
         noise = torch.randn(batch.z_BTCHW.shape, generator=dice)
         boundary = int(torch.randint(0, recipe.student_steps, (1,), generator=dice)) * self.ratio
-        rows = slice(rank, None, world_size)
+        rows, device = slice(rank, None, world_size), next(self.student.parameters()).device
         clean, image, context, noise = (
-            x[rows] for x in (batch.z_BTCHW, batch.image_BCHW, batch.context_BLD, noise)
+            x[rows].to(device) for x in (batch.z_BTCHW, batch.image_BCHW, batch.context_BLD, noise)
         )
         sub_steps = self.timesteps[boundary : boundary + self.ratio]
         rest = self.timesteps[boundary + self.ratio : boundary + self.ratio + 1]
@@ -87,10 +87,14 @@ class DistillationTask:
         z = self.schedule.add_noise(clean, noise, torch.tensor([start]))
         with torch.no_grad():
             landed = teacher_rollout(
-                lambda z_t, _, t: self._teacher_clean(z_t, t, image, context), self.schedule, z, sub_steps, end
+                lambda z_t, _, t: self._teacher_clean(z_t, t, image, context),
+                self.schedule,
+                z,
+                sub_steps,
+                end,
             )
         wanted = merged_target(self.schedule, z, landed, start, end)
         alpha, sigma = self.schedule.at(torch.tensor([start]), z)
-        output = self.student(z, torch.tensor([start]), context, image).float()
+        output = self.student(z, torch.tensor([start], device=device), context, image).float()
         guess = to_sample(self.kind, output, z, alpha, sigma, image[:, None])
         return step_weight(self.schedule, start) * mse_loss(guess, wanted)
