@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from experiments.options import RUNS, Runs, choose_profile, foundations_of
+from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import KEPT, STICKERS, Candidate, Kept, Vote, content_id, table_of
@@ -216,7 +216,7 @@ def main(
     if votes is None and "://" in place:
         raise ValueError(f"{place} cannot hold SQLite; give --votes the URL of a database")
     panel = Panel() if threshold is None else replace(Panel(), threshold=threshold)
-    found = store.find_record(place, "plans", plan)
+    found = store.find_record(place, "plans", plan) if plan else newest(place, "plans", profile)
     console.print(
         f"[bold]simulated[/] people judge plan {found.folder}: share up to a relative error of {panel.threshold}"
     )

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.judge import Item, Judge, foundation_systems
-from experiments.options import RUNS, Runs, choose_profile, foundations_of
+from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest_trained
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import content_id
@@ -54,9 +54,9 @@ def trained_systems(runs: str, profile: Profile) -> dict[str, store.Found]:
     found: dict[str, store.Found] = {}
     for kind, names in wanted.items():
         for name in names:
-            same = [f for f in store.find_records(runs, kind) if f.record["name"] == name]
-            if same:
-                found[name] = same[-1]
+            one = newest_trained(runs, kind, name, profile.picture_size)
+            if one:
+                found[name] = one
     return found
 
 

@@ -7,22 +7,13 @@ import tyro
 from rich.console import Console
 
 from actors.tracking import CHAMPION, STUDENT, Tracking
-from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest
+from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest, newest_trained
 from stickers import store
 from stickers.data.latents import weights_digest
 from stickers.export import assemble
 
 console = Console()
 ENCODERS = ("autoencoder", "text_encoder", "tokenizer")
-
-
-def find_trained(runs: str, kind: str, name: str) -> store.Found:
-    """The newest finished training of that name. ValueError says which script makes one."""
-    found = [each for each in store.find_records(runs, kind) if each.record["name"] == name]
-    if not found:
-        script = {"distilled": "distil.py", "students": "students.py", "teachers": "teachers.py"}[kind]
-        raise ValueError(f"there is no finished {name!r} in {store.join(runs, kind)}; run experiments/{script} first")
-    return found[-1]
 
 
 def main(runs: Runs = RUNS, profile: str = "tiny", alias: str = CHAMPION, foundations: str | None = None) -> None:
@@ -34,7 +25,9 @@ def main(runs: Runs = RUNS, profile: str = "tiny", alias: str = CHAMPION, founda
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
-    found = find_trained(place, "distilled", chosen.distillation.name)
+    found = newest_trained(place, "distilled", chosen.distillation.name, chosen.picture_size)
+    if found is None:
+        raise ValueError(f"{place} holds no distilled student for profile {profile!r}; run experiments/distil.py first")
     base = foundations_of(chosen, foundations)
     folder = Path(store.local_folder(found.uri))
     digests = [weights_digest(folder / "checkpoint"), *(weights_digest(Path(base) / part) for part in ENCODERS)]

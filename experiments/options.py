@@ -18,6 +18,13 @@ from stickers.training.recipe import Distillation, Recipe, Stage
 
 AnyRecipe = TypeVar("AnyRecipe", Recipe, Distillation)
 RUNS = os.environ.get("STICKERS_RUNS", "runs")
+MAKERS = {
+    "latents": "prepare.py",
+    "plans": "candidates.py",
+    "kept": "annotate.py",
+    "evaluation": "evaluate.py",
+    "distilled": "distil.py",
+}
 Runs = Annotated[str, tyro.conf.arg(help="where results go: a folder or URI")]
 
 
@@ -74,13 +81,22 @@ def foundations_of(profile: Profile, given: str | None) -> str:
 
 def newest(runs: str, kind: str, profile: str) -> store.Found:
     """The newest finished artifact of a kind that belongs to a profile. ValueError when there is none."""
-    found = [each for each in store.find_records(runs, kind) if each.record["profile"] == profile]
+    found = [each for each in store.find_records(runs, kind) if each.record.get("profile") == profile]
     if not found:
-        stage = {"latents": "prepare.py", "kept": "annotate.py"}[kind]
         raise ValueError(
-            f"{store.join(runs, kind)} holds nothing for profile {profile!r}; run experiments/{stage} first"
+            f"{store.join(runs, kind)} holds nothing for profile {profile!r}; run experiments/{MAKERS[kind]} first"
         )
     return found[-1]
+
+
+def newest_trained(runs: str, kind: str, name: str, picture_size: int) -> store.Found | None:
+    """The newest finished training of that name and picture size, or none."""
+    found = [
+        each
+        for each in store.find_records(runs, kind)
+        if each.record["name"] == name and each.record["picture_size"] == picture_size
+    ]
+    return found[-1] if found else None
 
 
 def show(recipes: Sequence[Recipe | Distillation], console: Console) -> None:

@@ -104,23 +104,23 @@ RECIPES = (
         "motion",
         "image",
         11,
-        _stage(250, 4, "epsilon", frozen=True, lr=1e-3),
-        _stage(900, 4, "sample_residual", frozen=False, lr=8e-4),
+        _stage(200, 4, "epsilon", frozen=True, lr=1e-3),
+        _stage(2200, 4, "sample_residual", frozen=False, lr=2e-3),
     ),
     # for consistency: velocity from the start and 8 fps
     _recipe(
         "consistency",
         "image",
         12,
-        _stage(250, 8, "v_prediction", frozen=True, lr=1e-3),
-        _stage(900, 8, "sample_residual", frozen=False, lr=8e-4),
+        _stage(200, 8, "v_prediction", frozen=True, lr=1e-3),
+        _stage(2200, 8, "sample_residual", frozen=False, lr=2e-3),
     ),
     # the smaller student's
     _recipe(
         "student",
         "image-small",
         13,
-        _stage(250, 8, "v_prediction", frozen=True, lr=1e-3),
-        _stage(1100, 8, "sample_residual", frozen=False, lr=8e-4),
+        _stage(200, 8, "v_prediction", frozen=True, lr=1e-3),
+        _stage(3000, 8, "sample_residual", frozen=False, lr=2e-3),
     ),
 )

@@ -61,7 +61,7 @@ def train(
         lr = task.lr_at(step)
         loss = task.loss_at(step, engine.rank, engine.world_size)
         if not torch.isfinite(loss):
-            raise Diverged(f"the loss is {float(loss)} at step {step}; lower the learning rate or check the data")
+            raise Diverged(f"the loss is {loss.item()} at step {step}; lower the learning rate or check the data")
         norm = engine.step(loss, lr)
         recent.append(float(loss.detach()))
         done = step + 1

@@ -23,9 +23,14 @@ class RecipeTask:
         return self.recipe.num_steps
 
     def lr_at(self, step: int) -> dict[str, float]:
-        """Learning rates of the two parameter groups: a frozen group's is zero. Every stage warms up anew."""
+        """Learning rates of the two parameter groups: a frozen group's is zero.
+
+        Every stage warms up anew; the last one falls linearly to nearly zero.
+        """
         stage, first = self.recipe.stage_at(step)
         lr = stage.lr * min(1.0, (step - first + 1) / max(1, self.recipe.warmup_steps))
+        if first + stage.steps == self.num_steps:
+            lr *= max(0.02, 1 - (step - first) / stage.steps)
         return {"spatial": 0.0 if stage.freeze_spatial else lr, "temporal": lr}
 
     def batch_at(self, step: int) -> Batch:

@@ -1,0 +1,117 @@
+"""The whole method, from video files to a distilled student: `make quickstart`.
+
+Each stage is the script that also runs alone; stages share artifacts, never a process. Interrupt it whenever you like
+and give the same command again: finished stages are left alone.
+"""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from experiments.options import RUNS, Runs, choose_profile
+from experiments.report import local_page, remember_time
+from stickers import store
+
+console = Console()
+STAGES = ("prepare", "teachers", "candidates", "annotate", "students", "distil", "export", "evaluate", "report")
+WHAT = {
+    "prepare": "draw the toy world's videos, list them, encode their frames",
+    "teachers": "fine-tune four teachers: two data orders x two frame rates over two foundations",
+    "candidates": "every teacher animates every sticker",
+    "annotate": "simulated people keep the good clips: two of three, then an expert",
+    "students": "a smaller network learns from what was kept",
+    "distil": "32 guided steps become eight single passes",
+    "export": "one folder, registered for serving",
+    "evaluate": "every system on held-out stickers",
+    "report": "one page with everything",
+}
+
+
+def main(runs: Runs = RUNS, profile: str = "tiny", videos: Path | None = None) -> None:
+    """Run every stage that is not finished, then show what came of it.
+
+    Args:
+        profile: tiny (at most 15 minutes on two cores) or full (at most 90).
+        videos: your own folder of videos with a captions.csv instead of the toy collections.
+    """
+    choose_profile(profile)
+    place = store.resolve_runs(runs)
+    with PeakMemory() as memory:
+        spent = {stage: run_stage(stage, place, profile, videos) for stage in STAGES}
+    show(place, spent, memory.peak_gib)
+
+
+def run_stage(stage: str, runs: str, profile: str, videos: Path | None) -> float:
+    """One stage in a process of its own, its output shown as it comes. Returns its seconds."""
+    console.rule(f"[bold]{stage}[/]  {WHAT[stage]}", align="left")
+    script = Path(__file__).with_name(f"{stage}.py")
+    command = [sys.executable, str(script), "--runs", runs, "--profile", profile]
+    if videos and stage == "prepare":
+        command += ["--videos", str(videos)]
+    start = time.monotonic()
+    code = subprocess.run(command, check=False).returncode
+    seconds = time.monotonic() - start
+    if code:
+        raise SystemExit(f"error: stage {stage} failed (exit {code}); what it said stands above. The same command resumes")
+    remember_time(runs, stage, seconds)
+    return seconds
+
+
+def show(runs: str, spent: dict[str, float], peak_gib: float) -> None:
+    """The closing table: times, memory, and where to go on."""
+    table = Table("stage", "what", "seconds", title="quickstart")
+    for stage, seconds in spent.items():
+        table.add_row(stage, WHAT[stage], f"{seconds:.0f}")
+    table.add_row("all", f"peak memory of all processes {peak_gib:.1f} GiB", f"{sum(spent.values()):.0f}", style="bold")
+    console.print(table)
+    console.print(f"report    {local_page(runs)}", soft_wrap=True, highlight=False)
+    console.print(f"MLflow    make mlflow RUNS={runs}", soft_wrap=True, highlight=False)
+    console.print(f"endpoint  make serve RUNS={runs}", soft_wrap=True, highlight=False)
+
+
+class PeakMemory:
+    """Watches the proportional memory of this process and all below it, every few seconds."""
+
+    INTERVAL = 3.0
+
+    def __init__(self) -> None:
+        self.peak_gib = 0.0
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+
+    def __enter__(self) -> "PeakMemory":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self.thread.join()
+
+    def watch(self) -> None:
+        mine = psutil.Process()
+        while not self.done.wait(self.INTERVAL):
+            total = sum(resident(process) for process in [mine, *mine.children(recursive=True)])
+            self.peak_gib = max(self.peak_gib, total / 2**30)
+
+
+def resident(process: psutil.Process) -> int:
+    """Proportional set size in bytes where the system tells it, else resident; a process that is gone has none."""
+    try:
+        memory = process.memory_full_info()
+    except psutil.NoSuchProcess:
+        return 0
+    return int(getattr(memory, "pss", memory.rss))
+
+
+if __name__ == "__main__":
+    try:
+        tyro.cli(main)
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from None

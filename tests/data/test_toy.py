@@ -1,0 +1,132 @@
+"""The toy world: real files, a gap between domains, motion that nothing fixes, and an honest hold-out."""
+
+import numpy as np
+import pytest
+
+from stickers.data.manifest import Listed, examine, list_collection
+from stickers.data.toy import words
+from stickers.data.toy.characters import SUBJECTS, Look
+from stickers.data.toy.collections import (
+    COLLECTIONS,
+    write_broken_files,
+    write_captions,
+    write_clip,
+)
+from stickers.data.toy.motions import MOTIONS, Mode, grid_of_modes, render_motion, render_still
+from stickers.data.toy.oracle import draw_sticker, landmarks, truths
+from stickers.video.codec import probe
+
+
+def test_there_are_at_least_twelve_subjects_and_motions_over_three_buckets():
+    assert len(SUBJECTS) >= 12 and len(MOTIONS) >= 12
+    assert {words.BUCKET_OF[motion] for motion in MOTIONS} == {"action", "emotion", "open-ended"}
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_every_mode_passes_through_the_still_and_differs_elsewhere(motion):
+    look = Look.draw("dragon", np.random.default_rng(0))
+    still = render_still(look, 48).astype(int)
+    modes = grid_of_modes(amplitudes=2, speeds=2, lags=1)
+    clips = [render_motion(look, motion, mode, np.arange(8) - 3, 48).astype(int) for mode in modes]
+    for clip in clips:
+        assert np.array_equal(clip[3], still)
+        assert np.abs(np.diff(clip, axis=0)).mean() > 0.3
+    for i, one in enumerate(clips):
+        for other in clips[i + 1 :]:
+            assert np.abs(one - other).mean() > 0.2
+
+
+def test_no_two_motions_look_alike():
+    look = Look.draw("fox", np.random.default_rng(0))
+    mode = Mode(hz=1 / 8)
+    clips = [render_motion(look, motion, mode, np.arange(8) - 3, 32).astype(float) for motion in MOTIONS]
+    gaps = [np.abs(a - b).mean() for i, a in enumerate(clips) for b in clips[i + 1 :]]
+    assert min(gaps) > 1.0
+
+
+def test_hold_out_takes_every_motion_and_subject_in_turn():
+    held = words.pairs(held=True)
+    assert len(held) == 24 and not set(held) & set(words.pairs(held=False))
+    assert {motion for _, motion in held} == set(MOTIONS)
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS)
+def test_collections_hold_no_held_out_pair(collection, tmp_path):
+    for index in range(40):
+        row = write_clip(str(tmp_path), collection, index, seed=3)
+        if collection == "artist":
+            said = words.meaning(row["caption"])
+            assert not any(words.held_out(said.subject, motion) for motion in said.motions)
+
+
+def test_files_are_as_real_collections_look(tmp_path):
+    rows = [write_clip(str(tmp_path), name, i, seed=0) for name in COLLECTIONS for i in range(12)]
+    found = [probe(str(tmp_path / row["file"])) for row in rows]
+    assert {row["file"].rpartition(".")[2] for row in rows} == {"mp4", "mov"}
+    assert len({info.width for info in found}) >= 3 and len({info.fps for info in found}) >= 4
+    assert all(8 <= info.fps <= 30 and info.num_frames >= 8 for info in found)
+    assert all(info.has_alpha for row, info in zip(rows, found, strict=True) if row["file"].startswith("artist"))
+    noisy = [row["caption"] for row in rows if row["file"].startswith("neighbours")]
+    assert any(not caption or caption.startswith("IMG") for caption in noisy) or len(set(noisy)) == len(noisy)
+
+
+def test_the_same_seed_and_index_draw_the_same_file(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir(), two.mkdir()
+    for folder in (one, two):
+        for index in range(4, 10):
+            write_clip(str(folder), "keyword", index, seed=9)
+    for first in one.iterdir():
+        assert first.read_bytes() == (two / first.name).read_bytes()
+
+
+def test_bad_files_are_refused_with_their_reason_and_good_ones_are_untouched(tmp_path):
+    rows = [write_clip(str(tmp_path), "keyword", 0, seed=0), *write_broken_files(str(tmp_path))]
+    write_captions(str(tmp_path), rows)
+    results = {row.path: examine(row, 32) for row in list_collection(str(tmp_path), "keyword")}
+    reasons = {path.rpartition("-")[2]: getattr(result, "reason", "") for path, result in results.items()}
+    assert "empty (0 bytes)" in reasons["empty.mp4"]
+    assert "truncated" in reasons["truncated.mp4"]
+    assert "cannot be decoded" in reasons["text.mp4"]
+    assert "5 frames, at least 8" in reasons["short.mp4"]
+    assert "does not exist" in reasons["absent.mp4"]
+    assert all(path in reason for path, result in results.items() if (reason := getattr(result, "reason", "")))
+    clip, pixels = results[str(tmp_path / rows[0]["file"])]
+    assert pixels.shape == (clip.num_frames, 32, 32, 4) and clip.motion_score >= 0
+
+
+@pytest.mark.parametrize("text", ["file\nx.mp4\n", "path,caption\nx.mp4,a cat\n"])
+def test_a_captions_table_without_its_columns_is_refused(tmp_path, text):
+    (tmp_path / "captions.csv").write_text(text)
+    with pytest.raises(ValueError, match="lacks the column"):
+        list_collection(str(tmp_path), "artist")
+
+
+def test_an_absent_or_empty_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="there is no folder"):
+        list_collection(str(tmp_path / "nowhere"), "artist")
+    with pytest.raises(ValueError, match="holds no videos"):
+        list_collection(str(tmp_path), "artist")
+
+
+def test_videos_missing_from_the_table_are_listed_without_caption(tmp_path):
+    row = write_clip(str(tmp_path), "artist", 0, seed=0)
+    assert list_collection(str(tmp_path), "artist") == [Listed(str(tmp_path / row["file"]), "", "artist")]
+
+
+def test_prompts_read_back_and_single_subjects_admit_several_motions():
+    rng = np.random.default_rng(0)
+    for subject, motion in words.pairs(held=False):
+        said = words.meaning(words.prompt(subject, motion, rng))
+        assert (said.subject, said.motions) == (subject, (motion,))
+    assert words.meaning("a fox").motions == words.BUCKETS["open-ended"]
+    with pytest.raises(ValueError, match="none of the toy subjects"):
+        words.meaning("a teapot waving")
+
+
+def test_the_oracle_holds_the_still_at_the_conditioning_frame():
+    clips = truths("a fox", 1, size=32, num_frames=8, still_at=3)
+    still = draw_sticker("a fox", 1, 32)
+    assert len(clips) == 3 * 60 and all(np.array_equal(clip[3], still) for clip in clips)
+    every, motions = landmarks("a fox", 1, size=32, num_frames=8, still_at=3)
+    assert len(every) == len(motions) and set(motions) == set(MOTIONS)
