@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import ray
 import torch
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy
 from ray.data.checkpoint import CheckpointConfig
 
 from stickers import store
@@ -16,6 +16,11 @@ from stickers.pipeline import AnimationPipeline
 
 BATCHES_PER_BLOCK = 2
 """A written block is what a crash cannot take; smaller blocks are durable sooner and make more files."""
+
+CPUS_PER_EXECUTION = 4
+"""Logical CPUs: on resume Ray Data wants one to read, one to filter and one to write beside the teacher's actor."""
+ROWS_PER_CPU_ACTOR = 128
+"""On CPUs a second actor must load the teacher again; for fewer rows that takes longer than it saves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,35 +67,44 @@ def _moved(pipeline: AnimationPipeline, device: str) -> AnimationPipeline:
     return pipeline
 
 
-def animate_rows(rows_uri: str, work: TeacherWork, out: str) -> None:
+def side_by_side(num_teachers: int) -> int:
+    """How many teachers the cluster has room for at once."""
+    return max(1, min(num_teachers, int(ray.cluster_resources().get("CPU", 1)) // CPUS_PER_EXECUTION))
+
+
+def animate_rows(rows_uri: str, num_rows: int, work: TeacherWork, out: str, *, beside: int = 1) -> None:
     """One Ray Data execution: the plan rows of `rows_uri` that `out` lacks become candidates in `<out>/rows`.
 
-    A block is durable once written; its ids stand in `<out>/checkpoint`, and the next call skips them.
+    A block is durable once written; its ids stand in `<out>/checkpoint`, and the next call skips them. `beside` counts
+    the executions that share the cluster, this one included.
     """
-    context = DataContext.get_current()
-    context.checkpoint_config = CheckpointConfig(
+    num_gpus, pool = _pool(num_rows, beside)
+    dataset = ray.data.read_parquet(rows_uri).repartition(
+        target_num_rows_per_block=BATCHES_PER_BLOCK * work.batch_size
+    )
+    dataset = dataset.map_batches(
+        Teacher,
+        fn_constructor_args=(work,),
+        batch_size=work.batch_size,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(size=pool, max_tasks_in_flight_per_actor=1),
+        num_cpus=1,
+        num_gpus=num_gpus,
+    )
+    dataset.set_name(f"{work.name}, pass {work.attempt + 1}")
+    # On the dataset, not on the process-wide context: executions run side by side, each with its own checkpoint.
+    dataset.context.checkpoint_config = CheckpointConfig(
         id_column="candidate_id",
         checkpoint_path=store.join(out, "checkpoint"),
         delete_checkpoint_on_success=False,
     )
+    dataset.write_parquet(store.join(out, "rows"))
+
+
+def _pool(num_rows: int, beside: int) -> tuple[int, int]:
+    """GPUs an actor, and actors of one execution: as many as its share of the cluster feeds and its rows repay."""
     there = ray.cluster_resources()
-    num_gpus = 1 if there.get("GPU") else 0
-    # On CPUs half of them: on resume Ray Data also wants one to read, one to filter and one to write.
-    pool = int(there["GPU"]) if num_gpus else max(1, int(there.get("CPU", 1)) // 2)
-    try:
-        dataset = ray.data.read_parquet(rows_uri).repartition(
-            target_num_rows_per_block=BATCHES_PER_BLOCK * work.batch_size
-        )
-        dataset = dataset.map_batches(
-            Teacher,
-            fn_constructor_args=(work,),
-            batch_size=work.batch_size,
-            batch_format="pyarrow",
-            compute=ActorPoolStrategy(size=pool, max_tasks_in_flight_per_actor=1),
-            num_cpus=1,
-            num_gpus=num_gpus,
-        )
-        dataset.set_name(f"{work.name}, pass {work.attempt + 1}")
-        dataset.write_parquet(store.join(out, "rows"))
-    finally:
-        context.checkpoint_config = None
+    if gpus := int(there.get("GPU", 0)):
+        return 1, max(1, gpus // beside)
+    share = int(there.get("CPU", 1)) // beside
+    return 0, max(1, min(share // 2, 1 + num_rows // ROWS_PER_CPU_ACTOR))

@@ -4,6 +4,8 @@ The plan is written first; then one Ray Data execution a teacher makes what is m
 durable once written. Failed rows get further passes. A finished plan is one sorted Parquet file.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.cluster import connect
-from actors.teacher import TeacherWork, animate_rows
+from actors.teacher import CPUS_PER_EXECUTION, TeacherWork, animate_rows, side_by_side
 from experiments.options import RUNS, Runs, choose_profile, foundations_of
 from recipes.profiles import Profile
 from stickers import store
@@ -66,7 +68,9 @@ def gather_stickers(profile: Profile, pictures: str | None, num_prompts: int | N
     return Stickers(prompts, toy_stickers(prompts, profile.picture_size), [])
 
 
-def run_teacher(uri: str, plan: Plan, name: str, record: str, foundations: str) -> list[Candidate]:
+def run_teacher(
+    uri: str, plan: Plan, name: str, record: str, foundations: str, *, beside: int = 1
+) -> list[Candidate]:
     """All candidates of one teacher, with bounded retries of failed rows; what exists is not made again."""
     final: dict[str, Candidate] = {}
     todo, rows_uri = plan.of(name), store.join(uri, "plan", f"{name}.parquet")
@@ -86,7 +90,7 @@ def run_teacher(uri: str, plan: Plan, name: str, record: str, foundations: str) 
                 attempt=attempt,
                 batch_size=BATCH_SIZE,
             )
-            animate_rows(rows_uri, work, out)
+            animate_rows(rows_uri, len(todo), work, out, beside=beside)
             made = durable_rows(out)
         missing = {row.candidate_id for row in todo} ^ {row.candidate_id for row in made}
         assert not missing, (
@@ -172,16 +176,24 @@ def main(
 
 
 def run_ensemble(uri: str, plan: Plan, found: dict[str, store.Found], foundations: str) -> list[Candidate]:
-    """Teacher after teacher; one that fails leaves the others alone, and then the plan is not finished."""
+    """Teachers side by side where there is room; one that fails leaves the others alone, and the plan unfinished."""
     rows: list[Candidate] = []
     broken: dict[str, str] = {}
-    with connect():
-        for name, each in found.items():
-            console.print(f"teacher {name}: {len(plan.of(name))} candidates")
-            try:
-                rows += run_teacher(uri, plan, name, each.uri, foundations)
-            except ray.exceptions.RayError as error:
-                broken[name] = str(error).strip().splitlines()[-1]
+    room = CPUS_PER_EXECUTION * min(len(found), os.cpu_count() or 1)
+    with connect(num_cpus=max(room, os.cpu_count() or 1)):
+        beside = side_by_side(len(found))
+        with ThreadPoolExecutor(beside) as pool:
+            work = {
+                name: pool.submit(run_teacher, uri, plan, name, each.uri, foundations, beside=beside)
+                for name, each in found.items()
+            }
+            for name, running in work.items():
+                try:
+                    rows += running.result()
+                    console.print(f"teacher {name}: {len(plan.of(name))} candidates", highlight=False)
+                except ray.exceptions.RayError as error:
+                    broken[name] = str(error).strip().splitlines()[-1]
+                    console.print(f"[red]teacher {name} failed: {broken[name]}", highlight=False)
     if broken:
         what = "; ".join(f"{name}: {reason}" for name, reason in broken.items())
         raise ValueError(f"plan {plan.plan_id} is not finished, run the command again after mending {what}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -101,6 +102,7 @@ def test_killed_and_run_again_it_makes_exactly_the_plan(
     assert kept and all(survivors[path] == when for path, when in kept.items()), (
         "durable rows were made again"
     )
+    assert sum(pq.read_metadata(path).num_rows for path in written_files(world)) == 96, "rows were made twice"
     check_plan(world, num_rows=96)
 
     before = sorted(path.stat().st_mtime_ns for path in (world / "runs" / "plans").rglob("*"))
