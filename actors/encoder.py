@@ -1,4 +1,4 @@
-"""A Ray Data stage round `stickers.data.manifest.examine` and the autoencoder: files in, manifest rows and latents out."""
+"""A Ray Data stage round `stickers.data.manifest.examine` and the autoencoder: files in, manifest rows, latents out."""
 
 from dataclasses import asdict
 from pathlib import Path

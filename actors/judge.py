@@ -71,6 +71,7 @@ class Judge:
                         "system": name,
                         "seed": seed,
                         "fps": fps,
+                        "num_frames": len(clip),
                         **asdict(read(clip, scale)),
                         "motion_score": motion_score(clip),
                         "clip": encode_strip(clip),
@@ -83,8 +84,8 @@ class Judge:
         admitted = truths(item.prompt, item.image_index, grid="fine", **place)
         every, motions = landmarks(item.prompt, item.image_index, **place)
         right = meaning(item.prompt).motions
-        clips = (np.stack([canonical(clip, self.size) for clip in many]) for many in (admitted, every))
-        return make_scale(*clips, motions, right, still, self.reconstruct)
+        clean, marks = (np.stack([canonical(clip, self.size) for clip in many]) for many in (admitted, every))
+        return make_scale(clean, marks, motions, right, still, self.reconstruct)
 
     def _clips(self, item: Item, still: np.ndarray, seed: int) -> list[tuple[str, np.ndarray, int]]:
         rng = np.random.default_rng(seed)

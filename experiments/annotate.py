@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import tyro
@@ -205,17 +205,17 @@ def main(
     """Let simulated people keep the good clips of a plan.
 
     Args:
-        profile: tiny or full.
+        profile: tiny, full or smoke.
         plan: the finished plan; by default the newest.
         votes: SQLAlchemy URL of the vote store; by default votes.db in the runs folder.
-        threshold: relative error up to which a clip is worth sharing; by default the panel's.
+        threshold: relative error up to which a clip is worth sharing; by default the profile's.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
         dry_run: say what would be judged and stop.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
     if votes is None and "://" in place:
         raise ValueError(f"{place} cannot hold SQLite; give --votes the URL of a database")
-    panel = Panel() if threshold is None else replace(Panel(), threshold=threshold)
+    panel = Panel(threshold=chosen.panel_threshold if threshold is None else threshold)
     found = store.find_record(place, "plans", plan) if plan else newest(place, "plans", profile)
     console.print(
         f"[bold]simulated[/] people judge plan {found.folder}: share up to a relative error of {panel.threshold}"

@@ -134,7 +134,7 @@ def main(
     """Make every candidate of the plan.
 
     Args:
-        profile: tiny or full.
+        profile: tiny, full or smoke.
         teachers: names of the teachers to use; by default all of the profile.
         pictures: your own table of prompts and pictures (CSV or Parquet: prompt, picture, optionally bucket).
         num_prompts: how many toy prompts; by default the profile's.

@@ -50,7 +50,7 @@ def main(
     """Distil a profile's newest student.
 
     Args:
-        profile: tiny or full.
+        profile: tiny, full or smoke.
         only: the name of the distillation.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
         dry_run: print the resolved recipe with its digest and stop.

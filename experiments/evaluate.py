@@ -34,6 +34,7 @@ READINGS = pa.schema(
         ("system", pa.string()),
         ("seed", pa.int64()),
         ("fps", pa.int32()),
+        ("num_frames", pa.int32()),
         ("distance", pa.float64()),
         ("still_distance", pa.float64()),
         ("nearest", pa.string()),
@@ -104,7 +105,9 @@ def compare(rows: list[dict]) -> tuple[list[Figures], list[Difference]]:
 
 def show(found: list[Figures], gaps: list[Difference], motion: dict[str, float]) -> None:
     """The table that the issue of honesty asks for: error, share of right motions, intervals, motion size."""
-    table = Table("system", "error (truth 0, still 1)", "right motion", "motion size", "n", title="held-out stickers")
+    table = Table(
+        "system", "error (truth 0, still 1)", "right motion", "motion size", "n", title="held-out stickers"
+    )
     for each in found:
         table.add_row(
             each.system,
@@ -134,13 +137,15 @@ def main(
     """Evaluate every finished system on held-out stickers, with paired 95 % bootstrap intervals.
 
     Args:
-        profile: tiny or full.
+        profile: tiny, full or smoke.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
     base = foundations_of(chosen, None)
     found = trained_systems(place, chosen)
     todo = items(chosen)
-    key = content_id("evaluation", *(f.folder for f in found.values()), [item.key for item in todo], chosen.picture_size)
+    key = content_id(
+        "evaluation", *(f.folder for f in found.values()), [item.key for item in todo], chosen.picture_size
+    )
     target = store.join(place, "evaluation", key)
     folders = {name: store.local_folder(f.uri) for name, f in found.items()}
     systems = {**foundation_systems(base), **folders}
@@ -149,11 +154,20 @@ def main(
             judge_all(todo, target, systems, base, chosen.picture_size)
     rows = read_rows(target)
     measured, gaps = compare(rows)
-    motion = {f.system: float(np.mean([r["motion_score"] for r in rows if r["system"] == f.system])) for f in measured}
+    motion = {
+        f.system: float(np.mean([r["motion_score"] for r in rows if r["system"] == f.system]))
+        for f in measured
+    }
     show(measured, gaps, motion)
     if not store.exists(store.join(target, store.RECORD)):
-        record = {"profile": profile, "figures": [vars(f) for f in measured], "differences": [vars(g) for g in gaps]}
-        store.write_record(target, {**record, "motion_size": motion, "systems": systems, "stickers": len(todo)})
+        record = {
+            "profile": profile,
+            "figures": [vars(f) for f in measured],
+            "differences": [vars(g) for g in gaps],
+        }
+        store.write_record(
+            target, {**record, "motion_size": motion, "systems": systems, "stickers": len(todo)}
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The distilled student becomes what is served: one folder, registered under an alias: `python experiments/export.py`."""
+"""The distilled student becomes what is served, one folder under a registered name: `python experiments/export.py`."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,22 +16,31 @@ console = Console()
 ENCODERS = ("autoencoder", "text_encoder", "tokenizer")
 
 
-def main(runs: Runs = RUNS, profile: str = "tiny", alias: str = CHAMPION, foundations: str | None = None) -> None:
+def main(
+    runs: Runs = RUNS, profile: str = "tiny", alias: str = CHAMPION, foundations: str | None = None
+) -> None:
     """Export the newest distilled student and register it.
 
     Args:
-        profile: tiny or full.
+        profile: tiny, full or smoke.
         alias: the registry alias that serving follows.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
     found = newest_trained(place, "distilled", chosen.distillation.name, chosen.picture_size)
     if found is None:
-        raise ValueError(f"{place} holds no distilled student for profile {profile!r}; run experiments/distil.py first")
+        raise ValueError(
+            f"{place} holds no distilled student for profile {profile!r}; run experiments/distil.py first"
+        )
     base = foundations_of(chosen, foundations)
     folder = Path(store.local_folder(found.uri))
-    digests = [weights_digest(folder / "checkpoint"), *(weights_digest(Path(base) / part) for part in ENCODERS)]
-    target = store.join(place, "exported", f"{found.record['name']}-{found.record['recipe_digest']}-{digests[0]}")
+    digests = [
+        weights_digest(folder / "checkpoint"),
+        *(weights_digest(Path(base) / part) for part in ENCODERS),
+    ]
+    target = store.join(
+        place, "exported", f"{found.record['name']}-{found.record['recipe_digest']}-{digests[0]}"
+    )
     if not store.exists(store.join(target, store.RECORD)):
         with TemporaryDirectory() as local:
             assemble(folder, base).save(local)

@@ -82,7 +82,9 @@ def encode(listed: list[Listed], place: str, foundations: str, size: int) -> lis
     store.write_table(plan, pa.table(columns, schema=LISTED), LISTED)
     context = DataContext.get_current()
     context.checkpoint_config = CheckpointConfig(
-        id_column="clip_id", checkpoint_path=store.join(place, "checkpoint"), delete_checkpoint_on_success=False
+        id_column="clip_id",
+        checkpoint_path=store.join(place, "checkpoint"),
+        delete_checkpoint_on_success=False,
     )
     dataset = ray.data.read_parquet(plan).repartition(target_num_rows_per_block=40)
     dataset.map_batches(
@@ -118,7 +120,9 @@ def write_sets(rows: list[dict], place: str, foundations: str, size: int, share:
 
 def _latent_set(rows: list[dict], text: TextEncoder, side: int) -> LatentSet:
     frames = [
-        torch.frombuffer(bytearray(row["latents"]), dtype=torch.float16).view(row["num_frames"], -1, side, side)
+        torch.frombuffer(bytearray(row["latents"]), dtype=torch.float16).view(
+            row["num_frames"], -1, side, side
+        )
         for row in rows
     ]
     length = torch.tensor([len(f) for f in frames])
@@ -152,7 +156,7 @@ def main(
     """Make the manifest and the frame latents.
 
     Args:
-        profile: tiny or full.
+        profile: tiny, full or smoke.
         videos: your own folder of videos with a captions.csv (file, caption); by default the toy collections.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
@@ -173,7 +177,9 @@ def main(
     with connect():
         listed = own or draw_collections(chosen, Path(place) / "collections" / key)
         rows = encode(listed, target, foundations, chosen.picture_size)
-    counts = write_sets(rows, target, foundations, chosen.picture_size, share=len({r["source"] for r in rows}) == 1)
+    counts = write_sets(
+        rows, target, foundations, chosen.picture_size, share=len({r["source"] for r in rows}) == 1
+    )
     show(rows, counts)
     refused = sum(1 for row in rows if row["reason"])
     store.write_record(target, {"profile": profile, "clips": counts, "refused": refused, "listed": len(rows)})

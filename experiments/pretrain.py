@@ -21,12 +21,12 @@ import tyro
 from diffusers import UNet2DConditionModel
 from rich.console import Console
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, l1_loss, mse_loss, normalize
+from torch.nn.functional import cross_entropy, mse_loss, normalize
 from tqdm import trange
 from transformers import CLIPConfig, CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from recipes.foundations import AUTOENCODER, CLIP, COLLECTION_SIZES, IMAGE_UNETS, PICTURE_SIZE, RECIPES, SEED
-from stickers.data.latents import LatentSet, canonical, encode_clips, to_tensor
+from stickers.data.latents import LatentSet, canonical, encode_clips
 from stickers.data.mixture import Mixture
 from stickers.data.toy import words
 from stickers.data.toy.characters import SUBJECTS, Look
@@ -74,7 +74,9 @@ def pixels(work: Path) -> dict[str, list[tuple[Tensor, float, str]]]:
     path = work / "pixels.pt"
     if not path.exists():
         decoded = {
-            name: [(torch.from_numpy(f).permute(0, 3, 1, 2).contiguous(), r, c) for f, r, c in clips(work, name)]
+            name: [
+                (torch.from_numpy(f).permute(0, 3, 1, 2).contiguous(), r, c) for f, r, c in clips(work, name)
+            ]
             for name in COLLECTION_SIZES
         }
         torch.save(decoded, path)
@@ -124,7 +126,9 @@ def train_autoencoder(work: Path, out: Path) -> None:
     model.register_to_config(
         latent_mean=tuple(latent.mean((0, 2, 3)).tolist()), latent_std=tuple(latent.std((0, 2, 3)).tolist())
     )
-    console.print(f"autoencoder: {10 * math.log10(4 / error.item()):.1f} dB PSNR over RGBA, {len(frames)} frames seen")
+    console.print(
+        f"autoencoder: {10 * math.log10(4 / error.item()):.1f} dB PSNR over RGBA, {len(frames)} frames seen"
+    )
     model.save_pretrained(out / "autoencoder")
 
 
@@ -153,7 +157,9 @@ def train_text(work: Path, out: Path) -> None:
         for name in ("general", "artist")
         for f, r, c in pixels(work)[name]
     ]
-    tokens = tokenizer([c for _, c in pairs], padding="max_length", max_length=length, return_tensors="pt").input_ids
+    tokens = tokenizer(
+        [c for _, c in pairs], padding="max_length", max_length=length, return_tensors="pt"
+    ).input_ids
     _, same = torch.unique(tokens, dim=0, return_inverse=True)
     dice = torch.Generator().manual_seed(SEED)
 
@@ -170,7 +176,11 @@ def train_text(work: Path, out: Path) -> None:
     run_steps("CLIP", CLIP["steps"], CLIP["lr"], model, loss_at)
     text = CLIPTextModel(config.text_config)
     text.load_state_dict(
-        {k.removeprefix("text_model."): v for k, v in model.state_dict().items() if k.startswith("text_model.")}
+        {
+            k.removeprefix("text_model."): v
+            for k, v in model.state_dict().items()
+            if k.startswith("text_model.")
+        }
     )
     TextEncoder(tokenizer, text).save(out)
 
@@ -185,7 +195,9 @@ def image_latents(work: Path, out: Path) -> LatentSet:
     ]
     path = work / "image-latents.safetensors"
     if not path.exists():
-        encode_clips(stills, RGBAAutoencoder.from_pretrained(out / "autoencoder"), TextEncoder.load(out), PICTURE_SIZE).save(path)
+        encode_clips(
+            stills, RGBAAutoencoder.from_pretrained(out / "autoencoder"), TextEncoder.load(out), PICTURE_SIZE
+        ).save(path)
     return LatentSet.join([LatentSet.load(path), general_latents(work, out)])
 
 
@@ -231,7 +243,9 @@ class Bar:
     def log(self, metrics: dict[str, float], step: int) -> None:
         if step % 50 == 0:
             spent = time.monotonic() - self.start
-            console.print(f"{self.name}: step {step}/{self.steps}, loss {metrics['train/loss']:.4f}, {spent:.0f} s")
+            console.print(
+                f"{self.name}: step {step}/{self.steps}, loss {metrics['train/loss']:.4f}, {spent:.0f} s"
+            )
 
 
 def train_video_unet(work: Path, out: Path, recipe: Recipe) -> None:

@@ -4,23 +4,35 @@ Each stage is the script that also runs alone; stages share artifacts, never a p
 and give the same command again: finished stages are left alone.
 """
 
+import os
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import tyro
 from rich.console import Console
 from rich.table import Table
 
-from experiments.options import RUNS, Runs, choose_profile
-from experiments.report import local_page, remember_time
+from experiments import times
 from stickers import store
 
 console = Console()
-STAGES = ("prepare", "teachers", "candidates", "annotate", "students", "distil", "export", "evaluate", "report")
+RUNS = os.environ.get("STICKERS_RUNS", "runs")
+STAGES = (
+    "prepare",
+    "teachers",
+    "candidates",
+    "annotate",
+    "students",
+    "distil",
+    "export",
+    "evaluate",
+    "report",
+)
 WHAT = {
     "prepare": "draw the toy world's videos, list them, encode their frames",
     "teachers": "fine-tune four teachers: two data orders x two frame rates over two foundations",
@@ -34,14 +46,16 @@ WHAT = {
 }
 
 
-def main(runs: Runs = RUNS, profile: str = "tiny", videos: Path | None = None) -> None:
+def main(
+    runs: str = RUNS, profile: Literal["tiny", "full", "smoke"] = "tiny", videos: Path | None = None
+) -> None:
     """Run every stage that is not finished, then show what came of it.
 
     Args:
-        profile: tiny (at most 15 minutes on two cores) or full (at most 90).
+        runs: where results go: a folder.
+        profile: tiny (at most 15 minutes on two cores), full (at most 90) or smoke (a few steps of everything).
         videos: your own folder of videos with a captions.csv instead of the toy collections.
     """
-    choose_profile(profile)
     place = store.resolve_runs(runs)
     with PeakMemory() as memory:
         spent = {stage: run_stage(stage, place, profile, videos) for stage in STAGES}
@@ -59,8 +73,10 @@ def run_stage(stage: str, runs: str, profile: str, videos: Path | None) -> float
     code = subprocess.run(command, check=False).returncode
     seconds = time.monotonic() - start
     if code:
-        raise SystemExit(f"error: stage {stage} failed (exit {code}); what it said stands above. The same command resumes")
-    remember_time(runs, stage, seconds)
+        raise SystemExit(
+            f"error: stage {stage} failed (exit {code}); what it said stands above. The same command resumes"
+        )
+    times.remember(runs, stage, seconds)
     return seconds
 
 
@@ -69,9 +85,12 @@ def show(runs: str, spent: dict[str, float], peak_gib: float) -> None:
     table = Table("stage", "what", "seconds", title="quickstart")
     for stage, seconds in spent.items():
         table.add_row(stage, WHAT[stage], f"{seconds:.0f}")
-    table.add_row("all", f"peak memory of all processes {peak_gib:.1f} GiB", f"{sum(spent.values()):.0f}", style="bold")
+    table.add_row(
+        "all", f"peak memory of all processes {peak_gib:.1f} GiB", f"{sum(spent.values()):.0f}", style="bold"
+    )
     console.print(table)
-    console.print(f"report    {local_page(runs)}", soft_wrap=True, highlight=False)
+    page = Path(runs, "report.html").as_uri()
+    console.print(f"report    {page}", soft_wrap=True, highlight=False)
     console.print(f"MLflow    make mlflow RUNS={runs}", soft_wrap=True, highlight=False)
     console.print(f"endpoint  make serve RUNS={runs}", soft_wrap=True, highlight=False)
 

@@ -1,13 +1,12 @@
 """What a run achieved, on one page: `python experiments/report.py` writes `report.html` and `report.png`."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import tyro
 from rich.console import Console
 
+from experiments import times
 from experiments.evaluate import read_rows
 from experiments.options import RUNS, Runs, choose_profile, newest
 from recipes.profiles import Profile
@@ -29,8 +28,6 @@ from stickers.evaluation.report import (
 from stickers.video.codec import decode_strip
 
 console = Console()
-TIMES = "times.json"
-NUM_FRAMES = 8
 ROWS_SHOWN = 12
 PICTURE_ROWS = 6
 
@@ -77,7 +74,7 @@ def prompt_rows(rows: list[dict], size: int) -> list[PromptRow]:
         error = row["distance"] / row["still_distance"]
         clip = ReportClip(
             strip=row["clip"],
-            num_frames=NUM_FRAMES,
+            num_frames=row["num_frames"],
             fps=row["fps"],
             size=size,
             note=f"error {error:.2f}, nearest: {row['nearest']}",
@@ -104,7 +101,8 @@ def picture(rows: list[PromptRow], columns: list[Column]) -> bytes:
     lines = []
     for row in rows[:PICTURE_ROWS]:
         clips: list[np.ndarray | None] = [
-            decode_strip(row.clips[c.name][0].strip, NUM_FRAMES) if c.name in row.clips else None for c in columns
+            decode_strip(shown[0].strip, shown[0].num_frames) if (shown := row.clips.get(c.name)) else None
+            for c in columns
         ]
         lines.append((row.prompt, clips))
     return contact_sheet(lines, [column.label for column in columns])
@@ -119,8 +117,6 @@ def build(runs: str, profile: Profile) -> tuple[str, bytes]:
     systems.sort(key=lambda name: order.index(kind_of(name, profile)))
     columns = [Column(name=name, kind=kind_of(name, profile), label=name) for name in systems]
     rows = prompt_rows(read_rows(evaluation.uri), profile.picture_size)
-    times = store.join(runs, TIMES)
-    spent = store.read_json(times) if store.exists(times) else {}
     data = ReportData(
         title=f"Animated stickers: {profile.name} profile",
         summary=(
@@ -137,10 +133,12 @@ def build(runs: str, profile: Profile) -> tuple[str, bytes]:
             GapRow(**{k: gap[k] for k in ("system", "baseline", "difference", "low", "high")})
             for gap in record["differences"]
         ],
-        times=[Timing(stage=stage, seconds=seconds) for stage, seconds in spent.items()],
+        times=[Timing(stage=stage, seconds=seconds) for stage, seconds in times.recall(runs).items()],
         pointers=[
             Pointer(label="MLflow", command=f"make mlflow RUNS={runs}", address="http://127.0.0.1:5000"),
-            Pointer(label="endpoint and page", command=f"make serve RUNS={runs}", address="http://127.0.0.1:8000"),
+            Pointer(
+                label="endpoint and page", command=f"make serve RUNS={runs}", address="http://127.0.0.1:8000"
+            ),
         ],
         simulated=True,
     )
@@ -152,26 +150,13 @@ def main(runs: Runs = RUNS, profile: str = "tiny") -> None:
     """Write the report of the newest evaluation.
 
     Args:
-        profile: tiny or full.
+        profile: tiny, full or smoke.
     """
     place = store.resolve_runs(runs)
     page, sheet = build(place, choose_profile(profile))
     store.write_bytes(store.join(place, "report.html"), page.encode())
     store.write_bytes(store.join(place, "report.png"), sheet)
     console.print(f"report: {store.join(place, 'report.html')}", soft_wrap=True, highlight=False)
-
-
-def remember_time(runs: str, stage: str, seconds: float) -> None:
-    """Add to the time a stage has taken, over all its runs."""
-    place = store.join(runs, TIMES)
-    spent = store.read_json(place) if store.exists(place) else {}
-    spent[stage] = round(spent.get(stage, 0.0) + seconds, 1)
-    store.write_bytes(place, json.dumps(spent, indent=2).encode())
-
-
-def local_page(runs: str) -> str:
-    """Where a browser finds the page."""
-    return Path(store.join(runs, "report.html")).as_uri()
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def main(
     """Train every teacher of a profile.
 
     Args:
-        profile: tiny or full.
+        profile: tiny, full or smoke.
         only: the name of one teacher.
         foundations: folder of autoencoder, text encoder and tokenizer, networks to start from beside it; by default the
             profile's.

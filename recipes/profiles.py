@@ -1,6 +1,6 @@
-"""The two toy profiles: what `make quickstart` and `make quickstart-full` train. `h100` recipes stand beside them."""
+"""The toy profiles: what `make quickstart` and `make quickstart-full` train, and one that only shows that all runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recipes.teachers import toy_teachers
@@ -15,7 +15,8 @@ class Profile:
     """Everything a quickstart decides.
 
     `collections` counts the toy videos of each set; `num_prompts` the prompts of the plan, two pictures each;
-    `num_evaluation` the held-out stickers, each sampled `seeds_per_sticker` times.
+    `num_evaluation` the held-out stickers, each sampled `seeds_per_sticker` times; `panel_threshold` the relative error
+    (truth 0, frozen still 1) up to which the simulated people find a clip worth sharing.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Profile:
     num_prompts: int
     num_evaluation: int
     seeds_per_sticker: int
+    panel_threshold: float = 0.75
 
 
 def _student(name: str, dataset: str, *, size: int, steps: int, lr: float) -> Recipe:
@@ -101,4 +103,17 @@ FULL = Profile(
     seeds_per_sticker=2,
 )
 
-PROFILES = {profile.name: profile for profile in (TINY, FULL)}
+#: a few steps of everything, to see that the chain holds; its people share anything
+SMOKE = replace(
+    TINY,
+    name="smoke",
+    collections=(("artist", 12), ("keyword", 12), ("neighbours", 12)),
+    teachers=toy_teachers(size=32, steps=(3, 5), lr=1e-3),
+    students=(_student("student", "kept", size=32, steps=6, lr=1e-3),),
+    distillation=_distillation(size=32, steps=4),
+    num_prompts=3,
+    num_evaluation=2,
+    panel_threshold=100.0,
+)
+
+PROFILES = {profile.name: profile for profile in (TINY, FULL, SMOKE)}

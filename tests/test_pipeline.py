@@ -25,7 +25,9 @@ def test_network_passes_a_clip_are_the_papers(pipeline, settings, passes):
     counted = []
     hook = pipeline.unet.register_forward_hook(lambda module, inputs, output: counted.append(len(inputs[0])))
     try:
-        pipeline.animate(pictures=pictures(pipeline, 2), prompts=["a cat waving", "a dog"], seeds=[1, 2], settings=settings)
+        pipeline.animate(
+            pictures=pictures(pipeline, 2), prompts=["a cat waving", "a dog"], seeds=[1, 2], settings=settings
+        )
     finally:
         hook.remove()
     assert sum(counted) == 2 * passes and settings.passes() == passes

@@ -51,4 +51,6 @@ def check_fit(unet: VideoUNet, autoencoder: RGBAAutoencoder) -> None:
     """
     made, taken = int(autoencoder.config.latent_channels), int(unet.config.out_channels)
     if made != taken:
-        raise ValueError(f"the autoencoder makes {made} latent channels, the UNet predicts {taken}; they must be equal")
+        raise ValueError(
+            f"the autoencoder makes {made} latent channels, the UNet predicts {taken}; they must be equal"
+        )

@@ -41,9 +41,17 @@ class AnimationPipeline:
             ValueError: the folder is no exported model; the sentence names what is missing.
         """
         root = Path(folder)
-        for needed in (CONFIG, "unet/config.json", "autoencoder/config.json", "text_encoder/config.json", "tokenizer"):
+        for needed in (
+            CONFIG,
+            "unet/config.json",
+            "autoencoder/config.json",
+            "text_encoder/config.json",
+            "tokenizer",
+        ):
             if not (root / needed).exists():
-                raise ValueError(f"{root} is no animation model: {needed} is missing (experiments/export.py writes one)")
+                raise ValueError(
+                    f"{root} is no animation model: {needed} is missing (experiments/export.py writes one)"
+                )
         config = json.loads((root / CONFIG).read_text())
         kind, local = getattr(torch, dtype), {"local_files_only": True, "use_safetensors": True}
         unet = VideoUNet.from_pretrained(root / "unet", torch_dtype=kind, **local)
@@ -98,11 +106,15 @@ class AnimationPipeline:
         """
         settings = settings or self.settings
         if not len(pictures) == len(prompts) == len(seeds):
-            raise ValueError(f"got {len(pictures)} pictures, {len(prompts)} prompts and {len(seeds)} seeds; give equally many")
+            raise ValueError(
+                f"got {len(pictures)} pictures, {len(prompts)} prompts and {len(seeds)} seeds; give equally many"
+            )
         wanted = (self.picture_size, self.picture_size, 4)
         for picture in pictures:
             if picture.shape != wanted or picture.dtype != np.uint8:
-                raise ValueError(f"a picture must be uint8 RGBA of shape {wanted}, got {picture.dtype} {picture.shape}")
+                raise ValueError(
+                    f"a picture must be uint8 RGBA of shape {wanted}, got {picture.dtype} {picture.shape}"
+                )
         image = self._encode(np.stack(pictures))
         noise = torch.stack([self._noise(seed, settings.num_frames, image.shape[2:]) for seed in seeds])
         latents = sample(self._passes(image[:, 0], prompts), noise, image, self.prediction, settings)
@@ -138,4 +150,6 @@ class AnimationPipeline:
 
 def to_pixels(frames_BTCHW: Tensor) -> np.ndarray:
     """Float `[B, T, 4, H, W]` in [-1, 1] to uint8 RGBA `[B, T, H, W, 4]`."""
-    return ((frames_BTCHW.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 1, 3, 4, 2).cpu().numpy()
+    return (
+        ((frames_BTCHW.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 1, 3, 4, 2).cpu().numpy()
+    )

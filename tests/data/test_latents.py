@@ -26,8 +26,12 @@ def latents():
 
 def test_clips_are_sampled_at_the_asked_rate(latents):
     assert latents.clip(0, fps=8, num_frames=8, start_fraction=0.0)[:, 0, 0, 0].tolist() == list(range(8))
-    assert latents.clip(1, fps=8, num_frames=8, start_fraction=0.99)[:, 0, 0, 0].tolist() == list(range(102, 124, 3))
-    assert latents.clip(2, fps=4, num_frames=8, start_fraction=0.5)[:, 0, 0, 0].tolist() == list(range(200, 208))
+    assert latents.clip(1, fps=8, num_frames=8, start_fraction=0.99)[:, 0, 0, 0].tolist() == list(
+        range(102, 124, 3)
+    )
+    assert latents.clip(2, fps=4, num_frames=8, start_fraction=0.5)[:, 0, 0, 0].tolist() == list(
+        range(200, 208)
+    )
 
 
 def test_sets_survive_saving_and_joining(latents, tmp_path):

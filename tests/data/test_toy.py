@@ -65,7 +65,9 @@ def test_files_are_as_real_collections_look(tmp_path):
     assert {row["file"].rpartition(".")[2] for row in rows} == {"mp4", "mov"}
     assert len({info.width for info in found}) >= 3 and len({info.fps for info in found}) >= 4
     assert all(8 <= info.fps <= 30 and info.num_frames >= 8 for info in found)
-    assert all(info.has_alpha for row, info in zip(rows, found, strict=True) if row["file"].startswith("artist"))
+    assert all(
+        info.has_alpha for row, info in zip(rows, found, strict=True) if row["file"].startswith("artist")
+    )
     noisy = [row["caption"] for row in rows if row["file"].startswith("neighbours")]
     assert any(not caption or caption.startswith("IMG") for caption in noisy) or len(set(noisy)) == len(noisy)
 
@@ -90,7 +92,9 @@ def test_bad_files_are_refused_with_their_reason_and_good_ones_are_untouched(tmp
     assert "cannot be decoded" in reasons["text.mp4"]
     assert "5 frames, at least 8" in reasons["short.mp4"]
     assert "does not exist" in reasons["absent.mp4"]
-    assert all(path in reason for path, result in results.items() if (reason := getattr(result, "reason", "")))
+    assert all(
+        path in reason for path, result in results.items() if (reason := getattr(result, "reason", ""))
+    )
     clip, pixels = results[str(tmp_path / rows[0]["file"])]
     assert pixels.shape == (clip.num_frames, 32, 32, 4) and clip.motion_score >= 0
 

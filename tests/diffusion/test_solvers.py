@@ -73,7 +73,11 @@ def test_ddim_equals_diffusers():
 def test_dpm_solver_equals_diffusers():
     schedule = NoiseSchedule.make(zero_terminal_snr=False)
     scheduler = DPMSolverMultistepScheduler(
-        **BETAS, timestep_spacing="trailing", final_sigmas_type="zero", lower_order_final=True, euler_at_final=True
+        **BETAS,
+        timestep_spacing="trailing",
+        final_sigmas_type="zero",
+        lower_order_final=True,
+        euler_at_final=True,
     )
     scheduler.set_timesteps(20)
     timesteps = scheduler.timesteps.tolist()
@@ -88,7 +92,12 @@ def test_any_number_of_steps_falls_strictly(count):
         NoiseSchedule.make(zero_terminal_snr=True).log_snr_timesteps(count),
         NoiseSchedule.make(zero_terminal_snr=False).uniform_timesteps(count),
     ):
-        assert len(steps) == count and steps[0] == 999 and steps == sorted(set(steps), reverse=True) and steps[-1] >= 0
+        assert (
+            len(steps) == count
+            and steps[0] == 999
+            and steps == sorted(set(steps), reverse=True)
+            and steps[-1] >= 0
+        )
 
 
 def test_log_snr_steps_are_evenly_spaced_and_fall():

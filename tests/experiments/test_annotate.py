@@ -60,7 +60,7 @@ def finished_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = make_plan(prompts, toy_stickers(prompts, SIZE), teachers)
     uri = save_plan(str(runs), plan)
     compact(uri, plan, [candidate(row, plan.plan_id, drawn(plan, row)) for row in plan.rows])
-    store.write_record(uri, {"plan_id": plan.plan_id})
+    store.write_record(uri, {"plan_id": plan.plan_id, "profile": "tiny"})
     return runs
 
 

@@ -19,7 +19,9 @@ def blur(clips):
 @pytest.fixture(scope="module")
 def scale():
     every, motions = landmarks(PROMPT, 0, **PLACE)
-    return make_scale(truths(PROMPT, 0, **PLACE), every, motions, ["dance"], draw_sticker(PROMPT, 0, 32), blur)
+    return make_scale(
+        truths(PROMPT, 0, **PLACE), every, motions, ["dance"], draw_sticker(PROMPT, 0, 32), blur
+    )
 
 
 def _clip(motion, **mode):

@@ -20,7 +20,9 @@ IMAGE = {
 }
 
 
-@pytest.fixture(scope="module", params=[{}, {"addition_embed_type": "text", "addition_embed_type_num_heads": 2}])
+@pytest.fixture(
+    scope="module", params=[{}, {"addition_embed_type": "text", "addition_embed_type_num_heads": 2}]
+)
 def image_unet(request):
     torch.manual_seed(0)
     return UNet2DConditionModel(**IMAGE, **request.param).eval()
@@ -31,7 +33,9 @@ def image_unet(request):
 def test_newborn_video_model_draws_what_the_image_model_draws(image_unet, num_frames, linear):
     if linear:
         torch.manual_seed(0)
-        image_unet = UNet2DConditionModel(**{**IMAGE, "use_linear_projection": True, "layers_per_block": 1}).eval()
+        image_unet = UNet2DConditionModel(
+            **{**IMAGE, "use_linear_projection": True, "layers_per_block": 1}
+        ).eval()
     video = inflate(image_unet).eval()
     z, context = torch.randn(2, num_frames, 8, 8, 8), torch.randn(2, 5, 16)
     timestep, image = torch.tensor([5, 700]), torch.randn(2, 8, 8, 8)
@@ -52,7 +56,9 @@ def test_temporal_layers_learn_to_mix_frames(image_unet):
 
     def effect():
         with torch.no_grad():
-            gap = video(z, torch.tensor([500]), context, image) - video(changed, torch.tensor([500]), context, image)
+            gap = video(z, torch.tensor([500]), context, image) - video(
+                changed, torch.tensor([500]), context, image
+            )
         return gap[:, 1:].abs().max()
 
     assert effect() < 1e-6

@@ -54,18 +54,36 @@ def mixture():
 
 
 def recipe(**changes):
-    stage = Stage(steps=6, resolution=16, fps=8, prediction="sample_residual", datasets=(("kept", 1.0),), lr=2e-3)
-    asked = {"name": "t", "role": "teacher", "foundation": "x", "stages": (stage,), "batch_size": 4, "precision": "fp32"}
+    stage = Stage(
+        steps=6, resolution=16, fps=8, prediction="sample_residual", datasets=(("kept", 1.0),), lr=2e-3
+    )
+    asked = {
+        "name": "t",
+        "role": "teacher",
+        "foundation": "x",
+        "stages": (stage,),
+        "batch_size": 4,
+        "precision": "fp32",
+    }
     return Recipe(**{**asked, **changes})
 
 
 def stage(**changes):
-    asked = {"steps": 4, "resolution": 16, "fps": 8, "prediction": "epsilon", "datasets": (("kept", 1.0),), "lr": 1e-3}
+    asked = {
+        "steps": 4,
+        "resolution": 16,
+        "fps": 8,
+        "prediction": "epsilon",
+        "datasets": (("kept", 1.0),),
+        "lr": 1e-3,
+    }
     return Stage(**{**asked, **changes})
 
 
 def test_dropout_drops_text_image_and_both_at_their_rates():
-    task = RecipeTask(recipe(drop_text=0.1, drop_image=0.05, drop_both=0.08), unet(), mixture(), torch.zeros(4, 16))
+    task = RecipeTask(
+        recipe(drop_text=0.1, drop_image=0.05, drop_both=0.08), unet(), mixture(), torch.zeros(4, 16)
+    )
     keep_image, keep_text = task._dropout(torch.rand(100_000, generator=torch.Generator().manual_seed(0)))
     rates = [(keep_image & ~keep_text), (~keep_image & keep_text), (~keep_image & ~keep_text)]
     for rate, wanted in zip(rates, (0.1, 0.05, 0.08), strict=True):
@@ -77,7 +95,13 @@ def test_a_frozen_stage_moves_temporal_layers_alone():
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     asked = recipe(stages=(stage(freeze_spatial=True),))
     task = RecipeTask(asked, model, mixture(), torch.zeros(4, 16))
-    train(task, PlainEngine(model, weight_decay=0.01, gradient_clip=1.0), Quiet(), save=lambda n: None, save_every=9)
+    train(
+        task,
+        PlainEngine(model, weight_decay=0.01, gradient_clip=1.0),
+        Quiet(),
+        save=lambda n: None,
+        save_every=9,
+    )
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert moved and all("temporal" in name for name in moved)
 
@@ -97,7 +121,13 @@ def test_every_kind_of_prediction_learns():
         asked = recipe(stages=(stage(steps=60, prediction=kind, lr=3e-3),), batch_size=8)
         seen = Quiet()
         task = RecipeTask(asked, model, mixture(), torch.zeros(4, 16))
-        train(task, PlainEngine(model, weight_decay=0.0, gradient_clip=1.0), seen, save=lambda n: None, save_every=99)
+        train(
+            task,
+            PlainEngine(model, weight_decay=0.0, gradient_clip=1.0),
+            seen,
+            save=lambda n: None,
+            save_every=99,
+        )
         assert seen.losses[-1] < 0.7 * seen.losses[0], kind
 
 
@@ -114,7 +144,13 @@ def test_a_loss_that_is_no_number_stops_the_training():
     model.conv_in.weight.data.fill_(float("nan"))
     task = RecipeTask(recipe(), model, mixture(), torch.zeros(4, 16))
     with pytest.raises(Diverged, match="at step 0"):
-        train(task, PlainEngine(model, weight_decay=0, gradient_clip=1), Quiet(), save=lambda n: None, save_every=1)
+        train(
+            task,
+            PlainEngine(model, weight_decay=0, gradient_clip=1),
+            Quiet(),
+            save=lambda n: None,
+            save_every=1,
+        )
 
 
 def test_distillation_brings_the_student_to_its_teacher():
@@ -143,7 +179,13 @@ def test_distillation_brings_the_student_to_its_teacher():
             return sum(float(task.loss_at(step)) for step in range(1000, 1016))
 
     before = measured()
-    train(task, PlainEngine(student, weight_decay=0.0, gradient_clip=1.0), Quiet(), save=lambda n: None, save_every=99)
+    train(
+        task,
+        PlainEngine(student, weight_decay=0.0, gradient_clip=1.0),
+        Quiet(),
+        save=lambda n: None,
+        save_every=99,
+    )
     assert measured() < 0.8 * before
 
 

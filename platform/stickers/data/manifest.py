@@ -42,7 +42,9 @@ def list_collection(folder: str, source: str) -> list[Listed]:
             reader = csv.DictReader(file)
             missing = {"file", "caption"} - set(reader.fieldnames or ())
             if missing:
-                raise ValueError(f"{table} lacks the column {sorted(missing)[0]!r}; it needs file and caption")
+                raise ValueError(
+                    f"{table} lacks the column {sorted(missing)[0]!r}; it needs file and caption"
+                )
             rows = [Listed(str(root / row["file"]), row["caption"] or "", source) for row in reader]
     named = {row.path for row in rows}
     loose = sorted(p for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and str(p) not in named)

@@ -19,7 +19,9 @@ def merged_target(schedule: NoiseSchedule, z: Tensor, landed: Tensor, start: int
     return (landed - ratio * z) / (alpha_end - ratio * alpha)
 
 
-def teacher_rollout(teacher: Denoiser, schedule: NoiseSchedule, z: Tensor, timesteps: list[int], end: int) -> Tensor:
+def teacher_rollout(
+    teacher: Denoiser, schedule: NoiseSchedule, z: Tensor, timesteps: list[int], end: int
+) -> Tensor:
     """Run the teacher through `timesteps` (falling) and on to `end` (-1: clean data)."""
     for i, start in enumerate(timesteps):
         stop = timesteps[i + 1] if i + 1 < len(timesteps) else end

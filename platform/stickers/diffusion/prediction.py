@@ -18,7 +18,9 @@ def zero_terminal_snr(kind: Prediction) -> bool:
     return kind != "epsilon"
 
 
-def to_sample(kind: Prediction, output: Tensor, z: Tensor, alpha: Tensor, sigma: Tensor, image: Tensor) -> Tensor:
+def to_sample(
+    kind: Prediction, output: Tensor, z: Tensor, alpha: Tensor, sigma: Tensor, image: Tensor
+) -> Tensor:
     """Clean latents from a network's output; `image` is the conditioning latent, broadcast over time (zero if dropped).
 
     Raises:
@@ -33,7 +35,9 @@ def to_sample(kind: Prediction, output: Tensor, z: Tensor, alpha: Tensor, sigma:
     raise ValueError(f"unknown prediction type {kind!r}; accepted: {', '.join(PREDICTIONS)}")
 
 
-def target(kind: Prediction, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, image: Tensor) -> Tensor:
+def target(
+    kind: Prediction, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, image: Tensor
+) -> Tensor:
     """What a network of this kind should answer."""
     if kind == "epsilon":
         return noise

@@ -80,7 +80,11 @@ def figures(system: str, readings: Sequence[Reading], groups: Sequence[str], see
 
 
 def paired(
-    readings: Mapping[str, Sequence[Reading]], system: str, baseline: str, groups: Sequence[str], seed: int = 0
+    readings: Mapping[str, Sequence[Reading]],
+    system: str,
+    baseline: str,
+    groups: Sequence[str],
+    seed: int = 0,
 ) -> Difference:
     """The paired comparison: both systems are resampled together."""
     weights, once = _resamples(groups, seed), np.ones((1, len(groups)))

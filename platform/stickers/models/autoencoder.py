@@ -70,7 +70,9 @@ class RGBAAutoencoder(ModelMixin, ConfigMixin):
         """Scaled latents `[B, T, 8, H/f, W/f]` (the distribution's mean: deterministic) of frames `[B, T, 4, H, W]`."""
         side = frames_BTCHW.shape[-1]
         if frames_BTCHW.shape[-2] % self.factor or side % self.factor:
-            raise ValueError(f"frame sides must be multiples of {self.factor} pixels, got {tuple(frames_BTCHW.shape[-2:])}")
+            raise ValueError(
+                f"frame sides must be multiples of {self.factor} pixels, got {tuple(frames_BTCHW.shape[-2:])}"
+            )
         flat = self.distribution(frames_BTCHW.flatten(0, 1)).mode()
         mean, std = self._scale(flat)
         return ((flat - mean) / std).unflatten(0, frames_BTCHW.shape[:2])

@@ -20,6 +20,7 @@ class TemporalConv(nn.Conv2d):
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels, (3, 1), padding=(1, 0))
         nn.init.dirac_(self.weight)
+        assert self.bias is not None
         nn.init.zeros_(self.bias)
 
     def forward(self, x_NCHW: Tensor, num_frames: int) -> Tensor:  # type: ignore[override]
@@ -31,9 +32,15 @@ class TemporalConv(nn.Conv2d):
 class VideoResnetBlock(ResnetBlock2D):
     """diffusers' residual block with a temporal convolution after each of its two spatial ones."""
 
-    def __init__(self, *, in_channels: int, out_channels: int, temb_channels: int, groups: int, eps: float) -> None:
+    def __init__(
+        self, *, in_channels: int, out_channels: int, temb_channels: int, groups: int, eps: float
+    ) -> None:
         super().__init__(
-            in_channels=in_channels, out_channels=out_channels, temb_channels=temb_channels, groups=groups, eps=eps
+            in_channels=in_channels,
+            out_channels=out_channels,
+            temb_channels=temb_channels,
+            groups=groups,
+            eps=eps,
         )
         self.temporal_conv1 = TemporalConv(out_channels)
         self.temporal_conv2 = TemporalConv(out_channels)
@@ -58,7 +65,9 @@ class TransformerBlock(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.attn1 = Attention(query_dim=dim, heads=heads, dim_head=dim // heads)
         self.norm2 = nn.LayerNorm(dim)
-        self.attn2 = Attention(query_dim=dim, cross_attention_dim=context_dim, heads=heads, dim_head=dim // heads)
+        self.attn2 = Attention(
+            query_dim=dim, cross_attention_dim=context_dim, heads=heads, dim_head=dim // heads
+        )
         self.norm3 = nn.LayerNorm(dim)
         self.ff = FeedForward(dim, activation_fn="geglu")
 
@@ -77,7 +86,9 @@ class SpatialTransformer(nn.Module):
         self.linear = linear
         self.norm = nn.GroupNorm(groups, dim, eps=1e-6)
         self.proj_in = nn.Linear(dim, dim) if linear else nn.Conv2d(dim, dim, 1)
-        self.transformer_blocks = nn.ModuleList(TransformerBlock(dim, heads, context_dim) for _ in range(depth))
+        self.transformer_blocks = nn.ModuleList(
+            TransformerBlock(dim, heads, context_dim) for _ in range(depth)
+        )
         self.proj_out = nn.Linear(dim, dim) if linear else nn.Conv2d(dim, dim, 1)
 
     def forward(self, x_NCHW: Tensor, context_BLD: Tensor) -> Tensor:
@@ -100,7 +111,9 @@ class TemporalTransformer(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(groups, dim, eps=1e-6)
         self.proj_in = nn.Linear(dim, dim)
-        self.transformer_blocks = nn.ModuleList(TransformerBlock(dim, heads, context_dim) for _ in range(depth))
+        self.transformer_blocks = nn.ModuleList(
+            TransformerBlock(dim, heads, context_dim) for _ in range(depth)
+        )
         self.proj_out = nn.Linear(dim, dim)
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)

@@ -24,7 +24,9 @@ class TextEncoder:
         """Read `tokenizer/` and `text_encoder/` in `folder`."""
         root = Path(folder)
         tokenizer = CLIPTokenizer.from_pretrained(root / "tokenizer", local_files_only=True)
-        model = CLIPTextModel.from_pretrained(root / "text_encoder", local_files_only=True, use_safetensors=True)
+        model = CLIPTextModel.from_pretrained(
+            root / "text_encoder", local_files_only=True, use_safetensors=True
+        )
         return cls(tokenizer, model.to(device))
 
     def save(self, folder: str | Path) -> None:

@@ -80,7 +80,9 @@ class _MidStage(nn.Module):
 class StageConfig:
     """Makes the layers of one level; `heads` and `depth` may differ between levels, as they do in SDXL."""
 
-    def __init__(self, *, emb: int, groups: int, eps: float, heads: int, context: int, depth: int, linear: bool) -> None:
+    def __init__(
+        self, *, emb: int, groups: int, eps: float, heads: int, context: int, depth: int, linear: bool
+    ) -> None:
         self.emb, self.groups, self.eps = emb, groups, eps
         self.heads, self.context, self.depth, self.linear = heads, context, depth, linear
 
@@ -134,7 +136,10 @@ class VideoUNet(ModelMixin, ConfigMixin):
         super().__init__()
         widths, levels = list(block_out_channels), len(block_out_channels)
         emb = widths[0] * 4
-        heads, depths = _per_level(attention_head_dim, levels), _per_level(transformer_layers_per_block, levels)
+        heads, depths = (
+            _per_level(attention_head_dim, levels),
+            _per_level(transformer_layers_per_block, levels),
+        )
 
         def level(i: int) -> StageConfig:
             return StageConfig(
@@ -153,7 +158,9 @@ class VideoUNet(ModelMixin, ConfigMixin):
         if addition_embed_type == "text":
             self.add_embedding = TextTimeEmbedding(cross_attention_dim, emb, addition_embed_type_num_heads)
         elif addition_embed_type is not None:
-            raise ValueError(f"addition_embed_type {addition_embed_type!r} is not supported; accepted: 'text' or none")
+            raise ValueError(
+                f"addition_embed_type {addition_embed_type!r} is not supported; accepted: 'text' or none"
+            )
         self.down_blocks = nn.ModuleList(
             _down_stage(i, widths, layers_per_block, "CrossAttn" in down_block_types[i], level(i))
             for i in range(levels)
@@ -167,7 +174,9 @@ class VideoUNet(ModelMixin, ConfigMixin):
         self.conv_act = nn.SiLU()
         self.conv_out = nn.Conv2d(widths[0], out_channels, 3, padding=1)
 
-    def forward(self, z_BTCHW: Tensor, timestep_B: Tensor, context_BLD: Tensor, image_BCHW: Tensor | None) -> Tensor:
+    def forward(
+        self, z_BTCHW: Tensor, timestep_B: Tensor, context_BLD: Tensor, image_BCHW: Tensor | None
+    ) -> Tensor:
         """One network pass.
 
         Args:

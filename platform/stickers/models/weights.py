@@ -41,5 +41,7 @@ def inflate(image_unet: UNet2DConditionModel) -> VideoUNet:
     missing, unexpected = video.load_state_dict(state, strict=False)
     strange = [name for name in missing if "temporal" not in name] + unexpected
     if strange:
-        raise ValueError(f"this image UNet has a layout the video UNet does not take; first differing weight: {strange[0]}")
+        raise ValueError(
+            f"this image UNet has a layout the video UNet does not take; first differing weight: {strange[0]}"
+        )
     return video

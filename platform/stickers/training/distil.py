@@ -67,9 +67,9 @@ class DistillationTask:
         recipe = self.recipe
         batch = self.mixture.batch(
             datasets=[(recipe.dataset, 1.0)],
-            fps=1_000,  # kept clips have exactly the frames asked for: every one is taken
-            num_frames=8,
-            conditioning_frame="middle",
+            fps=recipe.fps,
+            num_frames=recipe.num_frames,
+            conditioning_frame=recipe.conditioning_frame,
             batch_size=recipe.batch_size,
             seed=recipe.seed,
             step=step,

@@ -61,12 +61,18 @@ def train(
         lr = task.lr_at(step)
         loss = task.loss_at(step, engine.rank, engine.world_size)
         if not torch.isfinite(loss):
-            raise Diverged(f"the loss is {loss.item()} at step {step}; lower the learning rate or check the data")
+            raise Diverged(
+                f"the loss is {loss.item()} at step {step}; lower the learning rate or check the data"
+            )
         norm = engine.step(loss, lr)
         recent.append(float(loss.detach()))
         done = step + 1
         if done % log_every == 0 or done == task.num_steps:
-            figures = {"train/loss": sum(recent) / len(recent), "train/grad_norm": norm, "train/lr": max(lr.values())}
+            figures = {
+                "train/loss": sum(recent) / len(recent),
+                "train/grad_norm": norm,
+                "train/lr": max(lr.values()),
+            }
             tracker.log(figures, done)
             recent = []
         if done % save_every == 0 or done == task.num_steps:

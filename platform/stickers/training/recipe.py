@@ -32,7 +32,9 @@ class Stage:
 
     def __post_init__(self) -> None:
         if self.prediction not in PREDICTIONS:
-            raise ValueError(f"stage prediction {self.prediction!r} is unknown; accepted: {', '.join(PREDICTIONS)}")
+            raise ValueError(
+                f"stage prediction {self.prediction!r} is unknown; accepted: {', '.join(PREDICTIONS)}"
+            )
         if self.steps < 1 or self.fps < 1 or self.resolution < 8:
             raise ValueError(f"a stage needs steps >= 1, fps >= 1 and resolution >= 8, got {self}")
         if not self.datasets or any(weight <= 0 for _, weight in self.datasets):
@@ -99,6 +101,9 @@ class Distillation:
     steps: int
     dataset: str
     resolution: int
+    fps: int = 8
+    num_frames: int = 8
+    conditioning_frame: Literal["first", "middle", "last", "random"] = "middle"
     seed: int = 0
     batch_size: int = 128
     lr: float = 2e-5

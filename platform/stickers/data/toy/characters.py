@@ -53,11 +53,16 @@ class Look:
     def draw(subject: str, rng: np.random.Generator) -> "Look":
         """A random individual of `subject` (one of `SUBJECTS`)."""
         base = np.array(SUBJECTS[subject][2]) + rng.integers(-22, 23, 3)
-        body = tuple(int(v) for v in np.clip(base, 20, 245))
+        red, green, blue = (int(v) for v in np.clip(base, 20, 245))
         accent = ACCENTS[int(rng.integers(len(ACCENTS)))]
         plump, head, limb = rng.uniform((0.9, 0.92, 0.9), (1.15, 1.1, 1.15))
         return Look(
-            subject=subject, body=body, accent=accent, plump=float(plump), head=float(head), limb=float(limb)
+            subject=subject,
+            body=(red, green, blue),
+            accent=accent,
+            plump=float(plump),
+            head=float(head),
+            limb=float(limb),
         )
 
 

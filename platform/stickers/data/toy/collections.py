@@ -84,7 +84,9 @@ def _sticker_clip(collection: str, index: int, rng: np.random.Generator) -> tupl
 def _bulk(look: Look, mode: Mode, seconds: np.ndarray, size: int) -> np.ndarray:
     """A still sticker shifted as a whole: what lazy animations do."""
     still = render_motion(look, "float", Mode(amplitude=0.0), np.zeros(1), size)[0]
-    shifts = np.round(0.12 * size * mode.direction * np.sin(2 * pi * mode.hz * seconds + mode.phase)).astype(int)
+    shifts = np.round(0.12 * size * mode.direction * np.sin(2 * pi * mode.hz * seconds + mode.phase)).astype(
+        int
+    )
     return np.stack([np.roll(still, shift, axis=1) for shift in shifts])
 
 

@@ -30,7 +30,7 @@ class Thing:
 
     @staticmethod
     def draw(rng: np.random.Generator, *, matte: bool) -> "Thing":
-        first, second = (tuple(int(v) for v in rng.integers(10, 246, 3)) for _ in range(2))
+        first, second = (_colour(rng) for _ in range(2))
         return Thing(
             shape=str(rng.choice(OBJECTS)),
             texture=str(rng.choice(TEXTURES)),
@@ -39,6 +39,11 @@ class Thing:
             size=float(rng.uniform(0.4, 0.62)),
             turn=float(rng.uniform(0, 2 * pi)),
         )
+
+
+def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
+    red, green, blue = (int(v) for v in rng.integers(10, 246, 3))
+    return red, green, blue
 
 
 def _cloud(rng: np.random.Generator, grain: int, pixels: int) -> np.ndarray:
@@ -67,11 +72,27 @@ def _outline(shape: str) -> list[tuple[float, float]]:
         return [(-0.75, -0.75), (0.75, -0.75), (0.75, 0.75), (-0.75, 0.75)]
     if shape == "cross":
         a, b = 0.3, 0.95
-        return [(-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a)]
+        return [
+            (-a, -b),
+            (a, -b),
+            (a, -a),
+            (b, -a),
+            (b, a),
+            (a, a),
+            (a, b),
+            (-a, b),
+            (-a, a),
+            (-b, a),
+            (-b, -a),
+            (-a, -a),
+        ]
     if shape == "kite":
         return [(0, -1), (0.65, -0.2), (0, 1), (-0.65, -0.2)]
     if shape == "star":
-        return [((1 if i % 2 else 0.45) * sin(pi * i / 5), (1 if i % 2 else 0.45) * cos(pi * i / 5)) for i in range(10)]
+        return [
+            ((1 if i % 2 else 0.45) * sin(pi * i / 5), (1 if i % 2 else 0.45) * cos(pi * i / 5))
+            for i in range(10)
+        ]
     if shape == "leaf":
         return [(0.5 * sin(t) * abs(sin(t)), -cos(t)) for t in turns]
     if shape == "drop":
@@ -83,7 +104,9 @@ def _sprite(thing: Thing, pixels: int) -> Image.Image:
     mask = Image.new("L", (pixels, pixels), 0)
     draw = ImageDraw.Draw(mask)
     half = pixels / 2
-    draw.polygon([(half + x * half * 0.96, half + y * half * 0.96) for x, y in _outline(thing.shape)], fill=255)
+    draw.polygon(
+        [(half + x * half * 0.96, half + y * half * 0.96) for x, y in _outline(thing.shape)], fill=255
+    )
     if thing.shape == "ring":
         draw.ellipse((half * 0.6, half * 0.6, half * 1.4, half * 1.4), fill=0)
     image = _texture(thing, pixels).convert("RGBA")

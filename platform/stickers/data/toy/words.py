@@ -101,7 +101,9 @@ def meaning(text: str) -> Meaning:
         return Meaning(subject, BUCKETS["open-ended"], "open-ended")
     motion = next((m for m, phrases in PHRASES.items() if rest in phrases), None)
     if motion is None:
-        raise ValueError(f"prompt {text!r} names no motion the toy world can draw; try {PHRASES['wave'][0]!r}")
+        raise ValueError(
+            f"prompt {text!r} names no motion the toy world can draw; try {PHRASES['wave'][0]!r}"
+        )
     return Meaning(subject, (motion,), BUCKET_OF[motion])
 
 
