@@ -51,6 +51,7 @@ def _student(name: str, dataset: str, *, size: int, steps: int, lr: float) -> Re
         seed=31,
         batch_size=16,
         precision="fp32",
+        zero_stage=0,
         checkpoint_every=50,
         sampler=SamplerSettings(guidance_image=1.0, guidance_text=1.5),
     )
@@ -69,6 +70,7 @@ def _distillation(*, size: int, steps: int) -> Distillation:
         guidance_image=1.0,
         guidance_text=1.5,
         precision="fp32",
+        zero_stage=0,
     )
 
 

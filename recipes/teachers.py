@@ -52,6 +52,7 @@ def _teacher(
         seed=seed,
         batch_size=16,
         precision="fp32",
+        zero_stage=0,
         checkpoint_every=50,
         sampler=SamplerSettings(guidance_image=1.0, guidance_text=1.5, fps=fps),
     )
