@@ -19,7 +19,7 @@ import pytest
 from recipes.profiles import TINY
 from stickers import store
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
 TEACHER = TINY.teachers[0].name
 PORTS = (
@@ -81,7 +81,7 @@ def cluster(python: Path, folder: Path) -> Iterator[str]:
         rmtree(temporary, ignore_errors=True)
 
 
-def wait_for_port(port: int, head: subprocess.Popen[bytes], log: Path, seconds: float = 180) -> None:
+def wait_for_port(port: int, head: subprocess.Popen[bytes], log: Path, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while True:
         try:
@@ -95,7 +95,7 @@ def wait_for_port(port: int, head: subprocess.Popen[bytes], log: Path, seconds: 
 def submit(address: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """`ray job submit`, which waits for the job and answers with its exit code."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", address, *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
 
 
 def teachers(runs: str | Path, foundations: Path) -> list[str | Path]:
