@@ -28,6 +28,7 @@ PORTS = (
     "dashboard-agent-listen-port",
     "dashboard-agent-grpc-port",
     "metrics-export-port",
+    "ray-client-server-port",
 )
 
 
@@ -57,7 +58,6 @@ def cluster(python: Path, folder: Path) -> Iterator[str]:
         "--num-cpus=4",
         "--object-store-memory=200000000",
         "--disable-usage-stats",
-        "--ray-client-server-port=0",
     ]
     command = [python, "-m", "ray.scripts.scripts", "start", "--head", "--block", *fixed, *arguments]
     with Path(temporary, "log").open("wb") as log:
@@ -73,11 +73,12 @@ def cluster(python: Path, folder: Path) -> Iterator[str]:
         wait_for_port(ports["dashboard-port"], head, Path(temporary, "log"))
         yield f"http://127.0.0.1:{ports['dashboard-port']}"
     finally:
-        os.killpg(head.pid, signal.SIGTERM)
-        try:
-            head.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            os.killpg(head.pid, signal.SIGKILL)
+        if head.poll() is None:
+            os.killpg(head.pid, signal.SIGTERM)
+            try:
+                head.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(head.pid, signal.SIGKILL)
         rmtree(temporary, ignore_errors=True)
 
 

@@ -7,7 +7,7 @@ of processes may write any part of a collection.
 """
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import pi
 from pathlib import Path
 
@@ -26,17 +26,22 @@ FPS = (8, 10, 12, 15, 24, 30)
 
 @dataclass(frozen=True, kw_only=True)
 class Habits:
-    """How badly a collection behaves: the share of its clips with each fault."""
+    """How badly a collection behaves: the share of its clips with each fault.
+
+    `key_pose` collections are made for stickers: halfway through, a clip passes through the pose that the pack's static
+    sticker shows. Other videos catch their subject anywhere.
+    """
 
     warped_speed: float
     jitter: float
     flip_flop: float
     bulk: float
     noisy_caption: float
+    key_pose: bool = False
 
 
 HABITS = {
-    "artist": Habits(warped_speed=0.0, jitter=0.1, flip_flop=0.1, bulk=0.0, noisy_caption=0.0),
+    "artist": Habits(warped_speed=0.0, jitter=0.1, flip_flop=0.1, bulk=0.0, noisy_caption=0.0, key_pose=True),
     "keyword": Habits(warped_speed=0.3, jitter=0.12, flip_flop=0.08, bulk=0.12, noisy_caption=0.35),
     "neighbours": Habits(warped_speed=0.35, jitter=0.15, flip_flop=0.05, bulk=0.3, noisy_caption=0.5),
 }
@@ -72,6 +77,9 @@ def _sticker_clip(collection: str, index: int, rng: np.random.Generator) -> tupl
     fps, size = int(rng.choice(FPS)), int(rng.choice(SIZES))
     seconds = _times(rng, habits, fps)
     look, mode = Look.draw(subject, rng), Mode.draw(rng)
+    if habits.key_pose:
+        halfway = -2 * pi * mode.hz * float(seconds[len(seconds) // 2])
+        mode = replace(mode, phase=halfway + float(rng.normal(0, 0.35)))
     if rng.random() < habits.bulk:
         frames = _bulk(look, mode, seconds, size)
     else:
