@@ -113,5 +113,5 @@ def test_another_threshold_is_another_panel(
 
 
 def test_nothing_to_judge_is_one_sentence(tiny_foundations: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="finished are: none"):
+    with pytest.raises(ValueError, match="run experiments/candidates.py first"):
         main(runs=str(tmp_path / "runs"), foundations=str(tiny_foundations))
