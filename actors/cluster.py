@@ -17,6 +17,8 @@ from stickers.training.recipe import Distillation, Recipe
 #: Ray wants room for a reader, a filter and a writer beside a pool of actors, so two cores count as four
 MIN_LOGICAL_CPUS = 4
 OBJECT_STORE_BYTES = 2**29
+#: Ray gives its processes 30 seconds, which a busy laptop may exceed
+START_ATTEMPTS = 3
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TRAIN_METRICS_ENABLED": "0"}
 
 
@@ -45,14 +47,21 @@ def connect(*, num_cpus: int | None = None) -> Iterator[None]:
 def _start_private(num_cpus: int) -> None:
     # Unset, the mode of a new cluster is "token"; with a token of its own nothing is written to the home folder.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    ray.init(
-        address="local",
-        num_cpus=num_cpus,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    for attempt in range(START_ATTEMPTS):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+            return
+        except Exception as error:  # Ray raises nothing narrower
+            if attempt + 1 == START_ATTEMPTS or "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
 
 
 def worker_resource() -> str:
