@@ -90,7 +90,8 @@ def test_killed_and_run_again_it_makes_exactly_the_plan(
 
     victim = start(world, num_prompts=24)
     deadline = time.monotonic() + 300
-    while not written_files(world) and victim.poll() is None and time.monotonic() < deadline:
+    # Two teachers write side by side, and the newest file of each may still be uncommitted: of three, one is durable.
+    while len(written_files(world)) < 3 and victim.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(victim.pid, signal.SIGKILL)
     victim.wait()
