@@ -53,6 +53,8 @@ def main(rank: int, world_size: int, zero_stage: int, precision: str, folder: Pa
     if zero_stage < 3:  # a ZeRO-3 engine cannot go on in a process where another one was made
         train(straight, range(2, 4))
         straight.export_unet(folder / "straight")
+    distributed.barrier()  # a worker that leaves first takes the other's gloo threads down with it
+    distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
