@@ -20,10 +20,10 @@ help: ## list the targets
 setup: ## create .venv and install the exact versions of requirements.lock (nothing when up to date)
 	@bash .ci/setup.sh $(VENV)
 
-quickstart: setup ## from nothing to a distilled student and a report, about 15 minutes on two cores
+quickstart: setup ## from nothing to a distilled student and a report
 	$(PYTHON) experiments/quickstart.py --runs "$(RUNS)" $(ARGS)
 
-quickstart-full: setup ## larger pictures, more of everything, for figures; at most 90 minutes
+quickstart-full: setup ## larger pictures, more of everything, for figures
 	$(PYTHON) experiments/quickstart.py --profile full --runs "$(RUNS)" $(ARGS)
 
 mlflow: setup ## open the page that compares teachers and students (http://127.0.0.1:5000)
