@@ -1,6 +1,6 @@
 """An actor that animates held-out stickers with every system and reads the error of each clip."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -109,12 +109,7 @@ class Judge:
 
     def _drawn(self, look: Look, motion: str, rng: np.random.Generator) -> np.ndarray:
         """A true clip of a random mode, off the oracle's grid."""
-        mode = Mode(
-            direction=int(rng.choice((-1, 1))),
-            amplitude=float(rng.uniform(0.7, 1.3)),
-            hz=float(np.exp(rng.uniform(np.log(SLOWEST), np.log(FASTEST)))),
-            secondary=float(rng.choice((0.0, np.pi / 2))),
-        )
+        mode = replace(Mode.draw(rng, hz=(SLOWEST, FASTEST)), phase=0.0)
         frames = render_motion(look, motion, mode, np.arange(NUM_FRAMES) - STILL_AT, self.size)
         return canonical(frames, self.size)
 

@@ -25,7 +25,16 @@ from torch.nn.functional import cross_entropy, mse_loss, normalize
 from tqdm import trange
 from transformers import CLIPConfig, CLIPModel, CLIPTextModel, CLIPTokenizer
 
-from recipes.foundations import AUTOENCODER, CLIP, COLLECTION_SIZES, IMAGE_UNETS, PICTURE_SIZE, RECIPES, SEED
+from recipes.foundations import (
+    AUTOENCODER,
+    CLIP,
+    COLLECTION_SIZES,
+    IMAGE_UNETS,
+    PICTURE_SIZE,
+    RECIPES,
+    SEED,
+    TRUNK,
+)
 from stickers.data.latents import LatentSet, canonical, encode_clips
 from stickers.data.mixture import Mixture
 from stickers.data.toy import words
@@ -248,20 +257,28 @@ class Bar:
             )
 
 
-def train_video_unet(work: Path, out: Path, recipe: Recipe) -> None:
-    """One video foundation: inflate the image UNet, then run the recipe's stages on the general domain."""
+def train_video_unet(work: Path, out: Path, recipe: Recipe, folder: Path) -> None:
+    """One video foundation: inflate an image UNet or go on from the trunk, then run the recipe's stages on the
+    *general* domain."""
     torch.manual_seed(recipe.seed)
-    image_unet = UNet2DConditionModel.from_pretrained(out / recipe.foundation)
-    model = inflate(image_unet).train().to(memory_format=torch.channels_last)
+    if recipe.foundation == TRUNK.name:
+        model = VideoUNet.from_pretrained(trunk_folder(work))
+    else:
+        model = inflate(UNet2DConditionModel.from_pretrained(out / recipe.foundation))
+    model = model.train().to(memory_format=torch.channels_last)
     null = TextEncoder.load(out).encode([""])[0]
     task = RecipeTask(recipe, model, Mixture({"general": general_latents(work, out)}), null)
     engine = PlainEngine(model, weight_decay=recipe.weight_decay, gradient_clip=recipe.gradient_clip)
-    folder = out / "video_unets" / recipe.name
 
     def save(done: int) -> None:
         write_foundation(folder, model, recipe)
 
     train(task, engine, Bar(recipe.name, task.num_steps), save=save, save_every=task.num_steps)
+
+
+def trunk_folder(work: Path) -> Path:
+    """Where the unshipped video UNet lies that both teacher foundations start from."""
+    return work / "trunk"
 
 
 def write_foundation(folder: Path, model: VideoUNet, recipe: Recipe) -> None:
@@ -298,8 +315,10 @@ def main(
     }
     for name in IMAGE_UNETS:
         parts[name] = (out / "image_unets" / name, partial(train_image_unet, work, out, name))
-    for recipe in RECIPES:
-        parts[recipe.name] = (out / "video_unets" / recipe.name, partial(train_video_unet, work, out, recipe))
+    folders = {TRUNK.name: trunk_folder(work), **{r.name: out / "video_unets" / r.name for r in RECIPES}}
+    for recipe in (TRUNK, *RECIPES):
+        folder = folders[recipe.name]
+        parts[recipe.name] = (folder, partial(train_video_unet, work, out, recipe, folder))
     unknown = [name for name in only if name not in parts]
     if unknown:
         raise SystemExit(f"there is no part {unknown[0]!r}; parts: {', '.join(parts)}")

@@ -8,7 +8,7 @@ from stickers.training.recipe import Recipe, Stage
 
 SEED = 7
 PICTURE_SIZE = 32
-COLLECTION_SIZES = {"general": 1500, "artist": 480, "keyword": 240}
+COLLECTION_SIZES = {"general": 2400, "artist": 480, "keyword": 240}
 
 AUTOENCODER: dict[str, Any] = {
     "model": {
@@ -45,7 +45,7 @@ CLIP: dict[str, Any] = {
         "patch_size": 8,
     },
     "batch_size": 64,
-    "steps": 900,
+    "steps": 1500,
     "lr": 1e-3,
 }
 
@@ -85,11 +85,11 @@ def _stage(steps: int, fps: int, prediction: Prediction, *, frozen: bool, lr: fl
     )
 
 
-def _recipe(name: str, image_unet: str, seed: int, *stages: Stage) -> Recipe:
+def _recipe(name: str, start: str, seed: int, *stages: Stage) -> Recipe:
     return Recipe(
         name=name,
         role="foundation",
-        foundation=f"image_unets/{image_unet}",
+        foundation=start,
         stages=stages,
         seed=seed,
         batch_size=16,
@@ -98,29 +98,37 @@ def _recipe(name: str, image_unet: str, seed: int, *stages: Stage) -> Recipe:
     )
 
 
+#: what both teacher foundations grow from; not shipped
+TRUNK = _recipe(
+    "trunk",
+    "image_unets/image",
+    11,
+    _stage(200, 8, "v_prediction", frozen=True, lr=1e-3),
+    _stage(7000, 8, "sample_residual", frozen=False, lr=2e-3),
+)
 RECIPES = (
-    # for motion size (paper section 3.1): noise prediction early and 4 fps, so that frames lie far apart
+    # for motion size (paper section 3.1): noise prediction first and 4 fps, so that frames lie far apart
     _recipe(
         "motion",
-        "image",
-        11,
-        _stage(200, 4, "epsilon", frozen=True, lr=1e-3),
-        _stage(2200, 4, "sample_residual", frozen=False, lr=2e-3),
+        "trunk",
+        12,
+        _stage(300, 4, "epsilon", frozen=False, lr=5e-4),
+        _stage(2200, 4, "sample_residual", frozen=False, lr=1.2e-3),
     ),
-    # for consistency: velocity from the start and 8 fps
+    # for consistency: velocity first and 8 fps, the image layers frozen at first
     _recipe(
         "consistency",
-        "image",
-        12,
-        _stage(200, 8, "v_prediction", frozen=True, lr=1e-3),
-        _stage(2200, 8, "sample_residual", frozen=False, lr=2e-3),
+        "trunk",
+        13,
+        _stage(300, 8, "v_prediction", frozen=True, lr=5e-4),
+        _stage(2200, 8, "sample_residual", frozen=False, lr=1.2e-3),
     ),
     # the smaller student's
     _recipe(
         "student",
-        "image-small",
-        13,
+        "image_unets/image-small",
+        14,
         _stage(200, 8, "v_prediction", frozen=True, lr=1e-3),
-        _stage(3000, 8, "sample_residual", frozen=False, lr=2e-3),
+        _stage(10_000, 8, "sample_residual", frozen=False, lr=2e-3),
     ),
 )

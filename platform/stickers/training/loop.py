@@ -94,7 +94,9 @@ class PlainEngine:
     def __init__(self, model: nn.Module, *, weight_decay: float, gradient_clip: float) -> None:
         groups = [group for group in parameter_groups(model) if group["params"]]
         self.model, self.gradient_clip = model, gradient_clip
-        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=weight_decay)
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=0.0, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
+        )
 
     def step(self, loss: Tensor, lr: dict[str, float]) -> float:
         for group in self.optimizer.param_groups:

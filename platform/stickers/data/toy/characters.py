@@ -89,11 +89,12 @@ class Pose:
     tears: float = 0.0
 
 
-class _Canvas:
+class Canvas:
     """Collects parts in body coordinates, then paints outline and fill with one transform."""
 
-    def __init__(self, pose: Pose, size: int) -> None:
-        self.pose, self.pixels = pose, size * SUPERSAMPLING
+    def __init__(self, pose: Pose, size: int, outline: float = OUTLINE) -> None:
+        self.outline = outline
+        self.pose, self.size, self.pixels = pose, size, size * SUPERSAMPLING
         self.parts: list[tuple[str, list[Point], float, Colour, bool]] = []
 
     def capsule(self, points: list[Point], radius: float, colour: Colour, outlined: bool = True) -> None:
@@ -109,7 +110,10 @@ class _Canvas:
             )
             for a in (2 * pi * i / 20 for i in range(20))
         ]
-        self.parts.append(("polygon", ring, 0.0, colour, outlined))
+        self.polygon(ring, colour, outlined)
+
+    def polygon(self, points: list[Point], colour: Colour, outlined: bool = True) -> None:
+        self.parts.append(("polygon", points, 0.0, colour, outlined))
 
     def _place(self, point: Point) -> Point:
         """Body to canvas: stretch about the feet, lean about the hips, move."""
@@ -139,16 +143,17 @@ class _Canvas:
             for x, y in (placed[0], placed[-1]):
                 draw.ellipse((x - width, y - width, x + width, y + width), fill=fill)
 
-    def render(self, size: int) -> np.ndarray:
+    def render(self) -> np.ndarray:
         image = Image.new("RGBA", (self.pixels, self.pixels), (255, 255, 255, 0))
         draw = ImageDraw.Draw(image)
-        self._paint(draw, OUTLINE, WHITE)
+        if self.outline:
+            self._paint(draw, self.outline, WHITE)
         self._paint(draw, 0.0, None)
-        return np.asarray(image.resize((size, size), Image.Resampling.BOX))
+        return np.asarray(image.resize((self.size, self.size), Image.Resampling.BOX))
 
 
-def _limb(start: Point, angle: float, length: float, bend: float) -> list[Point]:
-    """Two bones from `start`; `angle` is measured from straight down."""
+def two_bones(start: Point, angle: float, length: float, bend: float) -> list[Point]:
+    """Two bones from `start`; `angle` is measured from straight down, `bend` is the elbow's."""
     x, y = start
     elbow = (x + sin(angle) * length * 0.5, y + cos(angle) * length * 0.5)
     return [
@@ -158,7 +163,7 @@ def _limb(start: Point, angle: float, length: float, bend: float) -> list[Point]
     ]
 
 
-def _ears(canvas: _Canvas, look: Look, centre: Point, radius: float, tilt: float) -> None:
+def _ears(canvas: Canvas, look: Look, centre: Point, radius: float, tilt: float) -> None:
     kind = SUBJECTS[look.subject][0]
 
     def at(angle: float, reach: float) -> Point:
@@ -187,7 +192,7 @@ def _ears(canvas: _Canvas, look: Look, centre: Point, radius: float, tilt: float
         canvas.ellipse(at(0.15, 1.45), radius * 0.17, radius * 0.17, look.accent)
 
 
-def _face(canvas: _Canvas, look: Look, pose: Pose, centre: Point, radius: float) -> None:
+def _face(canvas: Canvas, look: Look, pose: Pose, centre: Point, radius: float) -> None:
     c, s = cos(pose.head_tilt), sin(pose.head_tilt)
 
     def at(x: float, y: float) -> Point:
@@ -216,32 +221,34 @@ def _face(canvas: _Canvas, look: Look, pose: Pose, centre: Point, radius: float)
     )
 
 
-def _tail(canvas: _Canvas, look: Look, pose: Pose) -> None:
+def _tail(canvas: Canvas, look: Look, pose: Pose) -> None:
     kind = SUBJECTS[look.subject][1]
     reach = {"long": 0.26, "bushy": 0.22, "spiked": 0.24, "short": 0.14, "stub": 0.07, "none": 0.0}[kind]
     if reach:
         thick = {"bushy": 0.06, "stub": 0.05}.get(kind, 0.028)
         canvas.capsule(
-            _limb((0.56, 0.68), 1.9 + pose.tail, reach * 1.3, 0.5 + 0.5 * pose.tail), thick, look.accent
+            two_bones((0.56, 0.68), 1.9 + pose.tail, reach * 1.3, 0.5 + 0.5 * pose.tail), thick, look.accent
         )
 
 
 def draw_character(look: Look, pose: Pose, size: int) -> np.ndarray:
     """Paint `look` in `pose`. Returns uint8 RGBA `[size, size, 4]`, transparent outside the white outline."""
-    canvas = _Canvas(pose, size)
+    canvas = Canvas(pose, size)
     _tail(canvas, look, pose)
     width, limb = 0.125 * look.plump, 0.048 * look.limb
     for side, swing, lift in ((-1, pose.leg_left, pose.lift_left), (1, pose.leg_right, pose.lift_right)):
         hip = (0.5 + side * 0.07, 0.71 - 0.5 * lift)
-        canvas.capsule(_limb(hip, side * 0.2 + side * swing, 0.2 - 0.4 * lift, 0.0), limb * 1.1, look.body)
+        canvas.capsule(
+            two_bones(hip, side * 0.2 + side * swing, 0.2 - 0.4 * lift, 0.0), limb * 1.1, look.body
+        )
     canvas.ellipse((0.5, 0.62), width, 0.155, look.body)
     canvas.ellipse((0.5, 0.65), width * 0.62, 0.1, look.accent, outlined=False)
     for side, swing in ((-1, pose.arm_left), (1, pose.arm_right)):
         shoulder = (0.5 + side * width * 0.75, 0.535)
-        canvas.capsule(_limb(shoulder, side * (0.75 + swing), 0.24, side * 0.25), limb, look.body)
+        canvas.capsule(two_bones(shoulder, side * (0.75 + swing), 0.24, side * 0.25), limb, look.body)
     radius = 0.165 * look.head
     centre = (0.5 + 0.12 * sin(pose.head_tilt), 0.37 + pose.head_drop)
     _ears(canvas, look, centre, radius, pose.head_tilt)
     canvas.ellipse(centre, radius * 1.08, radius, look.body, pose.head_tilt)
     _face(canvas, look, pose, centre, radius)
-    return canvas.render(size)
+    return canvas.render()

@@ -17,6 +17,7 @@ from stickers.data.toy import words
 from stickers.data.toy.characters import SUBJECTS, Look
 from stickers.data.toy.motions import Mode, render_motion
 from stickers.data.toy.objects import BULK_MOTIONS, Thing, render_thing
+from stickers.data.toy.puppets import PUPPET_MOTIONS, Puppet, render_puppet
 from stickers.video.codec import write_video
 
 COLLECTIONS = ("general", "artist", "keyword", "neighbours")
@@ -99,11 +100,18 @@ def _bulk(look: Look, mode: Mode, seconds: np.ndarray, size: int) -> np.ndarray:
 
 
 def _general_clip(index: int, rng: np.random.Generator) -> tuple[np.ndarray, int, str]:
-    thing = Thing.draw(rng, matte=has_matte("general", index))
-    motion, fps = str(rng.choice(BULK_MOTIONS)), int(rng.choice(FPS))
+    """Two in five are rigid things that move in bulk, the rest are jointed puppets; both start anywhere in their
+    motion and move at more speeds and sizes than a sticker may."""
+    matte, fps, size = has_matte("general", index), int(rng.choice(FPS)), int(rng.choice(SIZES))
     seconds = np.arange(max(8, round(float(rng.uniform(1.0, 2.5)) * fps))) / fps
-    frames = render_thing(thing, motion, Mode.draw(rng), seconds, int(rng.choice(SIZES)))
-    return frames, fps, words.thing_caption(thing.texture, thing.shape, motion)
+    mode = Mode.draw(rng, amplitudes=(0.6, 1.3), hz=(0.5, 1.2))
+    if index % 5 < 2:
+        thing, motion = Thing.draw(rng, matte=matte), str(rng.choice(BULK_MOTIONS))
+        frames = render_thing(thing, motion, mode, seconds, size)
+        return frames, fps, words.thing_caption(thing.texture, thing.shape, motion)
+    puppet, motion = Puppet.draw(rng, matte=matte), str(rng.choice(PUPPET_MOTIONS))
+    frames = render_puppet(puppet, motion, mode, seconds, size)
+    return frames, fps, words.puppet_caption(puppet.bands, puppet.kind, motion, rng)
 
 
 def _on_solid(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:

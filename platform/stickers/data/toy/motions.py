@@ -14,6 +14,12 @@ import numpy as np
 
 from stickers.data.toy.characters import Look, Pose, draw_character
 
+#: what prompts admit: factors of a motion's size, and primary cycles a second
+AMPLITUDES, HZ = (0.9, 1.3), (0.7, 1.1)
+#: cycles a frame that these speeds reach when sampled at 8 or at 4 fps
+SLOWEST, FASTEST = HZ[0] / 8, HZ[1] / 4
+LAGS = (0.0, pi / 2)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mode:
@@ -25,19 +31,24 @@ class Mode:
 
     direction: int = 1
     amplitude: float = 1.0
-    hz: float = 0.75
+    hz: float = 0.9
     phase: float = 0.0
     secondary: float = 0.0
 
     @staticmethod
-    def draw(rng: np.random.Generator) -> "Mode":
-        """A random admissible mode, at natural speed."""
+    def draw(
+        rng: np.random.Generator,
+        *,
+        amplitudes: tuple[float, float] = AMPLITUDES,
+        hz: tuple[float, float] = HZ,
+    ) -> "Mode":
+        """A random mode, admissible unless told otherwise."""
         return Mode(
             direction=int(rng.choice((-1, 1))),
-            amplitude=float(rng.uniform(0.7, 1.3)),
-            hz=float(rng.uniform(0.5, 1.0)),
+            amplitude=float(rng.uniform(*amplitudes)),
+            hz=float(rng.uniform(*hz)),
             phase=float(rng.uniform(0, 2 * pi)),
-            secondary=float(rng.choice((0.0, pi / 2))),
+            secondary=float(rng.choice(LAGS)),
         )
 
 
@@ -194,11 +205,14 @@ MOTIONS: dict[str, Callable[[Beat], Pose]] = {
 }
 
 
+def pose_at(motion: str, mode: Mode, seconds: float) -> Pose:
+    """The pose of `motion` at one time."""
+    return MOTIONS[motion](_beat(2 * pi * mode.hz * seconds + mode.phase, mode))
+
+
 def render_motion(look: Look, motion: str, mode: Mode, seconds: np.ndarray, size: int) -> np.ndarray:
     """Draw `motion` at the given times (seconds, `[T]`). Returns uint8 RGBA `[T, size, size, 4]`."""
-    move = MOTIONS[motion]
-    poses = (move(_beat(2 * pi * mode.hz * float(t) + mode.phase, mode)) for t in seconds)
-    return np.stack([draw_character(look, pose, size) for pose in poses])
+    return np.stack([draw_character(look, pose_at(motion, mode, float(t)), size) for t in seconds])
 
 
 def render_still(look: Look, size: int) -> np.ndarray:
@@ -206,16 +220,12 @@ def render_still(look: Look, size: int) -> np.ndarray:
     return draw_character(look, Pose(), size)
 
 
-#: cycles a frame that natural speeds reach when sampled at 8 or at 4 fps: 0.5-1 Hz over either
-SLOWEST, FASTEST = 1 / 16, 1 / 4
-
-
 def grid_of_modes(*, amplitudes: int, speeds: int, lags: int = 2) -> list[Mode]:
     """Modes spread evenly over what is admissible; `hz` is in cycles a *frame* here (times are frame indices)."""
     grid = product(
         (-1, 1),
-        np.linspace(0.7, 1.3, amplitudes) if amplitudes > 1 else (1.0,),
+        np.linspace(*AMPLITUDES, amplitudes) if amplitudes > 1 else (sum(AMPLITUDES) / 2,),
         np.geomspace(SLOWEST, FASTEST, speeds),
-        (0.0, pi / 2)[:lags],
+        LAGS[:lags],
     )
     return [Mode(direction=d, amplitude=float(a), hz=float(h), secondary=s) for d, a, h, s in grid]

@@ -30,23 +30,24 @@ class Thing:
 
     @staticmethod
     def draw(rng: np.random.Generator, *, matte: bool) -> "Thing":
-        first, second = (_colour(rng) for _ in range(2))
+        first, second = (random_colour(rng) for _ in range(2))
         return Thing(
             shape=str(rng.choice(OBJECTS)),
             texture=str(rng.choice(TEXTURES)),
             colours=(first, second),
-            backdrop=None if matte else _cloud(rng, 3, 96),
+            backdrop=None if matte else cloud(rng, 3, 96),
             size=float(rng.uniform(0.4, 0.62)),
             turn=float(rng.uniform(0, 2 * pi)),
         )
 
 
-def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
+def random_colour(rng: np.random.Generator) -> tuple[int, int, int]:
+    """Any colour but the extremes."""
     red, green, blue = (int(v) for v in rng.integers(10, 246, 3))
     return red, green, blue
 
 
-def _cloud(rng: np.random.Generator, grain: int, pixels: int) -> np.ndarray:
+def cloud(rng: np.random.Generator, grain: int, pixels: int) -> np.ndarray:
     """Smooth coloured noise, uint8 `[pixels, pixels, 3]`."""
     coarse = Image.fromarray(rng.integers(30, 226, (grain + 2, grain + 2, 3)).astype(np.uint8))
     return np.asarray(coarse.resize((pixels, pixels), Image.Resampling.BICUBIC))
@@ -141,12 +142,12 @@ def render_thing(thing: Thing, motion: str, mode: Mode, seconds: np.ndarray, siz
         affine = (c, s, half - c * cx - s * cy, -s, c, half + s * cx - c * cy)
         frame = sprite.transform((pixels, pixels), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
         if thing.backdrop is not None:
-            frame = Image.alpha_composite(_backdrop(thing.backdrop, mode, float(t), pixels), frame)
+            frame = Image.alpha_composite(behind(thing.backdrop, mode, float(t), pixels), frame)
         frames.append(np.asarray(frame.resize((size, size), Image.Resampling.BOX)))
     return np.stack(frames)
 
 
-def _backdrop(backdrop: np.ndarray, mode: Mode, seconds: float, pixels: int) -> Image.Image:
+def behind(backdrop: np.ndarray, mode: Mode, seconds: float, pixels: int) -> Image.Image:
     """The panning texture: it wraps, one width in about six seconds."""
     shift = round(seconds * mode.hz * mode.direction * len(backdrop) / 4)
     image = Image.fromarray(np.roll(backdrop, shift, axis=1)).convert("RGBA")

@@ -86,6 +86,11 @@ def thing_caption(texture: str, shape: str, motion: str) -> str:
     return f"a {texture} {shape} {BULK_PHRASES[motion]}"
 
 
+def puppet_caption(bands: str, kind: str, motion: str, rng: np.random.Generator) -> str:
+    """The caption of a jointed thing of the general domain: words for motion are those of the stickers."""
+    return f"a {bands} {kind} {rng.choice(PHRASES[motion])}"
+
+
 def meaning(text: str) -> Meaning:
     """Read a toy prompt back.
 
@@ -111,6 +116,8 @@ def corpus() -> list[str]:
     """Every sentence the tokenizer should know well."""
     stickers = [f"{a} {s} {p}" for a in ("a", "an") for s in SUBJECTS for ps in PHRASES.values() for p in ps]
     from stickers.data.toy.objects import OBJECTS, TEXTURES
+    from stickers.data.toy.puppets import BANDS, PUPPETS
 
     things = [thing_caption(t, o, m) for t in TEXTURES for o in OBJECTS for m in BULK_PHRASES]
-    return stickers + things + list(NOISE)
+    puppets = [f"a {b} {k} {p}" for b in BANDS for k in PUPPETS for ps in PHRASES.values() for p in ps]
+    return stickers + things + puppets + list(NOISE)
