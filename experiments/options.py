@@ -10,12 +10,13 @@ import tyro
 from rich.console import Console
 from rich.pretty import Pretty
 
-from actors.trainer import Outcome
+from actors.trainer import train_all
 from recipes.profiles import PROFILES, Profile
 from stickers import store
-from stickers.training.job import ROOT
+from stickers.training.job import ROOT, TrainingJob
 from stickers.training.recipe import Distillation, Recipe, Stage
 
+console = Console()
 AnyRecipe = TypeVar("AnyRecipe", Recipe, Distillation)
 RUNS = os.environ.get("STICKERS_RUNS", "runs")
 MAKERS = {
@@ -99,13 +100,43 @@ def newest_trained(runs: str, kind: str, name: str, picture_size: int) -> store.
     return found[-1] if found else None
 
 
-def show(recipes: Sequence[Recipe | Distillation], console: Console) -> None:
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """The command line of every training script."""
+
+    runs: Runs = RUNS
+    profile: str = "tiny"
+    """tiny, full or smoke"""
+    only: str | None = None
+    """the name of one recipe"""
+    foundations: str | None = None
+    """folder of autoencoder, text encoder and tokenizer, networks to start from beside it; by default the profile's"""
+    dry_run: bool = False
+    """print the resolved recipes with their digests and stop"""
+    changes: tyro.conf.OmitArgPrefixes[Changes] = NO_CHANGES
+
+    @property
+    def place(self) -> str:
+        """The runs folder, absolute."""
+        return store.resolve_runs(self.runs)
+
+    @property
+    def base(self) -> str:
+        """The absolute folder of the foundations."""
+        return foundations_of(choose_profile(self.profile), self.foundations)
+
+    def train(self, jobs: Sequence[TrainingJob], *, simulated: bool = False) -> int:
+        """Train what is not finished. Returns 1 when a training failed: the others are finished all the same."""
+        outcomes = train_all(jobs, self.place, ensemble=self.profile, simulated=simulated, console=console)
+        return int(any(each.reason for each in outcomes))
+
+
+Options = Annotated[TrainOptions, tyro.conf.arg(name="")]
+
+
+def show(recipes: Sequence[Recipe | Distillation]) -> int:
     """The resolved recipes with their digests, for --dry-run."""
     for recipe in recipes:
         console.print(f"[bold]{recipe.name}[/] {recipe.digest()}", highlight=False)
         console.print(Pretty(recipe, expand_all=False))
-
-
-def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """1 when a training failed: the others are finished all the same."""
-    return int(any(each.reason for each in outcomes))
+    return 0

@@ -4,25 +4,10 @@ The data are the newest kept set; a new vote makes a new kept set, and that a ne
 """
 
 import tyro
-from rich.console import Console
 
-from actors.trainer import train_all
-from experiments.options import (
-    NO_CHANGES,
-    RUNS,
-    Changes,
-    Runs,
-    choose,
-    choose_profile,
-    exit_code,
-    foundations_of,
-    newest,
-    show,
-)
+from experiments.options import Options, choose, choose_profile, newest, show
 from stickers import store
 from stickers.training.job import TrainingJob
-
-console = Console()
 
 
 def kept_sets(kept: store.Found) -> dict[str, str]:
@@ -33,33 +18,17 @@ def kept_sets(kept: store.Found) -> dict[str, str]:
     }
 
 
-def main(
-    runs: Runs = RUNS,
-    profile: str = "tiny",
-    only: str | None = None,
-    foundations: str | None = None,
-    changes: tyro.conf.OmitArgPrefixes[Changes] = NO_CHANGES,
-    dry_run: bool = False,
-) -> int:
-    """Train every student of a profile.
-
-    Args:
-        profile: tiny, full or smoke.
-        only: the name of one student.
-        foundations: folder of autoencoder, text encoder and tokenizer, networks to start from beside it; by default the
-            profile's.
-        dry_run: print the resolved recipes with their digests and stop.
-    """
-    chosen = choose_profile(profile)
-    recipes = choose(chosen.students, only, changes)
-    if dry_run:
-        show(recipes, console)
-        return 0
-    place, base = store.resolve_runs(runs), foundations_of(chosen, foundations)
-    kept = newest(place, "kept", profile)
-    jobs = [TrainingJob.of_recipe(recipe, foundations=base, sets=kept_sets(kept)) for recipe in recipes]
-    simulated = bool(kept.record["simulated"])
-    return exit_code(train_all(jobs, place, ensemble=profile, simulated=simulated, console=console))
+def main(options: Options) -> int:
+    """Train every student of a profile."""
+    recipes = choose(choose_profile(options.profile).students, options.only, options.changes)
+    if options.dry_run:
+        return show(recipes)
+    kept = newest(options.place, "kept", options.profile)
+    sets = kept_sets(kept)
+    return options.train(
+        [TrainingJob.of_recipe(recipe, foundations=options.base, sets=sets) for recipe in recipes],
+        simulated=bool(kept.record["simulated"]),
+    )
 
 
 if __name__ == "__main__":

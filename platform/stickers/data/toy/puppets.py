@@ -15,7 +15,13 @@ from stickers.data.toy.characters import Canvas, Colour, Point, two_bones
 from stickers.data.toy.motions import Mode, pose_at
 from stickers.data.toy.objects import behind, cloud, random_colour
 
-PUPPETS = ("puppet", "mannequin", "scarecrow", "doll")
+OUTLINES: dict[str, list[Point]] = {
+    "puppet": [(cos(2 * pi * i / 16), sin(2 * pi * i / 16)) for i in range(16)],
+    "mannequin": [(-0.9, -1.0), (0.9, -1.0), (0.9, 1.0), (-0.9, 1.0)],
+    "scarecrow": [(0.0, -1.1), (1.0, 0.9), (-1.0, 0.9)],
+    "doll": [(-0.6, -1.0), (0.6, -1.0), (1.0, 0.2), (0.7, 1.0), (-0.7, 1.0), (-1.0, 0.2)],
+}
+PUPPETS = tuple(OUTLINES)
 BANDS = ("plain", "striped", "banded")
 PUPPET_MOTIONS = ("wave", "jump", "run", "kick", "dance", "cheer", "stomp", "sway", "float", "swell")
 
@@ -70,15 +76,10 @@ def _banded_limb(canvas: Canvas, puppet: Puppet, points: list[Point]) -> None:
 
 def _outline(kind: str, centre: Point, wide: float, tall: float, turn: float) -> list[Point]:
     """A head or torso: round, square, pointed or tapered."""
-    corners = {
-        "puppet": [(cos(2 * pi * i / 16), sin(2 * pi * i / 16)) for i in range(16)],
-        "mannequin": [(-0.9, -1), (0.9, -1), (0.9, 1), (-0.9, 1)],
-        "scarecrow": [(0, -1.1), (1, 0.9), (-1, 0.9)],
-        "doll": [(-0.6, -1), (0.6, -1), (1, 0.2), (0.7, 1), (-0.7, 1), (-1, 0.2)],
-    }[kind]
     c, s = cos(turn), sin(turn)
     return [
-        (centre[0] + c * x * wide - s * y * tall, centre[1] + s * x * wide + c * y * tall) for x, y in corners
+        (centre[0] + c * x * wide - s * y * tall, centre[1] + s * x * wide + c * y * tall)
+        for x, y in OUTLINES[kind]
     ]
 
 
