@@ -12,12 +12,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-import tyro
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest
+from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest, run_script
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import KEPT, STICKERS, Candidate, Kept, Vote, content_id, table_of
@@ -227,7 +226,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    run_script(main)

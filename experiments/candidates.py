@@ -10,13 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import ray
-import tyro
 from rich.console import Console
 from rich.table import Table
 
 from actors.cluster import connect
 from actors.teacher import CPUS_PER_EXECUTION, TeacherWork, animate_rows, side_by_side
-from experiments.options import RUNS, Runs, choose_profile, foundations_of
+from experiments.options import RUNS, Runs, choose_profile, foundations_of, run_script
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import PLAN, Candidate, PlanRow, Refused, content_id, table_of
@@ -201,7 +200,4 @@ def run_ensemble(uri: str, plan: Plan, found: dict[str, store.Found], foundation
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    run_script(main)

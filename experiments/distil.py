@@ -1,13 +1,12 @@
 """Distil the student, guidance and steps together, to eight single passes: `python experiments/distil.py`."""
 
-import tyro
-
 from experiments.options import (
     Options,
     choose,
     choose_profile,
     newest,
     newest_trained,
+    run_script,
     show,
 )
 from experiments.students import kept_sets
@@ -44,7 +43,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(tyro.cli(main))
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    run_script(main)

@@ -9,7 +9,6 @@ import os
 import numpy as np
 import pyarrow as pa
 import ray
-import tyro
 from ray.util import ActorPool
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +16,7 @@ from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.judge import Item, Judge, foundation_systems
-from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest_trained
+from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest_trained, run_script
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import content_id
@@ -171,7 +170,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    run_script(main)

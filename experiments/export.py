@@ -3,11 +3,10 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import tyro
 from rich.console import Console
 
 from actors.tracking import CHAMPION, STUDENT, Tracking
-from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest, newest_trained
+from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest, newest_trained, run_script
 from stickers import store
 from stickers.data.latents import weights_digest
 from stickers.export import assemble
@@ -55,7 +54,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    run_script(main)

@@ -8,13 +8,12 @@ import signal
 from pathlib import Path
 from types import FrameType
 
-import tyro
 from ray import serve
 from rich.console import Console
 
 from actors.cluster import connect
 from actors.tracking import CHAMPION, STUDENT, resolve
-from experiments.options import RUNS, Runs
+from experiments.options import RUNS, Runs, run_script
 from serve.apps import check_port, serve_student
 from stickers import store
 from stickers.pipeline import CONFIG
@@ -69,7 +68,4 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    run_script(main)

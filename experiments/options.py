@@ -1,14 +1,17 @@
-"""What the training scripts share: which recipes, changed how, from which data."""
+"""What the scripts share: their command lines, which recipes, changed how, from which data."""
 
+import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import tyro
+from ray.exceptions import RayTaskError
 from rich.console import Console
 from rich.pretty import Pretty
+from sqlalchemy.exc import OperationalError
 
 from actors.trainer import train_all
 from recipes.profiles import PROFILES, Profile
@@ -56,6 +59,29 @@ class Changes:
 
 
 NO_CHANGES = Changes()
+
+
+MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def run_script(main: Callable[..., int | None]) -> None:
+    """Run `main` from the command line. What a person can mend (a wrong value, a full or unwritable disk) ends in one
+    sentence and exit code 1; anything else is a fault of ours and keeps its traceback."""
+    try:
+        raise SystemExit(tyro.cli(main))
+    except (ValueError, OSError, OperationalError, RayTaskError) as error:
+        said = _mendable(error.cause if isinstance(error, RayTaskError) else error)
+        if not said:
+            raise
+        raise SystemExit(f"error: {said}") from None
+
+
+def _mendable(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno in MENDABLE:
+        return f"{error.strerror}: {error.filename}"
+    if isinstance(error, OperationalError) and "disk is full" in str(error):
+        return f"{error.orig}, in the runs folder"
+    return str(error) if isinstance(error, ValueError) else ""
 
 
 def choose_profile(name: str) -> Profile:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import ray
 import torch
-import tyro
 from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 from rich.console import Console
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.encoder import ClipEncoder
-from experiments.options import RUNS, Runs, choose_profile, foundations_of
+from experiments.options import RUNS, Runs, choose_profile, foundations_of, run_script
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import CLIPS, REFUSED, Clip, Refused, content_id, table_of
@@ -186,7 +185,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    run_script(main)

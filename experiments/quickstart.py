@@ -5,6 +5,7 @@ and give the same command again: finished stages are left alone.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,11 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
-import tyro
 from rich.console import Console
 from rich.table import Table
 
 from experiments import times
+from experiments.options import run_script
 from stickers import store
 
 console = Console()
@@ -33,6 +34,8 @@ STAGES = (
     "evaluate",
     "report",
 )
+#: a stage dies with the quickstart, however that ends: a second one would otherwise run beside it
+TIED = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
 WHAT = {
     "prepare": "draw the toy world's videos, list them, encode their frames",
     "teachers": "fine-tune four teachers: two data orders x two frame rates over two foundations",
@@ -66,7 +69,7 @@ def run_stage(stage: str, runs: str, profile: str, videos: Path | None) -> float
     """One stage in a process of its own, its output shown as it comes. Returns its seconds."""
     console.rule(f"[bold]{stage}[/]  {WHAT[stage]}", align="left")
     script = Path(__file__).with_name(f"{stage}.py")
-    command = [sys.executable, str(script), "--runs", runs, "--profile", profile]
+    command = [*TIED, sys.executable, str(script), "--runs", runs, "--profile", profile]
     if videos and stage == "prepare":
         command += ["--videos", str(videos)]
     start = time.monotonic()
@@ -130,7 +133,4 @@ def resident(process: psutil.Process) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    run_script(main)

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 
 import numpy as np
-import tyro
 from rich.console import Console
 
 from experiments import times
 from experiments.evaluate import read_rows
-from experiments.options import RUNS, Runs, choose_profile, newest
+from experiments.options import RUNS, Runs, choose_profile, newest, run_script
 from recipes.profiles import Profile
 from stickers import store
 from stickers.evaluation.contact_sheet import contact_sheet
@@ -160,7 +159,4 @@ def main(runs: Runs = RUNS, profile: str = "tiny") -> None:
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    run_script(main)

@@ -3,9 +3,7 @@
 The data are the newest kept set; a new vote makes a new kept set, and that a new student beside the old one.
 """
 
-import tyro
-
-from experiments.options import Options, choose, choose_profile, newest, show
+from experiments.options import Options, choose, choose_profile, newest, run_script, show
 from stickers import store
 from stickers.training.job import TrainingJob
 
@@ -32,7 +30,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(tyro.cli(main))
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    run_script(main)

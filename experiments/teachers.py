@@ -4,9 +4,7 @@ Teachers train side by side and fail alone. The command can be stopped at any in
 is missing, and a finished teacher is left alone.
 """
 
-import tyro
-
-from experiments.options import Options, choose, choose_profile, newest, show
+from experiments.options import Options, choose, choose_profile, newest, run_script, show
 from stickers import store
 from stickers.training.job import TrainingJob
 
@@ -24,7 +22,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(tyro.cli(main))
-    except ValueError as error:
-        raise SystemExit(f"error: {error}") from None
+    run_script(main)

@@ -7,10 +7,13 @@ token of its own a test neither depends on that nor leaves anything behind.
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.processes import CHROMIUM
 
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -114,3 +117,18 @@ def prepared_runs(tmp_path: Path) -> Path:
         clips = dict.fromkeys(names, 2)
         store.write_record(str(place), {"profile": "tiny", "clips": clips, "simulated": True})
     return runs
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed (it stands in .ci/apt.txt)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        )
+        yield chromium
+        chromium.close()

@@ -1,12 +1,9 @@
 """Trainings side by side on a real Ray cluster: each fails alone, a rerun repeats nothing, kills lose nothing."""
 
-import os
-import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +19,7 @@ from stickers import store
 from stickers.models.unet import VideoUNet
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import Recipe
+from tests.processes import kill_driver, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
@@ -42,13 +40,6 @@ def job_of(recipe: Recipe, foundations: Path, runs: Path) -> TrainingJob:
 
 def train(runs: Path, *jobs: TrainingJob) -> dict[str, Outcome]:
     return {each.job.recipe.name: each for each in train_all(jobs, str(runs), ensemble="tiny")}
-
-
-def wait_for(what: Callable[[], object], seconds: float = 600) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def checkpoints(runs: Path) -> set[str]:
@@ -150,28 +141,6 @@ def start_teachers(runs: Path, foundations: Path, log: Path) -> subprocess.Popen
     ]
     changes = ["--only", TEACHER.name, "--steps", "30", "--batch-size", "2", "--checkpoint-every", "5"]
     return subprocess.Popen([*command, *changes], stdout=log.open("ab"), stderr=subprocess.STDOUT)
-
-
-def kill_driver(process: subprocess.Popen[bytes]) -> None:
-    """Kill -9 of the driver alone: what it started and could still write must end by itself."""
-    if process.poll() is not None:
-        return
-    started = psutil.Process(process.pid).children(recursive=True)
-    writers = [
-        each for each in started if "Agent" not in each.name()
-    ]  # agents look for their raylet now and then
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    wait_for(lambda: not any(map(lives, writers)))
-    for each in filter(lives, started):
-        each.kill()
-
-
-def lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_killed_driver_goes_on_where_it_stopped(

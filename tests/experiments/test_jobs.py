@@ -18,6 +18,7 @@ import pytest
 
 from recipes.profiles import TINY
 from stickers import store
+from tests.processes import free_ports
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
@@ -30,20 +31,6 @@ PORTS = (
     "metrics-export-port",
     "ray-client-server-port",
 )
-
-
-def free_ports(count: int) -> list[int]:
-    """Free ports outside those that Ray gives to its workers."""
-    sockets, found = [], []
-    while len(found) < count:
-        sockets.append(socket.socket())
-        sockets[-1].bind(("127.0.0.1", 0))
-        port = sockets[-1].getsockname()[1]
-        if not 10002 <= port <= 19999:
-            found.append(port)
-    for each in sockets:
-        each.close()
-    return found
 
 
 @contextmanager

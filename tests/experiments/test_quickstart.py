@@ -1,11 +1,19 @@
-"""The whole chain in one go, a few steps of everything: from video files to a registered student and a report."""
+"""The whole chain, a few steps of everything: from video files to a registered student and a report.
+
+Its drivers are killed in the middle of stages, so that every figure below also says that nothing was lost or doubled.
+"""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
+import httpx
+import psutil
 import pytest
 
 from actors.tracking import Tracking, resolve
@@ -13,30 +21,52 @@ from experiments.quickstart import STAGES
 from stickers import store
 from stickers.data.toy.words import held_out, meaning
 from stickers.pipeline import AnimationPipeline
+from tests.processes import free_ports, kill_driver, lives, wait_for
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parents[2]
+ROLES = ("teacher", "student", "distilled")
 
 
-def quickstart(runs: Path) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        str(ROOT / "experiments" / "quickstart.py"),
-        "--runs",
-        str(runs),
-        "--profile",
-        "smoke",
-    ]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=runs.parent, env={**os.environ, "COLUMNS": "160"}
-    )
+#: what a stage writes first: its driver is killed when that is there
+MIDDLE = {
+    "prepare": "collections/**/*.mov",
+    "students": "students/*/*",
+    "distil": "distilled/*/*",
+    "evaluate": "evaluation/*/items/*.parquet",
+}
+
+
+def start(script: str, runs: Path, log: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, ROOT / "experiments" / script, "--runs", runs, "--profile", "smoke"]
+    environment = {**os.environ, "COLUMNS": "160"}
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, cwd=runs.parent, env=environment
+        )
+
+
+def finish(script: str, runs: Path, log: Path) -> None:
+    assert start(script, runs, log).wait() == 0, log.read_text()[-6000:]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A quickstart killed in its first stage, then stage by stage, four of them killed and given again."""
     folder = tmp_path_factory.mktemp("chain") / "runs"
-    done = quickstart(folder)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    log = folder.with_name("log")
+    for stage in STAGES[:-1]:
+        if stage in MIDDLE:
+            victim = start("quickstart.py" if stage == "prepare" else f"{stage}.py", folder, log)
+            try:
+                wait_for(lambda: any(folder.glob(MIDDLE[stage])) or victim.poll() is not None)  # noqa: B023
+                assert victim.poll() is None, log.read_text()[-6000:]
+            finally:
+                kill_driver(victim)
+            kind = {"prepare": "latents", "distil": "distilled", "evaluate": "evaluation"}.get(stage, stage)
+            assert not any(folder.glob(f"{kind}/*/record.json"))
+        finish(f"{stage}.py", folder, log)
+    finish("quickstart.py", folder, log)
     return folder
 
 
@@ -45,7 +75,7 @@ def records(runs: Path) -> dict[str, list[dict]]:
     return {kind: [found.record for found in store.find_records(str(runs), kind)] for kind in kinds}
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_every_stage_leaves_its_artifact(runs: Path) -> None:
     found = records(runs)
     assert {kind: len(each) for kind, each in found.items()} == {
@@ -94,9 +124,84 @@ def test_the_report_is_one_page_that_says_simulated(runs: Path) -> None:
 @pytest.mark.timeout(600)
 def test_the_same_command_again_repeats_nothing(runs: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in runs.rglob("record.json")}
-    tracking = Tracking.open(str(runs))
-    count = len(tracking.client.search_runs([tracking.experiment_id]))
-    done = quickstart(runs)
-    assert done.returncode == 0, done.stdout[-4000:]
+    names = sorted(run.info.run_name for run in mlflow_runs(runs))
+    assert len(names) == len(set(names)) == 7, "four teachers, student and distilled student under one parent"
+    finish("quickstart.py", runs, runs.with_name("log"))
     assert {p: p.stat().st_mtime_ns for p in runs.rglob("record.json")} == before
-    assert len(tracking.client.search_runs([tracking.experiment_id])) == count
+    assert sorted(run.info.run_name for run in mlflow_runs(runs)) == names
+
+
+def mlflow_runs(runs: Path) -> list[Any]:
+    tracking = Tracking.open(str(runs))
+    return list(tracking.client.search_runs([tracking.experiment_id]))
+
+
+@pytest.fixture(scope="module")
+def mlflow_page(runs: Path) -> Iterator[str]:
+    """The address of `make mlflow`'s page over the chain's runs."""
+    port = free_ports(1)[0]
+    database = f"sqlite:///{runs / 'mlflow.db'}"
+    command = [
+        Path(sys.executable).with_name("mlflow"), "ui", "--backend-store-uri", database,
+        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+    ]  # fmt: skip
+    with runs.with_name("mlflow.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"), seconds=180)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        children = psutil.Process(server.pid).children(recursive=True)
+        server.terminate()
+        server.wait(timeout=30)
+        for child in filter(lives, children):
+            child.kill()
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(600)
+def test_the_mlflow_page_compares_every_training(
+    runs: Path, mlflow_page: str, browser: Any, tmp_path: Path
+) -> None:
+    trained = [run for run in mlflow_runs(runs) if run.data.tags.get("role") in ROLES]
+    assert len(trained) == 6
+    assert len({frozenset(run.data.metrics) for run in trained}) == 1, "metric names differ"
+    page = browser.new_page(viewport={"width": 1900, "height": 1400})
+    page.set_default_timeout(120_000)
+    ids = json.dumps([run.info.run_id for run in trained])
+    experiment = json.dumps([trained[0].info.experiment_id])
+    page.goto(f"{mlflow_page}/#/compare-runs?runs={quote(ids)}&experiments={quote(experiment)}")
+    for run in trained:
+        page.get_by_text(run.info.run_name, exact=True).first.wait_for()
+    for metric in trained[0].data.metrics:
+        page.get_by_text(metric, exact=True).first.wait_for()
+    differing = page.locator(".diff-row")
+    differing.first.wait_for()
+    assert "lr" in " ".join(differing.all_inner_texts()) or "recipe" in " ".join(differing.all_inner_texts())
+    page.screenshot(path=tmp_path / "compare.png")
+    for run in trained:
+        page.goto(
+            f"{mlflow_page}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+            "/artifacts/previews/preview.mp4"
+        )
+        video = page.locator("video")
+        video.wait_for()
+        assert video.evaluate(
+            """async video => {
+                video.muted = true;
+                video.loop = true;
+                await video.play();
+                const start = video.currentTime;
+                await new Promise(done => setTimeout(done, 700));
+                return video.videoWidth > 0 && video.currentTime !== start;
+            }"""
+        ), run.info.run_name
+    page.screenshot(path=tmp_path / "preview.png")
+    page.close()

@@ -4,7 +4,6 @@ import io
 import itertools
 import os
 import shutil
-import socket
 import struct
 import time
 import zlib
@@ -20,14 +19,7 @@ from PIL import Image
 
 from stickers.video.clips import cut_out, fit, on_white
 from stickers.video.codec import probe
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-def free_port() -> int:
-    with socket.socket() as probe_socket:
-        probe_socket.bind(("127.0.0.1", 0))
-        return int(probe_socket.getsockname()[1])
+from tests.processes import free_ports
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +32,7 @@ def endpoint(student_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
     ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
     try:
-        yield serve_student(str(student_folder), port=free_port())
+        yield serve_student(str(student_folder), port=free_ports(1)[0])
     finally:
         ray_serve.shutdown()
         ray.shutdown()
@@ -326,20 +318,6 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
 
 
 # -- a person's browser ---------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (it stands in .ci/apt.txt)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
