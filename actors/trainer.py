@@ -1,7 +1,8 @@
 """Ray Train round a `TrainingJob`: several trainings side by side, each failing alone, each resumed where it stopped.
 
 A run's folder holds Ray Train's checkpoints (for resuming alone), then `checkpoint/` with the network, and last
-`record.json`: with it the training is finished, and the next call of the same command leaves it alone.
+`record.json`: with it the training is finished, what served resuming is deleted, and the next call of the same command
+leaves it alone.
 """
 
 import os
@@ -147,6 +148,9 @@ def _finish(work: Assignment, seconds: float) -> None:
         "seconds": round(seconds, 1),
     }
     store.write_record(place, record)
+    for leftover in store.listing(place):  # what served resuming alone, larger than the result
+        if not leftover.endswith((f"/{CHECKPOINT}", f"/{store.RECORD}")):
+            store.remove(leftover)
 
 
 def _sentence(error: BaseException) -> str:

@@ -116,3 +116,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         store.write_bytes(uri, 5)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == [tmp_path / "x"] and store.read_bytes(uri) == b"old"
+
+
+def test_remove_takes_a_file_or_a_whole_folder(tmp_path: Path) -> None:
+    for name in ("a/x", "a/deep/y", "b"):
+        store.write_bytes(store.join(str(tmp_path), name), b"1")
+    store.remove(store.join(str(tmp_path), "a"))
+    store.remove(store.join(str(tmp_path), "b"))
+    assert list(tmp_path.iterdir()) == []

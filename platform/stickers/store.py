@@ -210,6 +210,15 @@ def upload_folder(local: str | os.PathLike[str], uri: str) -> None:
         write_bytes(join(uri, path.relative_to(root).as_posix()), path.read_bytes())
 
 
+def remove(uri: str) -> None:
+    """Delete a file, or a folder with everything below it."""
+    system, path = _locate(uri)
+    if is_folder(uri):
+        system.delete_dir(path)
+    else:
+        system.delete_file(path)
+
+
 def local_folder(uri: str) -> str:
     """A local path with the content of a folder: itself when local, else a copy in a cache.
 

@@ -79,6 +79,7 @@ def test_one_fails_alone_and_a_rerun_repeats_nothing(
     found = store.find_record(str(prepared_runs), "teachers", TEACHER.name)
     assert found.record["recipe_digest"] == TEACHER.digest()
     assert found.record["prediction"] == "sample_residual"
+    assert {path.name for path in Path(found.uri).iterdir()} == {CHECKPOINT, store.RECORD}
     VideoUNet.from_pretrained(store.join(found.uri, CHECKPOINT), local_files_only=True, use_safetensors=True)
     runs = {name: (status, steps) for name, status, steps in child_runs(prepared_runs)}
     assert runs[TEACHER.name] == ("FINISHED", [10, 20, 24])
