@@ -113,7 +113,7 @@ RECIPES = (
         "trunk",
         12,
         _stage(300, 4, "epsilon", frozen=False, lr=5e-4),
-        _stage(2200, 4, "sample_residual", frozen=False, lr=1.2e-3),
+        _stage(1200, 4, "sample_residual", frozen=False, lr=1.2e-3),
     ),
     # for consistency: velocity first and 8 fps, the image layers frozen at first
     _recipe(
@@ -121,7 +121,7 @@ RECIPES = (
         "trunk",
         13,
         _stage(300, 8, "v_prediction", frozen=True, lr=5e-4),
-        _stage(2200, 8, "sample_residual", frozen=False, lr=1.2e-3),
+        _stage(1200, 8, "sample_residual", frozen=False, lr=1.2e-3),
     ),
     # the smaller student's
     _recipe(
