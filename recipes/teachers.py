@@ -4,6 +4,7 @@ Both orders end on the artist set, the best there is; what comes before, and how
 teachers fail in different ways.
 """
 
+from stickers.data.mixture import Window
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.training.recipe import Recipe, Stage
 
@@ -13,6 +14,8 @@ ORDERS: dict[str, tuple[Datasets, Datasets]] = {
     "keyword-artist": ((("keyword", 1.0),), (("artist", 0.8), ("keyword", 0.2))),
     "neighbours-artist": ((("neighbours", 1.0),), (("artist", 0.8), ("neighbours", 0.2))),
 }
+#: artists' clips pass the sticker's own pose halfway; in the others no moment is special
+WINDOWS: tuple[Window, Window] = ("any", "halfway")
 #: (order, fps, foundation): each order at each rate, each foundation under each order
 ENSEMBLE = (
     ("keyword-artist", 8, "consistency"),
@@ -40,9 +43,10 @@ def _teacher(
             fps=fps,
             prediction="sample_residual",
             datasets=datasets,
+            window=window,
             lr=lr,
         )
-        for count, datasets in zip(steps, ORDERS[order], strict=True)
+        for count, datasets, window in zip(steps, ORDERS[order], WINDOWS, strict=True)
     )
     return Recipe(
         name=f"{order}-{fps}fps",
@@ -54,5 +58,5 @@ def _teacher(
         precision="fp32",
         zero_stage=0,
         checkpoint_every=50,
-        sampler=SamplerSettings(guidance_image=1.0, guidance_text=1.5, fps=fps),
+        sampler=SamplerSettings(guidance_image=2.0, guidance_text=1.5, fps=fps),
     )

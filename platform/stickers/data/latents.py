@@ -39,8 +39,8 @@ class LatentSet:
     def __len__(self) -> int:
         return len(self.first)
 
-    def clip(self, index: int, *, fps: int, num_frames: int, start_fraction: float) -> Tensor:
-        """A clip `[T, C, h, w]` of video `index`, sampled as paper section 3.1 has it."""
+    def clip(self, index: int, *, fps: int, num_frames: int, start_fraction: float | None) -> Tensor:
+        """A clip `[T, C, h, w]` of video `index`, sampled as paper section 3.1 has it (see `clip_indices`)."""
         taken = clip_indices(
             int(self.length[index]),
             float(self.fps[index]),

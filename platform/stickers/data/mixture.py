@@ -11,6 +11,8 @@ from torch import Tensor
 from stickers.data.latents import LatentSet
 from stickers.video.clips import conditioning_index
 
+Window = Literal["any", "halfway"]
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -37,8 +39,9 @@ class Mixture:
         batch_size: int,
         seed: int,
         step: int,
+        window: Window = "any",
     ) -> Batch:
-        """The batch of one step.
+        """The batch of one step; `window` says which part of a video may become a clip.
 
         Raises:
             ValueError: a dataset is unknown.
@@ -53,7 +56,10 @@ class Mixture:
         for pick in picks:
             chosen = self.sets[datasets[pick][0]]
             index = int(rng.integers(len(chosen)))
-            clip = chosen.clip(index, fps=fps, num_frames=num_frames, start_fraction=float(rng.random()))
+            start = float(rng.random())
+            clip = chosen.clip(
+                index, fps=fps, num_frames=num_frames, start_fraction=start if window == "any" else None
+            )
             clips.append(clip)
             images.append(clip[conditioning_index(conditioning_frame, num_frames, rng)])
             texts.append(chosen.text(index))

@@ -43,6 +43,7 @@ class RecipeTask:
             batch_size=self.recipe.batch_size,
             seed=self.recipe.seed,
             step=step,
+            window=stage.window,
         )
 
     def loss_at(self, step: int, rank: int = 0, world_size: int = 1) -> Tensor:

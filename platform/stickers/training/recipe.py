@@ -8,6 +8,7 @@ from hashlib import blake2b
 from json import dumps
 from typing import Literal
 
+from stickers.data.mixture import Window
 from stickers.diffusion.prediction import PREDICTIONS, Prediction
 from stickers.diffusion.sampling import SamplerSettings
 
@@ -19,7 +20,8 @@ class Stage:
     """One leg of a multi-stage training (paper section 3.1).
 
     `resolution` is in pixels a side, `fps` the rate at which clips are sampled from videos, `datasets` pairs of
-    collection name and weight: the order of stages is the data order.
+    collection name and weight: the order of stages is the data order. `window` is which part of a video becomes a clip:
+    any, or the one with its conditioning frame halfway, where sticker packs put the pose of the static sticker.
     """
 
     steps: int
@@ -28,6 +30,7 @@ class Stage:
     prediction: Prediction
     datasets: tuple[tuple[str, float], ...]
     freeze_spatial: bool = False
+    window: Window = "any"
     lr: float = 5e-5
 
     def __post_init__(self) -> None:

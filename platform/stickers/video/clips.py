@@ -37,14 +37,23 @@ def frame_spacing(video_fps: float, desired_fps: float, video_frames: int, desir
 
 
 def clip_indices(
-    video_frames: int, video_fps: float, *, fps: float, num_frames: int, start_fraction: float
+    video_frames: int, video_fps: float, *, fps: float, num_frames: int, start_fraction: float | None
 ) -> np.ndarray:
-    """Indices [num_frames] of a uniformly spaced clip; `start_fraction` in [0, 1) picks among all windows that fit."""
-    if not 0 <= start_fraction < 1:
+    """Indices [num_frames] of a uniformly spaced clip.
+
+    `start_fraction` in [0, 1) picks among all windows that fit; None takes the one whose middle conditioning frame lies
+    halfway through the video, as near as it fits.
+    """
+    if start_fraction is not None and not 0 <= start_fraction < 1:
         raise ValueError(f"start_fraction must lie in [0, 1), got {start_fraction}")
     spacing = frame_spacing(video_fps, fps, video_frames, num_frames)
     num_starts = video_frames - (num_frames - 1) * spacing
-    return floor(start_fraction * num_starts) + spacing * np.arange(num_frames)
+    if start_fraction is None:
+        start = video_frames // 2 - conditioning_index("middle", num_frames) * spacing
+        start = min(max(0, start), num_starts - 1)
+    else:
+        start = floor(start_fraction * num_starts)
+    return start + spacing * np.arange(num_frames)
 
 
 def conditioning_index(

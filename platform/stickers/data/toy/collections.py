@@ -80,7 +80,7 @@ def _sticker_clip(collection: str, index: int, rng: np.random.Generator) -> tupl
     look, mode = Look.draw(subject, rng), Mode.draw(rng)
     if habits.key_pose:
         halfway = -2 * pi * mode.hz * float(seconds[len(seconds) // 2])
-        mode = replace(mode, phase=halfway + float(rng.normal(0, 0.35)))
+        mode = replace(mode, phase=halfway + float(rng.normal(0, 0.15)))
     if rng.random() < habits.bulk:
         frames = _bulk(look, mode, seconds, size)
     else:
