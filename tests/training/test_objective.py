@@ -90,6 +90,14 @@ def test_dropout_drops_text_image_and_both_at_their_rates():
         assert abs(rate.float().mean() - wanted) < 0.005
 
 
+def test_a_halfway_window_always_shows_the_middle_of_the_video():
+    task = RecipeTask(recipe(stages=(stage(window="halfway"),)), unet(), mixture(), torch.zeros(4, 16))
+    middles = mixture().sets["kept"].frames.unflatten(0, (6, 12))[:, 12 // 2].float()
+    for step in range(4):
+        gaps = (task.batch_at(step).image_BCHW[:, None] - middles).abs().amax(dim=(2, 3, 4))
+        assert (gaps.amin(dim=1) == 0).all()
+
+
 def test_a_frozen_stage_moves_temporal_layers_alone():
     model = unet()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}

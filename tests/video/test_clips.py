@@ -57,6 +57,14 @@ def test_clip_indices_reach_every_window_and_stay_inside() -> None:
         clip_indices(8, 24, fps=8, num_frames=8, start_fraction=1.0)
 
 
+@pytest.mark.parametrize("frames", [8, 9, 20, 24, 41, 96])
+@pytest.mark.parametrize("video_fps", [8, 15, 30])
+def test_the_halfway_window_is_conditioned_on_the_middle_of_the_video(frames: int, video_fps: int) -> None:
+    indices = clip_indices(frames, video_fps, fps=8, num_frames=8, start_fraction=None)
+    assert indices[0] >= 0 and indices[-1] < frames
+    assert indices[3] == frames // 2 or indices[-1] == frames - 1  # the last window, when none lies later
+
+
 def test_conditioning_frame() -> None:
     assert conditioning_index("first", 8) == 0
     assert conditioning_index("middle", 8) == 3  # the paper: "the fourth frame out of eight"
