@@ -85,6 +85,11 @@ def _stage(steps: int, fps: int, prediction: Prediction, *, frozen: bool, lr: fl
     )
 
 
+def toy_sampler(*, fps: int) -> SamplerSettings:
+    """How toy networks sample; measured on training prompts, see `experiments/LOG.md`."""
+    return SamplerSettings(guidance_image=1.5, guidance_text=2.5, temperature=0.8, fps=fps)
+
+
 def _recipe(name: str, start: str, seed: int, *stages: Stage) -> Recipe:
     return Recipe(
         name=name,
@@ -94,7 +99,7 @@ def _recipe(name: str, start: str, seed: int, *stages: Stage) -> Recipe:
         seed=seed,
         batch_size=16,
         precision="fp32",
-        sampler=SamplerSettings(guidance_image=1.0, guidance_text=1.5),
+        sampler=toy_sampler(fps=stages[-1].fps),
     )
 
 

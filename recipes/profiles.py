@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from recipes.foundations import toy_sampler
 from recipes.teachers import toy_teachers
-from stickers.diffusion.sampling import SamplerSettings
 from stickers.training.recipe import Distillation, Recipe, Stage
 
 FOUNDATIONS = Path(__file__).resolve().parents[1] / "platform" / "foundations"
@@ -53,11 +53,12 @@ def _student(name: str, dataset: str, *, size: int, steps: int, lr: float) -> Re
         precision="fp32",
         zero_stage=0,
         checkpoint_every=50,
-        sampler=SamplerSettings(guidance_image=2.0, guidance_text=1.5),
+        sampler=toy_sampler(fps=8),
     )
 
 
 def _distillation(*, size: int, steps: int) -> Distillation:
+    sampler = toy_sampler(fps=8)
     return Distillation(
         name="distilled",
         student="student",
@@ -67,8 +68,10 @@ def _distillation(*, size: int, steps: int) -> Distillation:
         seed=41,
         batch_size=12,
         lr=4e-4,
-        guidance_image=2.0,
-        guidance_text=1.5,
+        guidance_image=sampler.guidance_image,
+        guidance_text=sampler.guidance_text,
+        guided_steps=20,  # about the noise levels that the 15-step solver guides
+        temperature=sampler.temperature,
         precision="fp32",
         zero_stage=0,
     )
@@ -80,9 +83,9 @@ TINY = Profile(
     picture_size=32,
     seed=1,
     collections=(("artist", 480), ("keyword", 120), ("neighbours", 120)),
-    teachers=toy_teachers(size=32, steps=(60, 440), lr=2e-3),
+    teachers=toy_teachers(size=32, steps=(40, 400), lr=2e-3),
     students=(_student("student", "kept", size=32, steps=400, lr=1.5e-3),),
-    distillation=_distillation(size=32, steps=120),
+    distillation=_distillation(size=32, steps=100),
     num_prompts=36,
     num_evaluation=24,
     seeds_per_sticker=1,
@@ -94,14 +97,14 @@ FULL = Profile(
     foundations=str(FOUNDATIONS / "tiny"),
     picture_size=48,
     seed=1,
-    collections=(("artist", 720), ("keyword", 240), ("neighbours", 240)),
-    teachers=toy_teachers(size=48, steps=(100, 900), lr=2e-3),
+    collections=(("artist", 720), ("keyword", 200), ("neighbours", 200)),
+    teachers=toy_teachers(size=48, steps=(80, 720), lr=2e-3),
     students=(
-        _student("student", "kept", size=48, steps=800, lr=1.5e-3),
-        _student("student-from-all", "all", size=48, steps=800, lr=1.5e-3),
+        _student("student", "kept", size=48, steps=500, lr=1.5e-3),
+        _student("student-from-all", "all", size=48, steps=500, lr=1.5e-3),
     ),
-    distillation=_distillation(size=48, steps=240),
-    num_prompts=96,
+    distillation=_distillation(size=48, steps=160),
+    num_prompts=128,
     num_evaluation=36,
     seeds_per_sticker=2,
 )

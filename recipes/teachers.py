@@ -4,8 +4,8 @@ Both orders end on the artist set, the best there is; what comes before, and how
 teachers fail in different ways.
 """
 
+from recipes.foundations import toy_sampler
 from stickers.data.mixture import Window
-from stickers.diffusion.sampling import SamplerSettings
 from stickers.training.recipe import Recipe, Stage
 
 Datasets = tuple[tuple[str, float], ...]
@@ -58,5 +58,5 @@ def _teacher(
         precision="fp32",
         zero_stage=0,
         checkpoint_every=50,
-        sampler=SamplerSettings(guidance_image=2.0, guidance_text=1.5, fps=fps),
+        sampler=toy_sampler(fps=fps),
     )

@@ -48,6 +48,10 @@ def test_seed_and_settings_decide_the_clip(pipeline):
         return model.animate(pictures=[shown], prompts=["a cat waving"], seeds=[seed])
 
     assert np.array_equal(make(1), make(1)) and not np.array_equal(make(1), make(2))
+    assert not np.array_equal(make(1), make(1, temperature=0.5))
+    assert np.array_equal(make(1, temperature=0.0), make(2, temperature=0.0)), (
+        "without noise nothing is left to chance"
+    )
     side = pipeline.picture_size
     assert make(1, num_frames=5).shape == (1, 5, side, side, 4) and make(1, num_frames=16).dtype == np.uint8
 

@@ -178,6 +178,10 @@ def test_distillation_brings_the_student_to_its_teacher():
     same = Distillation(**asked, steps=4, teacher_steps=8, guidance_text=1.0)
     task = DistillationTask(same, unet(), unet(), mixture(), torch.zeros(4, 16), "sample_residual")
     assert max(float(task.loss_at(step).detach()) for step in range(8)) < 1e-6
+    unguided = Distillation(**asked, steps=4, teacher_steps=8, guidance_text=4.0, guided_steps=3)
+    task = DistillationTask(unguided, unet(), unet(), mixture(), torch.zeros(4, 16), "sample_residual")
+    off = [float(task.loss_at(step).detach()) > 1e-4 for step in range(24)]
+    assert any(off) and not all(off), "guidance acts in the first three of eight steps alone"
     student = unet()
     four = Distillation(**asked, steps=150, guidance_text=4.0)
     task = DistillationTask(four, student, unet(), mixture(), torch.zeros(4, 16), "sample_residual")

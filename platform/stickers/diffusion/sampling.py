@@ -20,7 +20,8 @@ class SamplerSettings:
     """Everything about sampling that changes the pixels.
 
     `guided_steps` is the number of first steps with full guidance, the rest run one unguided pass (adaptive guidance,
-    paper section 3.3.1); `fps` is the speed at which the clip is meant to play.
+    paper section 3.3.1); `fps` is the speed at which the clip is meant to play. `temperature` scales the noise that
+    sampling starts from: below 1 a weak model gives less variety and fewer broken clips.
     """
 
     solver: Literal["ddim", "dpm"] = "dpm"
@@ -28,6 +29,7 @@ class SamplerSettings:
     guidance_image: float = 7.5
     guidance_text: float = 2.0
     guided_steps: int = 8
+    temperature: float = 1.0
     num_frames: int = 8
     fps: int = 8
 
@@ -37,6 +39,9 @@ class SamplerSettings:
         for name in ("num_steps", "num_frames", "fps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+        if self.temperature < 0:
+            raise ValueError(f"temperature must not be negative, got {self.temperature}")
 
     def passes(self) -> int:
         """Network passes a clip takes."""
@@ -59,6 +64,7 @@ def sample(run: Passes, noise: Tensor, image: Tensor, kind: Prediction, settings
     """
     schedule = NoiseSchedule.make(zero_terminal_snr=zero_terminal_snr(kind))
     guided = needed(settings.guidance_image, settings.guidance_text)
+    start = noise * settings.temperature
 
     def denoise(z: Tensor, index: int, timestep: int) -> Tensor:
         alpha, sigma = schedule.at(noise.new_tensor([timestep]).long(), z)
@@ -70,5 +76,5 @@ def sample(run: Passes, noise: Tensor, image: Tensor, kind: Prediction, settings
         return combine(clean, settings.guidance_image, settings.guidance_text)
 
     if settings.solver == "ddim":
-        return ddim(denoise, noise, schedule, schedule.uniform_timesteps(settings.num_steps))
-    return dpm_solver_2m(denoise, noise, schedule, schedule.log_snr_timesteps(settings.num_steps))
+        return ddim(denoise, start, schedule, schedule.uniform_timesteps(settings.num_steps))
+    return dpm_solver_2m(denoise, start, schedule, schedule.log_snr_timesteps(settings.num_steps))

@@ -46,8 +46,9 @@ class DistillationTask:
         return dict.fromkeys(("spatial", "temporal"), self.recipe.lr * warm * max(0.1, left))
 
     def _teacher_clean(self, z: Tensor, timestep: int, image: Tensor, context: Tensor) -> Tensor:
-        """The guided clean estimate: equations 1-3 with the needed passes batched into one."""
-        passes = needed(self.recipe.guidance_image, self.recipe.guidance_text)
+        """The clean estimate, guided where it should be: equations 1-3 with the needed passes batched into one."""
+        guided = timestep in self.timesteps[: self.recipe.guided_steps]
+        passes = needed(self.recipe.guidance_image, self.recipe.guidance_text) if guided else ("full",)
         null = self.null_text_LD.to(context).expand_as(context)
         out = self.teacher(
             z.repeat(len(passes), 1, 1, 1, 1),
@@ -75,7 +76,7 @@ class DistillationTask:
             step=step,
         )
         dice = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
-        noise = torch.randn(batch.z_BTCHW.shape, generator=dice)
+        noise = recipe.temperature * torch.randn(batch.z_BTCHW.shape, generator=dice)
         boundary = int(torch.randint(0, recipe.student_steps, (1,), generator=dice)) * self.ratio
         rows, device = slice(rank, None, world_size), next(self.student.parameters()).device
         clean, image, context, noise = (

@@ -94,7 +94,11 @@ class TrainingJob:
             sets=_read_by(recipe, sets),
             prediction=student.record["prediction"],
             settings=replace(
-                DISTILLED, num_steps=recipe.student_steps, num_frames=made_for.num_frames, fps=made_for.fps
+                DISTILLED,
+                num_steps=recipe.student_steps,
+                temperature=recipe.temperature,
+                num_frames=made_for.num_frames,
+                fps=made_for.fps,
             ),
             picture_size=recipe.resolution,
         )

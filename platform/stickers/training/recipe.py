@@ -97,7 +97,11 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation:
-    """Guidance and step distillation of a finished student (paper section 3.3.3): 32 guided steps into 8 passes."""
+    """Guidance and step distillation of a finished student (paper section 3.3.3): 32 guided steps into 8 passes.
+
+    The first `guided_steps` of the teacher's steps are guided, all unless told otherwise; `temperature` scales the
+    noise as it will be scaled when the result samples.
+    """
 
     name: str
     student: str
@@ -116,6 +120,8 @@ class Distillation:
     student_steps: int = 8
     guidance_image: float = 7.5
     guidance_text: float = 2.0
+    guided_steps: int = 32
+    temperature: float = 1.0
     zero_stage: int = 1
     precision: Literal["fp32", "bf16"] = "bf16"
     num_workers: int = 1

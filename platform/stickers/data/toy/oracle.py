@@ -29,7 +29,7 @@ def draw_sticker(prompt: str, image_index: int, size: int) -> np.ndarray:
 #: what a person has in mind, what an evaluation measures against, and one landmark a motion and speed
 GRIDS = {
     "coarse": grid_of_modes(amplitudes=3, speeds=5),
-    "fine": grid_of_modes(amplitudes=4, speeds=9),
+    "fine": grid_of_modes(amplitudes=3, speeds=8),
     "landmarks": grid_of_modes(amplitudes=1, speeds=5, lags=1),
 }
 Grid = Literal["coarse", "fine", "landmarks"]
