@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stickers.data.toy.motions import Mode, render_motion
-from stickers.data.toy.oracle import draw_sticker, look_of
+from stickers.data.toy.oracle import GRIDS, draw_sticker, look_of
 from stickers.hitl.panel import Panel, decode_and_measure, relative_errors
 from stickers.video.codec import encode_strip
 
@@ -30,8 +30,9 @@ def test_truth_is_near_zero_still_is_one_and_faults_are_worse() -> None:
 
 
 def test_measuring_is_by_digest_and_for_any_length() -> None:
-    six = render_motion(look_of(PROMPT, 1), "wave", Mode(hz=0.125), np.arange(6) - 2, SIZE)
-    clips = {"long": clip("wave", Mode(hz=0.125)), "short": six}
+    mode = GRIDS["coarse"][0]
+    six = render_motion(look_of(PROMPT, 1), "wave", mode, np.arange(6) - 2, SIZE)
+    clips = {"long": clip("wave", mode), "short": six}
     work = [(name, encode_strip(frames), len(frames)) for name, frames in clips.items()]
     errors = decode_and_measure((PROMPT, 1, work))
     assert set(errors) == {"long", "short"} and max(errors.values()) < 0.01

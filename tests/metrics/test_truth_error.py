@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stickers.data.toy.motions import Mode, render_motion
-from stickers.data.toy.oracle import draw_sticker, landmarks, look_of, truths
+from stickers.data.toy.oracle import GRIDS, draw_sticker, landmarks, look_of, truths
 from stickers.metrics.truth_error import make_scale, read
 
 PLACE = {"size": 32, "num_frames": 8, "still_at": 3}
@@ -24,8 +24,8 @@ def scale():
     )
 
 
-def _clip(motion, **mode):
-    return render_motion(look_of(PROMPT, 0), motion, Mode(**mode), np.arange(8) - 3, 32)
+def _clip(motion, mode):
+    return render_motion(look_of(PROMPT, 0), motion, mode, np.arange(8) - 3, 32)
 
 
 def _error(clip, scale):
@@ -34,7 +34,7 @@ def _error(clip, scale):
 
 
 def test_an_admitted_clip_is_zero_and_the_still_is_one(scale):
-    error, reading = _error(_clip("dance", direction=-1, amplitude=1.3, hz=1 / 8), scale)
+    error, reading = _error(_clip("dance", GRIDS["coarse"][7]), scale)
     assert error == pytest.approx(0, abs=1e-6) and reading.right
     still = np.repeat(draw_sticker(PROMPT, 0, 32)[None], 8, axis=0)
     error, reading = _error(still, scale)
@@ -42,13 +42,13 @@ def test_an_admitted_clip_is_zero_and_the_still_is_one(scale):
 
 
 def test_a_clip_between_the_grids_modes_is_near_zero(scale):
-    error, reading = _error(_clip("dance", amplitude=0.85, hz=0.11), scale)
+    error, reading = _error(_clip("dance", Mode(amplitude=1.17, hz=0.11)), scale)
     assert error < 0.3 and reading.right
 
 
 def test_wrong_motion_and_shuffled_frames_are_worse_than_truth(scale):
-    truth = _clip("dance", hz=1 / 8)
-    wrong, reading = _error(_clip("jump", hz=1 / 8), scale)
+    truth = _clip("dance", Mode(hz=1 / 8))
+    wrong, reading = _error(_clip("jump", Mode(hz=1 / 8)), scale)
     assert wrong > 0.8 and not reading.right
     shuffled, _ = _error(truth[[4, 1, 6, 0, 7, 2, 5, 3]], scale)
     assert shuffled > 0.5
