@@ -104,7 +104,7 @@ FULL = Profile(
         _student("student-from-all", "all", size=48, steps=500, lr=1.5e-3),
     ),
     distillation=_distillation(size=48, steps=160),
-    num_prompts=128,
+    num_prompts=96,
     num_evaluation=36,
     seeds_per_sticker=2,
 )
