@@ -79,8 +79,9 @@ def test_group_with_zero_rate_keeps_every_bit(precision: str) -> None:
     assert all("temporal" in name for name in changed)
 
 
-def test_exported_folder_loads_as_a_unet(tmp_path: Path) -> None:
-    engine = DeepSpeedEngine(worker.tiny_unet(), settings())
+@pytest.mark.parametrize(("zero_stage", "precision"), [(0, "fp32"), (1, "bf16")])
+def test_exported_folder_loads_as_a_unet(tmp_path: Path, zero_stage: int, precision: str) -> None:
+    engine = DeepSpeedEngine(worker.tiny_unet(), settings(zero_stage=zero_stage, precision=precision))
     engine.export_unet(tmp_path)
     loaded = VideoUNet.from_pretrained(tmp_path, local_files_only=True, use_safetensors=True)
     before = worker.tiny_unet().state_dict()

@@ -126,7 +126,8 @@ class DeepSpeedEngine:
         whole: dict[str, Tensor] = {}
         for name, parameter in self.network.named_parameters():
             gathered = safe_get_full_fp32_param(parameter)
-            whole[name] = (parameter if gathered is None else gathered).detach().float().cpu().clone()
+            value = parameter if gathered is None else gathered
+            whole[name] = value.detach().float().cpu().clone(memory_format=torch.contiguous_format)
         return whole | {name: value.detach().cpu() for name, value in self.network.named_buffers()}
 
     def export_unet(self, folder: str | Path) -> None:
