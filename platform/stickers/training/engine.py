@@ -81,10 +81,9 @@ class DeepSpeedEngine:
             config=settings.deepspeed(self.world_size),
             dist_init_required=False,
         )[0]
-        if (
-            not self.sharded
-        ):  # the layout of convolutions; DeepSpeed starts from, and ZeRO stays with, the plain one
-            network.to(memory_format=torch.channels_last)
+        # the layout of convolutions; DeepSpeed starts from, and ZeRO stays with, the plain one
+        if not self.sharded:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if low:
             cast_inputs(network, torch.bfloat16)
             _set_masters(network, exact)
