@@ -49,10 +49,10 @@ def _student(name: str, dataset: str, *, size: int, steps: int, lr: float) -> Re
             ),
         ),
         seed=31,
-        batch_size=16,
+        batch_size=8,
         precision="fp32",
         zero_stage=0,
-        checkpoint_every=50,
+        checkpoint_every=100,
         sampler=toy_sampler(fps=8),
     )
 
@@ -83,8 +83,8 @@ TINY = Profile(
     picture_size=32,
     seed=1,
     collections=(("artist", 480), ("keyword", 120), ("neighbours", 120)),
-    teachers=toy_teachers(size=32, steps=(40, 400), lr=2e-3),
-    students=(_student("student", "kept", size=32, steps=400, lr=1.5e-3),),
+    teachers=toy_teachers(size=32, steps=(80, 900), lr=1.5e-3),
+    students=(_student("student", "kept", size=32, steps=600, lr=1.5e-3),),
     distillation=_distillation(size=32, steps=100),
     num_prompts=36,
     num_evaluation=24,
@@ -95,18 +95,19 @@ TINY = Profile(
 FULL = Profile(
     name="full",
     foundations=str(FOUNDATIONS / "tiny"),
-    picture_size=48,
+    picture_size=40,
     seed=1,
-    collections=(("artist", 720), ("keyword", 200), ("neighbours", 200)),
-    teachers=toy_teachers(size=48, steps=(80, 720), lr=2e-3),
+    collections=(("artist", 960), ("keyword", 200), ("neighbours", 200)),
+    teachers=toy_teachers(size=40, steps=(160, 2000), lr=1.5e-3),
     students=(
-        _student("student", "kept", size=48, steps=500, lr=1.5e-3),
-        _student("student-from-all", "all", size=48, steps=500, lr=1.5e-3),
+        _student("student", "kept", size=40, steps=1200, lr=1.5e-3),
+        _student("student-from-all", "all", size=40, steps=1200, lr=1.5e-3),
     ),
-    distillation=_distillation(size=48, steps=160),
-    num_prompts=96,
+    distillation=_distillation(size=40, steps=200),
+    num_prompts=192,
     num_evaluation=36,
     seeds_per_sticker=2,
+    panel_threshold=0.65,
 )
 
 #: a few steps of everything, to see that the chain holds; its people share anything
