@@ -37,13 +37,17 @@ class Item:
 
 
 class Judge:
-    """Holds the systems: names to folders of finished trainings."""
+    """Holds the systems: names to folders of finished trainings.
+
+    All animate at `size` pixels, foundations too, whatever size those were pretrained at.
+    """
 
     def __init__(self, systems: dict[str, str], foundations: str, size: int) -> None:
         torch.set_num_threads(1)
         self.size = size
         self.pipelines: dict[str, AnimationPipeline] = {
-            name: assemble(folder, foundations) for name, folder in systems.items()
+            name: replace(assemble(folder, foundations), picture_size=size)
+            for name, folder in systems.items()
         }
         self.autoencoder = next(iter(self.pipelines.values())).autoencoder
 
