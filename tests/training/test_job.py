@@ -51,7 +51,7 @@ def test_what_fits_is_accepted(tiny_foundations: Path, prepared_runs: Path) -> N
     ("change", "sentence"),
     [
         ({"ema_decay": 0.999}, "averaging of weights is not supported, ema_decay must be 0"),
-        ({"num_workers": 3}, "a batch of 16 cannot be dealt evenly to 3 workers"),
+        ({"num_workers": 3}, "a batch of 8 cannot be dealt evenly to 3 workers"),
         ({"foundation": "tiny/video_unets/absent"}, "there is no folder .*absent"),
         (
             {"stages": tuple(replace(stage, resolution=64) for stage in TINY.teachers[0].stages)},
