@@ -83,7 +83,7 @@ TINY = Profile(
     picture_size=32,
     seed=1,
     collections=(("artist", 480), ("keyword", 120), ("neighbours", 120)),
-    teachers=toy_teachers(size=32, steps=(80, 900), lr=1.5e-3),
+    teachers=toy_teachers(size=32, steps=(70, 720), lr=1.5e-3),
     students=(_student("student", "kept", size=32, steps=600, lr=1.5e-3),),
     distillation=_distillation(size=32, steps=100),
     num_prompts=36,

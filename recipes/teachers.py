@@ -54,7 +54,7 @@ def _teacher(
         foundation=f"tiny/video_unets/{foundation}",
         stages=(first, second),
         seed=seed,
-        batch_size=8,  # on so few steps, twice as many small ones learn more: experiments/LOG.md
+        batch_size=8,
         precision="fp32",
         zero_stage=0,
         checkpoint_every=100,
