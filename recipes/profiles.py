@@ -98,14 +98,14 @@ FULL = Profile(
     picture_size=40,
     seed=1,
     collections=(("artist", 960), ("keyword", 200), ("neighbours", 200)),
-    teachers=toy_teachers(size=40, steps=(160, 2000), lr=1.5e-3),
+    teachers=toy_teachers(size=40, steps=(300, 3000), lr=1.5e-3),
     students=(
-        _student("student", "kept", size=40, steps=1200, lr=1.5e-3),
-        _student("student-from-all", "all", size=40, steps=1200, lr=1.5e-3),
+        _student("student", "kept", size=40, steps=1600, lr=1.5e-3),
+        _student("student-from-all", "all", size=40, steps=1600, lr=1.5e-3),
     ),
     distillation=_distillation(size=40, steps=200),
     num_prompts=192,
-    num_evaluation=36,
+    num_evaluation=72,
     seeds_per_sticker=2,
     panel_threshold=0.65,
 )

@@ -1,12 +1,13 @@
 """Twelve ways to move, each with many admissible variants.
 
-A motion turns an angle into a `Pose`. At angle zero every motion passes through the same rest pose, so a still says
-nothing about what comes next, and a prompt names the motion alone: its direction, amplitude, speed and secondary
-phase (`Mode`) stay free. That is what makes the toy world multimodal, as real animation is.
+A motion turns an angle into a `Pose`: once as living things move, once as stickers do, where the whole body joins in
+so that it reads at the size of a thumb (`EXAGGERATED`). At angle zero every motion passes through the same rest pose,
+so a still says nothing about what comes next, and a prompt names the motion alone: its direction, amplitude, speed and
+secondary phase (`Mode`) stay free. That is what makes the toy world multimodal, as real animation is.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import cos, pi, sin
 
@@ -133,6 +134,7 @@ def _laugh(b: Beat) -> Pose:
     return Pose(
         mouth=1.1 * b.rise,
         head_tilt=0.42 * b.swing,
+        lean=0.14 * b.swing,
         head_drop=-0.045 * b.rise,
         stretch=0.08 * b.lag,
         eyes=0.8 * b.rise,
@@ -147,7 +149,8 @@ def _cry(b: Beat) -> Pose:
         arm_left=-0.55 * b.rise,
         arm_right=-0.55 * b.rise,
         eyes=0.7 * b.rise,
-        lean=0.08 * b.swing,
+        lean=0.12 * b.swing,
+        stretch=-0.08 * b.rise,
         tail=0.4 * b.lag,
     )
 
@@ -189,7 +192,7 @@ def _swell(b: Beat) -> Pose:
     return Pose(stretch=0.2 * b.swing, arm_left=0.25 * b.lag, arm_right=0.25 * b.lag)
 
 
-MOTIONS: dict[str, Callable[[Beat], Pose]] = {
+NATURAL: dict[str, Callable[[Beat], Pose]] = {
     "wave": _wave,
     "jump": _jump,
     "run": _run,
@@ -205,8 +208,33 @@ MOTIONS: dict[str, Callable[[Beat], Pose]] = {
 }
 
 
+def _big_wave(b: Beat) -> Pose:
+    return replace(_wave(b), lean=-0.28 * b.side * b.rise)
+
+
+def _big_stomp(b: Beat) -> Pose:
+    arms = 0.9 * b.rise
+    return replace(_stomp(b), lean=0.32 * b.side * b.rise, arm_left=arms, arm_right=arms)
+
+
+def _big_swell(b: Beat) -> Pose:
+    arms = 0.35 * b.lag + 0.25 * b.swing
+    return replace(_swell(b), stretch=0.22 * b.swing, arm_left=arms, arm_right=arms)
+
+
+#: what a limb alone would say too quietly: artists let the body say it too
+EXAGGERATED = {"wave": _big_wave, "stomp": _big_stomp, "swell": _big_swell}
+#: how stickers move
+MOTIONS: dict[str, Callable[[Beat], Pose]] = NATURAL | EXAGGERATED
+
+
+def natural_pose_at(motion: str, mode: Mode, seconds: float) -> Pose:
+    """The pose of `motion` at one time, as the general domain's jointed things strike it."""
+    return NATURAL[motion](_beat(2 * pi * mode.hz * seconds + mode.phase, mode))
+
+
 def pose_at(motion: str, mode: Mode, seconds: float) -> Pose:
-    """The pose of `motion` at one time."""
+    """The pose of `motion` at one time, as stickers strike it."""
     return MOTIONS[motion](_beat(2 * pi * mode.hz * seconds + mode.phase, mode))
 
 

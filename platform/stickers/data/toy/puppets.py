@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from stickers.data.toy.characters import Canvas, Colour, Point, two_bones
-from stickers.data.toy.motions import Mode, pose_at
+from stickers.data.toy.motions import Mode, natural_pose_at
 from stickers.data.toy.objects import behind, cloud, random_colour
 
 OUTLINES: dict[str, list[Point]] = {
@@ -84,7 +84,7 @@ def _outline(kind: str, centre: Point, wide: float, tall: float, turn: float) ->
 
 
 def _frame(puppet: Puppet, motion: str, mode: Mode, seconds: float, size: int) -> np.ndarray:
-    pose = pose_at(motion, mode, seconds)
+    pose = natural_pose_at(motion, mode, seconds)
     pose = replace(pose, dx=pose.dx + puppet.place[0], dy=pose.dy + puppet.place[1])
     canvas = Canvas(pose, size, outline=0.0)
     first, second, third = puppet.colours
