@@ -8,6 +8,7 @@ its lineage and as latents to train on. A real person's page comes in place of t
 import json
 import os
 import tempfile
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -116,6 +117,18 @@ def quality(
     }
 
 
+def by_motion(candidates: list[Candidate], kept: list[Kept]) -> dict[str, dict[str, int]]:
+    """Made and kept clips by what their toy prompts ask for: a motion of which nothing is kept is never learned."""
+
+    def asked(prompt: str) -> str:
+        motions = meaning(prompt).motions
+        return motions[0] if len(motions) == 1 else "any of several"
+
+    made = Counter(asked(row.prompt) for row in candidates if row.clip_digest)
+    held = Counter(asked(row.prompt) for row in kept)
+    return {motion: {"made": count, "kept": held[motion]} for motion, count in sorted(made.items())}
+
+
 def show(record: dict) -> None:
     table = Table(
         "teacher", "bucket", "made", "kept", "rate", title=f"kept set {record['digest']} (simulated people)"
@@ -131,6 +144,11 @@ def show(record: dict) -> None:
     made, kept = record["counts"]["candidates"], record["counts"]["kept"]
     table.add_row("all", "", str(made), str(kept), f"{kept / max(1, made):.0%}", style="bold")
     console.print(table)
+    console.print(
+        "kept by motion: ",
+        ", ".join(f"{name} {row['kept']}" for name, row in record.get("motions", {}).items()),
+        sep="",
+    )
     console.print(
         "{prompts_kept} of {prompts} prompts keep a clip; {jobs} jobs, {votes} votes".format(
             **record["counts"]
@@ -187,6 +205,7 @@ def keep(
             "prompts_kept": len({row.prompt for row in kept}),
         },
         "rates": keep_rates(rows, kept),
+        "motions": by_motion(rows, kept),
         "quality": quality(rows, kept, errors, panel),
     }
     show(store.write_record(uri, record))

@@ -60,6 +60,10 @@ def counts(runs: str, profile: Profile) -> list[Count]:
         Count(stage="votes", label="survived round one", value=chosen["survived_round_one"], simulated=True),
         Count(stage="votes", label="kept", value=chosen["kept"], simulated=True),
         Count(stage="votes", label="prompts with a kept clip", value=chosen["prompts_kept"], simulated=True),
+        *(
+            Count(stage="kept by motion", label=motion, value=row["kept"], simulated=True)
+            for motion, row in kept.get("motions", {}).items()  # the toy oracle alone can say
+        ),
     ]
 
 
