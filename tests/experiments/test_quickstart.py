@@ -76,7 +76,7 @@ def records(runs: Path) -> dict[str, list[dict]]:
     return {kind: [found.record for found in store.find_records(str(runs), kind)] for kind in kinds}
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_every_stage_leaves_its_artifact(runs: Path) -> None:
     found = records(runs)
     assert {kind: len(each) for kind, each in found.items()} == {
