@@ -5,12 +5,14 @@ durable once written. Failed rows get further passes. A finished plan is one sor
 """
 
 import os
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
 import ray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from actors.cluster import connect
@@ -21,7 +23,7 @@ from stickers import store
 from stickers.artifacts import PLAN, Candidate, PlanRow, Refused, content_id, table_of
 from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
-from stickers.hitl.candidates import compact, counts_of, durable_rows
+from stickers.hitl.candidates import compact, counts_of, discard_torn, durable_rows
 from stickers.hitl.generation import FAILED
 from stickers.hitl.plan import Plan, PlannedTeacher, make_plan, save_plan
 from stickers.hitl.prompts import Stickers, import_stickers, toy_prompts, toy_stickers
@@ -75,6 +77,8 @@ def run_teacher(
     todo, rows_uri = plan.of(name), store.join(uri, "plan", f"{name}.parquet")
     for attempt in range(MAX_ATTEMPTS):
         out = store.join(uri, "candidates", name, str(attempt))
+        for torn in discard_torn(out):
+            console.print(f"[yellow]half written, made again: {torn}", highlight=False, soft_wrap=True)
         made = durable_rows(out)
         if {row.candidate_id for row in made} != {row.candidate_id for row in todo}:
             if attempt:
@@ -177,7 +181,7 @@ def main(
 def run_ensemble(uri: str, plan: Plan, found: dict[str, store.Found], foundations: str) -> list[Candidate]:
     """Teachers side by side where there is room; one that fails leaves the others alone, and the plan unfinished."""
     rows: list[Candidate] = []
-    broken: dict[str, str] = {}
+    broken: defaultdict[str, list[str]] = defaultdict(list)
     room = CPUS_PER_EXECUTION * min(len(found), os.cpu_count() or 1)
     with connect(num_cpus=max(room, os.cpu_count() or 1)):
         beside = side_by_side(len(found))
@@ -191,11 +195,12 @@ def run_ensemble(uri: str, plan: Plan, found: dict[str, store.Found], foundation
                     rows += running.result()
                     console.print(f"teacher {name}: {len(plan.of(name))} candidates", highlight=False)
                 except ray.exceptions.RayError as error:
-                    broken[name] = str(error).strip().splitlines()[-1]
-                    console.print(f"[red]teacher {name} failed: {broken[name]}", highlight=False)
+                    reason = str(error).strip().splitlines()[-1]
+                    broken[reason].append(name)
+                    console.print(f"[red]teacher {name} failed: {escape(reason)}", highlight=False)
     if broken:
-        what = "; ".join(f"{name}: {reason}" for name, reason in broken.items())
-        raise ValueError(f"plan {plan.plan_id} is not finished, run the command again after mending {what}")
+        what = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in broken.items())
+        raise ValueError(f"plan {plan.plan_id} is not finished; run the command again after mending this: {what}")
     return rows
 
 

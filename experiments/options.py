@@ -78,7 +78,7 @@ def run_script(main: Callable[..., int | None]) -> None:
 
 def _mendable(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in MENDABLE:
-        return f"{error.strerror}: {error.filename}"
+        return f"{os.strerror(error.errno)}: {error.filename or 'the runs folder'}"
     if isinstance(error, OperationalError) and "disk is full" in str(error):
         return f"{error.orig}, in the runs folder"
     return str(error) if isinstance(error, ValueError) else ""

@@ -155,6 +155,16 @@ def write_table(uri: str, table: pa.Table, schema: pa.Schema, *, rows_per_group:
     write_bytes(uri, sink.getvalue().to_pybytes())
 
 
+def is_table(uri: str) -> bool:
+    """Whether a file is a whole Parquet file: its footer, written last, can be read."""
+    system, path = _locate(uri)
+    try:
+        pq.ParquetFile(path, filesystem=system).close()
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
 def read_table(uri: str, schema: pa.Schema | None = None, *, columns: list[str] | None = None) -> pa.Table:
     """Read a Parquet file, or all Parquet files below a folder; with `schema`, checked against it.
 

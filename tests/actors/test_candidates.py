@@ -90,15 +90,19 @@ def test_killed_and_run_again_it_makes_exactly_the_plan(
 
     victim = start(world, num_prompts=24)
     deadline = time.monotonic() + 300
-    # Two teachers write side by side, and the newest file of each may still be uncommitted: of three, one is durable.
-    while len(written_files(world)) < 3 and victim.poll() is None and time.monotonic() < deadline:
+    # Two teachers write side by side, and the newest file of each may still be uncommitted: of four, two are durable,
+    # one of which is torn below, as by a storage that lost what it had promised.
+    while len(written_files(world)) < 4 and victim.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(victim.pid, signal.SIGKILL)
     victim.wait()
-    survivors = {path: path.stat().st_mtime_ns for path in written_files(world)}
+    torn, *whole = written_files(world)
+    torn.write_bytes(torn.read_bytes()[:-100])
+    survivors = {path: path.stat().st_mtime_ns for path in whole}
     assert survivors and not list((world / "runs" / "plans").glob("*/record.json"))
 
     main(**options(world, num_prompts=24))
+    assert f"made again: {torn}" in capsys.readouterr().out
     kept = {path: path.stat().st_mtime_ns for path in written_files(world) if path in survivors}
     assert kept and all(survivors[path] == when for path, when in kept.items()), (
         "durable rows were made again"
