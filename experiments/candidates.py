@@ -200,7 +200,9 @@ def run_ensemble(uri: str, plan: Plan, found: dict[str, store.Found], foundation
                     console.print(f"[red]teacher {name} failed: {escape(reason)}", highlight=False)
     if broken:
         what = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in broken.items())
-        raise ValueError(f"plan {plan.plan_id} is not finished; run the command again after mending this: {what}")
+        raise ValueError(
+            f"plan {plan.plan_id} is not finished; run the command again after mending this: {what}"
+        )
     return rows
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import tyro
+from mlflow.exceptions import MlflowException
 from ray.exceptions import RayTaskError
 from rich.console import Console
 from rich.pretty import Pretty
@@ -69,14 +70,21 @@ def run_script(main: Callable[..., int | None]) -> None:
     sentence and exit code 1; anything else is a fault of ours and keeps its traceback."""
     try:
         raise SystemExit(tyro.cli(main))
-    except (ValueError, OSError, OperationalError, RayTaskError) as error:
-        said = _mendable(error.cause if isinstance(error, RayTaskError) else error)
+    except (ValueError, OSError, OperationalError, MlflowException, RayTaskError) as error:
+        said = _mendable(_origin(error))
         if not said:
             raise
         raise SystemExit(f"error: {said}") from None
 
 
-def _mendable(error: BaseException) -> str:
+def _origin(error: BaseException) -> BaseException | None:
+    """What went wrong inside a Ray task or below MLflow's store."""
+    if isinstance(error, RayTaskError):
+        return error.cause
+    return error.__cause__ if isinstance(error, MlflowException) else error
+
+
+def _mendable(error: BaseException | None) -> str:
     if isinstance(error, OSError) and error.errno in MENDABLE:
         return f"{os.strerror(error.errno)}: {error.filename or 'the runs folder'}"
     if isinstance(error, OperationalError) and "disk is full" in str(error):

@@ -34,6 +34,14 @@ def test_clips_are_sampled_at_the_asked_rate(latents):
     )
 
 
+def test_videos_are_drawn_evenly_or_by_caption(latents):
+    """Two of the three videos bear one caption."""
+    rng = np.random.default_rng(0)
+    for balance, shares in (("clips", (1 / 3, 1 / 3, 1 / 3)), ("captions", (1 / 4, 1 / 2, 1 / 4))):
+        drawn = np.bincount([latents.draw(rng, balance) for _ in range(4000)], minlength=3) / 4000
+        assert np.abs(drawn - shares).max() < 0.03
+
+
 def test_sets_survive_saving_and_joining(latents, tmp_path):
     latents.save(tmp_path / "one.safetensors")
     again = LatentSet.join([LatentSet.load(tmp_path / "one.safetensors"), latents])

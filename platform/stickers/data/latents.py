@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from stickers.models.text import TextEncoder
 from stickers.video.clips import clip_indices, cut_out, fit, on_white
 
 ENCODE_BATCH = 64
+#: what is drawn evenly. By captions, a prompt of which people keep much does not crowd out one of which they keep little
+Balance = Literal["clips", "captions"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class LatentSet:
     """Frame latents of N videos and their captions.
 
     `frames` is float16 `[F, C, h, w]`, all videos end to end; `first`, `length` (int64 `[N]`) cut it up; `fps` float32
-    `[N]`; `texts` float16 `[M, L, D]` with `text_of` int64 `[N]` pointing into it.
+    `[N]`; `texts` float16 `[M, L, D]` with `text_of` int64 `[N]` pointing into it; each text is some video's.
     """
 
     frames: Tensor
@@ -38,6 +41,13 @@ class LatentSet:
 
     def __len__(self) -> int:
         return len(self.first)
+
+    def draw(self, rng: np.random.Generator, balance: Balance = "clips") -> int:
+        """The index of a random video: all equally likely, or all captions, then one of the videos that bear it."""
+        if balance == "clips":
+            return int(rng.integers(len(self)))
+        bearers = (self.text_of == int(rng.integers(len(self.texts)))).nonzero()
+        return int(bearers[int(rng.integers(len(bearers)))])
 
     def clip(self, index: int, *, fps: int, num_frames: int, start_fraction: float | None) -> Tensor:
         """A clip `[T, C, h, w]` of video `index`, sampled as paper section 3.1 has it (see `clip_indices`)."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stickers.data.latents import LatentSet
+from stickers.data.latents import Balance, LatentSet
 from stickers.video.clips import conditioning_index
 
 Window = Literal["any", "halfway"]
@@ -40,8 +40,9 @@ class Mixture:
         seed: int,
         step: int,
         window: Window = "any",
+        balance: Balance = "clips",
     ) -> Batch:
-        """The batch of one step; `window` says which part of a video may become a clip.
+        """The batch of one step; `window` says which part of a video may become a clip, `balance` what is drawn evenly.
 
         Raises:
             ValueError: a dataset is unknown.
@@ -55,7 +56,7 @@ class Mixture:
         clips, images, texts = [], [], []
         for pick in picks:
             chosen = self.sets[datasets[pick][0]]
-            index = int(rng.integers(len(chosen)))
+            index = chosen.draw(rng, balance)
             start = float(rng.random())
             clip = chosen.clip(
                 index, fps=fps, num_frames=num_frames, start_fraction=start if window == "any" else None

@@ -74,6 +74,7 @@ class DistillationTask:
             batch_size=recipe.batch_size,
             seed=recipe.seed,
             step=step,
+            balance=recipe.balance,
         )
         dice = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
         noise = recipe.temperature * torch.randn(batch.z_BTCHW.shape, generator=dice)

@@ -44,6 +44,7 @@ class RecipeTask:
             seed=self.recipe.seed,
             step=step,
             window=stage.window,
+            balance=stage.balance,
         )
 
     def loss_at(self, step: int, rank: int = 0, world_size: int = 1) -> Tensor:

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from json import dumps
 from typing import Literal
 
+from stickers.data.latents import Balance
 from stickers.data.mixture import Window
 from stickers.diffusion.prediction import PREDICTIONS, Prediction
 from stickers.diffusion.sampling import SamplerSettings
@@ -22,6 +23,7 @@ class Stage:
     `resolution` is in pixels a side, `fps` the rate at which clips are sampled from videos, `datasets` pairs of
     collection name and weight: the order of stages is the data order. `window` is which part of a video becomes a clip:
     any, or the one with its conditioning frame halfway, where sticker packs put the pose of the static sticker.
+    `balance` is what is drawn evenly from a dataset: its clips, or its captions and then one of each caption's clips.
     """
 
     steps: int
@@ -31,6 +33,7 @@ class Stage:
     datasets: tuple[tuple[str, float], ...]
     freeze_spatial: bool = False
     window: Window = "any"
+    balance: Balance = "clips"
     lr: float = 5e-5
 
     def __post_init__(self) -> None:
@@ -109,6 +112,7 @@ class Distillation:
     dataset: str
     resolution: int
     fps: int = 8
+    balance: Balance = "clips"
     num_frames: int = 8
     conditioning_frame: Literal["first", "middle", "last", "random"] = "middle"
     seed: int = 0
