@@ -20,7 +20,7 @@ from stickers.models.text import TextEncoder
 from stickers.video.clips import clip_indices, cut_out, fit, on_white
 
 ENCODE_BATCH = 64
-#: what is drawn evenly. By captions, a prompt of which people keep much does not crowd out one of which they keep little
+#: what is drawn evenly; by captions, a prompt of which people keep much does not crowd out one of which they keep few
 Balance = Literal["clips", "captions"]
 
 

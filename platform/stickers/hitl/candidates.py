@@ -14,7 +14,7 @@ ROWS_PER_GROUP = 64
 def discard_torn(out: str) -> list[str]:
     """Delete the files below `out` that a full disk or a crash left half written, to be made again.
 
-    A file of rows takes the checkpoint along that vouches for its ids: Ray Data names it alike, without the file's number.
+    A file of rows takes along the checkpoint that vouches for its ids; Ray Data names both alike, but for a number.
 
     Returns:
         The URIs deleted.
