@@ -23,6 +23,26 @@ MAX_BODY_BYTES = 20 << 20
 MAX_SEED = 2**32 - 1
 SUFFIXES = {"image/webp": "webp", "image/apng": "apng", "image/gif": "gif", "video/mp4": "mp4"}
 
+#: what `POST /v1/animate` answers, as its OpenAPI description says it
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The animation, with transparency except in MP4",
+        "content": {kind: {} for kind in ANIMATION_MEDIA_TYPES},
+        "headers": {
+            "X-Model-Digest": {"schema": {"type": "string"}, "description": "which model made it"},
+            "X-Seed": {
+                "schema": {"type": "integer"},
+                "description": "send it again for the same animation",
+            },
+        },
+    },
+    400: {"description": "The picture or the prompt cannot be used"},
+    406: {"description": "None of the accepted media types can be made"},
+    413: {"description": "The request is too large"},
+    422: {"description": "A field is missing or has the wrong form"},
+    503: {"description": "Too many requests are waiting; try again after Retry-After seconds"},
+}
+
 Animate = Callable[["Order"], Awaitable[np.ndarray]]
 
 
@@ -58,24 +78,7 @@ def build_app(student: "Student", animate: Animate) -> FastAPI:
         "/v1/animate",
         summary="Animate a picture",
         response_class=Response,
-        responses={
-            200: {
-                "description": "The animation, with transparency except in MP4",
-                "content": {kind: {} for kind in ANIMATION_MEDIA_TYPES},
-                "headers": {
-                    "X-Model-Digest": {"schema": {"type": "string"}, "description": "which model made it"},
-                    "X-Seed": {
-                        "schema": {"type": "integer"},
-                        "description": "send it again for the same animation",
-                    },
-                },
-            },
-            400: {"description": "The picture or the prompt cannot be used"},
-            406: {"description": "None of the accepted media types can be made"},
-            413: {"description": "The request is too large"},
-            422: {"description": "A field is missing or has the wrong form"},
-            503: {"description": "Too many requests are waiting; try again after Retry-After seconds"},
-        },
+        responses=ANSWERS,
     )
     async def animate_picture(
         picture: Annotated[UploadFile, File(description="PNG, WebP or JPEG, at most 4096 pixels a side")],
