@@ -30,8 +30,8 @@ free_kb=$(df -Pk . | awk 'NR == 2 {print $4}')
 ((missing == 0)) || exit 1
 
 echo "make setup: installing the packages of requirements.lock into $venv"
-if [[ ! -x "$venv/bin/python" ]]; then
-    "$python" -m venv "$venv"
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then  # absent, or left half made
+    "$python" -m venv --clear "$venv"
 fi
 "$venv/bin/python" -m pip install --disable-pip-version-check --requirement requirements.lock
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -30,7 +30,7 @@ from stickers import store
 from stickers.data.latents import weights_digest
 from stickers.training import loop
 from stickers.training.engine import DeepSpeedEngine
-from stickers.training.job import ROOT, TrainingJob
+from stickers.training.job import FOLDERS, ROOT, TrainingJob
 
 #: how often workers that vanish (killed, out of memory, a lost node) are replaced
 RESTARTS = 3
@@ -48,6 +48,7 @@ class Assignment:
     run_id: str
     num_threads: int
     revision: str
+    simulated: bool
     preview: Preview
 
 
@@ -145,6 +146,7 @@ def _finish(work: Assignment, seconds: float) -> None:
         "weights": weights_digest(store.local_folder(store.join(place, CHECKPOINT))),
         "revision": work.revision,
         "mlflow_run": work.run_id,
+        "simulated": work.simulated,
         "seconds": round(seconds, 1),
     }
     store.write_record(place, record)
@@ -172,7 +174,7 @@ def train_all(
     Args:
         jobs: what to train; each is checked before the first one starts.
         runs: the runs folder, absolute.
-        ensemble: name of the MLflow parent run.
+        ensemble: name of the MLflow parent run, a profile's; what is finished is current under it afterwards.
         simulated: whether simulated people had a part in the data.
 
     Raises:
@@ -189,8 +191,17 @@ def train_all(
             tracking = Tracking.open(runs)
             works = _assign(todo, runs, tracking, side_by_side, ensemble, simulated)
             outcomes += _run(works, side_by_side, tracking, console)
+    for each in outcomes:
+        if not each.reason:
+            name = training_name(ensemble, each.job.recipe.name)
+            store.set_current(runs, FOLDERS[each.job.role], name, each.job.folder)
     summary(outcomes, console)
     return outcomes
+
+
+def training_name(ensemble: str, recipe: str) -> str:
+    """What a training is called among those that are current (see `store.current`)."""
+    return f"{ensemble}-{recipe}"
 
 
 def _assign(
@@ -205,6 +216,7 @@ def _assign(
             run_id=_open_run(tracking, parent, job, revision, ensemble, simulated),
             num_threads=max(1, (os.cpu_count() or 1) // (side_by_side * job.recipe.num_workers)),
             revision=revision,
+            simulated=simulated,
             preview=Preview.toy(job.picture_size),
         )
         for job in jobs

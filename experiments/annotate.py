@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest, run_script
+from experiments.options import RUNS, Runs, choose_profile, current, foundations_of, run_script
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import KEPT, STICKERS, Candidate, Kept, Vote, content_id, table_of
@@ -71,10 +71,9 @@ def vote(
 
 
 def two_rounds(
-    votes: VoteStore, candidates: list[Candidate], errors: dict[str, float], panel: Panel
+    votes: VoteStore, plan_id: str, candidates: list[Candidate], errors: dict[str, float], panel: Panel
 ) -> list[Vote]:
     """Round one by the annotators, round two by the expert on what a quorum kept; returns this panel's votes."""
-    plan_id = candidates[0].plan_id
     vote(votes, build_jobs(candidates, round=1), panel.annotators, errors, panel)
     mine = [each for each in votes.all(plan_id=plan_id, round=1) if each.annotator in panel.signatures()]
     through = survivors(candidates, mine, round=1, quorum=QUORUM)
@@ -167,7 +166,7 @@ def keep(
     rows = [row for row in read_candidates(plan.uri) if row.status == MADE]
     errors = look_at(place, plan, rows)
     with VoteStore(votes_url) as votes:
-        cast = two_rounds(votes, rows, errors, panel)
+        cast = two_rounds(votes, plan.record["plan_id"], rows, errors, panel)
     kept = kept_rows(rows, cast)
     if not kept:
         raise ValueError(
@@ -179,6 +178,7 @@ def keep(
     ]
     uri = store.join(place, "kept", digest)
     if store.exists(store.join(uri, store.RECORD)):
+        store.set_current(place, "kept", profile.name, digest)
         console.print(f"nothing to do, the kept set is finished: {uri}")
         show(store.read_json(store.join(uri, store.RECORD)))
         return
@@ -209,6 +209,7 @@ def keep(
         "quality": quality(rows, kept, errors, panel),
     }
     show(store.write_record(uri, record))
+    store.set_current(place, "kept", profile.name, digest)
 
 
 def main(
@@ -224,7 +225,7 @@ def main(
 
     Args:
         profile: tiny, full or smoke.
-        plan: the finished plan; by default the newest.
+        plan: the finished plan; by default the one made last.
         votes: SQLAlchemy URL of the vote store; by default votes.db in the runs folder.
         threshold: relative error up to which a clip is worth sharing; by default the profile's.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
@@ -234,7 +235,7 @@ def main(
     if votes is None and "://" in place:
         raise ValueError(f"{place} cannot hold SQLite; give --votes the URL of a database")
     panel = Panel(threshold=chosen.panel_threshold if threshold is None else threshold)
-    found = store.find_record(place, "plans", plan) if plan else newest(place, "plans", profile)
+    found = store.find_record(place, "plans", plan) if plan else current(place, "plans", profile)
     console.print(
         f"[bold]simulated[/] people judge plan {found.folder}: share up to a relative error of {panel.threshold}"
     )

@@ -17,13 +17,13 @@ from rich.table import Table
 
 from actors.cluster import connect
 from actors.teacher import CPUS_PER_EXECUTION, TeacherWork, animate_rows, side_by_side
-from experiments.options import RUNS, Runs, choose_profile, foundations_of, run_script
+from experiments.options import RUNS, Runs, choose_profile, current_training, foundations_of, run_script
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import PLAN, Candidate, PlanRow, Refused, content_id, table_of
 from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
-from stickers.hitl.candidates import compact, counts_of, discard_torn, durable_rows
+from stickers.hitl.candidates import compact, counts_of, durable_rows
 from stickers.hitl.generation import FAILED
 from stickers.hitl.plan import Plan, PlannedTeacher, make_plan, save_plan
 from stickers.hitl.prompts import Stickers, import_stickers, toy_prompts, toy_stickers
@@ -34,18 +34,22 @@ MAX_ATTEMPTS = 3
 
 
 def find_teachers(runs: str, profile: Profile, names: tuple[str, ...]) -> dict[str, store.Found]:
-    """The newest finished teacher of each name that draws at the profile's size; absent ones are named."""
-    wanted = names or tuple(recipe.name for recipe in profile.teachers)
+    """The profile's teachers, or those of the given names: each name's newest that draws at the profile's size."""
     every = [
         f for f in store.find_records(runs, "teachers") if f.record["picture_size"] == profile.picture_size
     ]
-    found = {each.record["name"]: each for each in every if each.record["name"] in wanted}
+    if names:
+        wanted, found = names, {f.record["name"]: f for f in every if f.record["name"] in names}
+    else:
+        wanted = tuple(recipe.name for recipe in profile.teachers)
+        ours = {name: current_training(runs, "teachers", profile, name) for name in wanted}
+        found = {name: each for name, each in ours.items() if each}
     missing = [name for name in wanted if name not in found]
     if (names and missing) or not found:
         there = ", ".join(sorted({each.record["name"] for each in every})) or "none"
         raise ValueError(
-            f"no finished teacher {missing[0]} of {profile.picture_size} pixels in {store.join(runs, 'teachers')}; "
-            f"finished are: {there} (experiments/teachers.py trains them)"
+            f"profile {profile.name!r} has no finished teacher {missing[0]} of {profile.picture_size} pixels in "
+            f"{store.join(runs, 'teachers')}; finished are: {there} (experiments/teachers.py trains them)"
         )
     for name in missing:
         console.print(f"[yellow]teacher {name} is not finished and takes no part")
@@ -77,7 +81,7 @@ def run_teacher(
     todo, rows_uri = plan.of(name), store.join(uri, "plan", f"{name}.parquet")
     for attempt in range(MAX_ATTEMPTS):
         out = store.join(uri, "candidates", name, str(attempt))
-        for torn in discard_torn(out):
+        for torn in store.discard_torn(out):
             console.print(f"[yellow]half written, made again: {torn}", highlight=False, soft_wrap=True)
         made = durable_rows(out)
         if {row.candidate_id for row in made} != {row.candidate_id for row in todo}:
@@ -158,6 +162,7 @@ def main(
         return
     uri = save_plan(place, plan)
     if store.exists(store.join(uri, store.RECORD)):
+        store.set_current(place, "plans", profile, uri.rpartition("/")[2])
         console.print(f"nothing to do, the plan is finished: {uri}")
         show(plan.plan_id, store.read_json(store.join(uri, store.RECORD))["counts"], sources.refused)
         return
@@ -176,6 +181,7 @@ def main(
         "counts": counts,
     }
     store.write_record(uri, {**record, "refused": len(sources.refused), "prompts": len(plan.prompts)})
+    store.set_current(place, "plans", profile, uri.rpartition("/")[2])
 
 
 def run_ensemble(uri: str, plan: Plan, found: dict[str, store.Found], foundations: str) -> list[Candidate]:

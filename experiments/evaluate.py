@@ -5,6 +5,7 @@ soon as they exist, so an interrupted evaluation goes on where it stopped.
 """
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +17,11 @@ from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.judge import Item, Judge, foundation_systems
-from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest_trained, run_script
+from experiments.options import RUNS, Runs, choose_profile, current_training, foundations_of, run_script
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import content_id
+from stickers.data.latents import weights_digest
 from stickers.evaluation.compare import Difference, Figures, figures, paired
 from stickers.hitl.prompts import held_out_prompts
 from stickers.metrics.truth_error import Reading
@@ -45,7 +47,7 @@ READINGS = pa.schema(
 
 
 def trained_systems(runs: str, profile: Profile) -> dict[str, store.Found]:
-    """The newest finished teachers, students and distilled student of the profile, in that order."""
+    """The profile's finished teachers, students and distilled student, in that order."""
     wanted = {
         "teachers": [recipe.name for recipe in profile.teachers],
         "students": [recipe.name for recipe in profile.students],
@@ -54,14 +56,14 @@ def trained_systems(runs: str, profile: Profile) -> dict[str, store.Found]:
     found: dict[str, store.Found] = {}
     for kind, names in wanted.items():
         for name in names:
-            one = newest_trained(runs, kind, name, profile.picture_size)
+            one = current_training(runs, kind, profile, name)
             if one:
                 found[name] = one
     return found
 
 
 def items(profile: Profile) -> list[Item]:
-    """The held-out stickers: one picture a prompt until all prompts are used, then second pictures."""
+    """The held-out stickers, one picture a prompt."""
     prompts = held_out_prompts(profile.num_evaluation, profile.seed)
     return [Item(prompt.text, 0, profile.seeds_per_sticker) for prompt in prompts]
 
@@ -81,7 +83,7 @@ def judge_all(todo: list[Item], place: str, systems: dict[str, str], foundations
 
 
 def compare(rows: list[dict]) -> tuple[list[Figures], list[Difference]]:
-    """Figures of each system, and students and teachers against still and foundation, sticker by sticker."""
+    """Figures of each system, and students against still and foundation, sticker by sticker."""
     systems = list(dict.fromkeys(row["system"] for row in rows))
     by_system: dict[str, list[dict]] = {name: [] for name in systems}
     for row in sorted(rows, key=lambda r: (r["item"], r["seed"])):
@@ -132,18 +134,24 @@ def read_rows(place: str) -> list[dict]:
 def main(
     runs: Runs = RUNS,
     profile: str = "tiny",
+    foundations: str | None = None,
 ) -> None:
     """Evaluate every finished system on held-out stickers, with paired 95 % bootstrap intervals.
 
     Args:
         profile: tiny, full or smoke.
+        foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
-    base = foundations_of(chosen, None)
+    base = foundations_of(chosen, foundations)
     found = trained_systems(place, chosen)
     todo = items(chosen)
     key = content_id(
-        "evaluation", *(f.folder for f in found.values()), [item.key for item in todo], chosen.picture_size
+        "evaluation",
+        *(f.folder for f in found.values()),
+        [[item.key, item.num_seeds] for item in todo],
+        chosen.picture_size,
+        weights_digest(Path(base)),
     )
     target = store.join(place, "evaluation", key)
     folders = {name: store.local_folder(f.uri) for name, f in found.items()}
@@ -167,6 +175,7 @@ def main(
         store.write_record(
             target, {**record, "motion_size": motion, "systems": systems, "stickers": len(todo)}
         )
+    store.set_current(place, "evaluation", profile, key)
 
 
 if __name__ == "__main__":

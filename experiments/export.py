@@ -6,8 +6,9 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from actors.tracking import CHAMPION, STUDENT, Tracking
-from experiments.options import RUNS, Runs, choose_profile, foundations_of, newest, newest_trained, run_script
+from experiments.options import RUNS, Runs, choose_profile, current_training, foundations_of, run_script
 from stickers import store
+from stickers.artifacts import content_id
 from stickers.data.latents import weights_digest
 from stickers.export import assemble
 
@@ -18,7 +19,7 @@ ENCODERS = ("autoencoder", "text_encoder", "tokenizer")
 def main(
     runs: Runs = RUNS, profile: str = "tiny", alias: str = CHAMPION, foundations: str | None = None
 ) -> None:
-    """Export the newest distilled student and register it.
+    """Export a profile's distilled student and register it.
 
     Args:
         profile: tiny, full or smoke.
@@ -26,7 +27,7 @@ def main(
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
-    found = newest_trained(place, "distilled", chosen.distillation.name, chosen.picture_size)
+    found = current_training(place, "distilled", chosen, chosen.distillation.name)
     if found is None:
         raise ValueError(
             f"{place} holds no distilled student for profile {profile!r}; run experiments/distil.py first"
@@ -37,17 +38,14 @@ def main(
         weights_digest(folder / "checkpoint"),
         *(weights_digest(Path(base) / part) for part in ENCODERS),
     ]
-    target = store.join(
-        place, "exported", f"{found.record['name']}-{found.record['recipe_digest']}-{digests[0]}"
-    )
+    name = f"{found.record['name']}-{found.record['recipe_digest']}-{content_id('exported', *digests)[:12]}"
+    target = store.join(place, "exported", name)
     if not store.exists(store.join(target, store.RECORD)):
         with TemporaryDirectory() as local:
             assemble(folder, base).save(local)
             store.upload_folder(local, target)
-        simulated = newest(place, "kept", profile).record["simulated"]
-        store.write_record(
-            target, {"profile": profile, "trained": found.folder, "digests": digests, "simulated": simulated}
-        )
+        origin = {"trained": found.folder, "simulated": found.record["simulated"]}
+        store.write_record(target, {"profile": profile, "digests": digests, **origin})
     version = Tracking.open(place).register(target, found.record["mlflow_run"], alias=alias)
     console.print(f"exported to {target}", soft_wrap=True, highlight=False)
     console.print(f"registered as models:/{STUDENT}@{alias}, version {version}")

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.pretty import Pretty
 from sqlalchemy.exc import OperationalError
 
-from actors.trainer import train_all
+from actors.trainer import train_all, training_name
 from recipes.profiles import PROFILES, Profile
 from stickers import store
-from stickers.training.job import ROOT, TrainingJob
+from stickers.training.job import TrainingJob
 from stickers.training.recipe import Distillation, Recipe, Stage
 
 console = Console()
@@ -28,7 +28,6 @@ MAKERS = {
     "plans": "candidates.py",
     "kept": "annotate.py",
     "evaluation": "evaluate.py",
-    "distilled": "distil.py",
 }
 Runs = Annotated[str, tyro.conf.arg(help="where results go: a folder or URI")]
 
@@ -110,28 +109,25 @@ def choose(recipes: Sequence[AnyRecipe], only: str | None, changes: Changes) -> 
 
 
 def foundations_of(profile: Profile, given: str | None) -> str:
-    """The absolute folder of the encoders: the profile's own lies beside the code, wherever the command runs."""
-    return str(Path(given).expanduser().resolve()) if given else str(ROOT / profile.foundations)
+    """The folder or URI of the encoders, absolute; by default the profile's own."""
+    if not given:
+        return profile.foundations
+    return given if "://" in given else str(Path(given).expanduser().resolve())
 
 
-def newest(runs: str, kind: str, profile: str) -> store.Found:
-    """The newest finished artifact of a kind that belongs to a profile. ValueError when there is none."""
-    found = [each for each in store.find_records(runs, kind) if each.record.get("profile") == profile]
+def current(runs: str, kind: str, profile: str) -> store.Found:
+    """What the stage of that kind made, or found finished, last for a profile. ValueError when there is nothing."""
+    found = store.current(runs, kind, profile)
     if not found:
         raise ValueError(
             f"{store.join(runs, kind)} holds nothing for profile {profile!r}; run experiments/{MAKERS[kind]} first"
         )
-    return found[-1]
+    return found
 
 
-def newest_trained(runs: str, kind: str, name: str, picture_size: int) -> store.Found | None:
-    """The newest finished training of that name and picture size, or none."""
-    found = [
-        each
-        for each in store.find_records(runs, kind)
-        if each.record["name"] == name and each.record["picture_size"] == picture_size
-    ]
-    return found[-1] if found else None
+def current_training(runs: str, kind: str, profile: Profile, name: str) -> store.Found | None:
+    """The training of that name that was finished, or found finished, last for a profile; or none."""
+    return store.current(runs, kind, training_name(profile.name, name))
 
 
 @dataclass(frozen=True, kw_only=True)

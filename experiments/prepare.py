@@ -22,14 +22,14 @@ from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import CLIPS, REFUSED, Clip, Refused, content_id, table_of
 from stickers.data.latents import LatentSet, weights_digest
-from stickers.data.manifest import Listed, list_collection
+from stickers.data.manifest import CAPTIONS, Listed, list_collection
 from stickers.data.toy.collections import write_broken_files, write_captions, write_clip
 from stickers.models.text import TextEncoder
 
 console = Console()
 LISTED = pa.schema([(name, pa.string()) for name in ("clip_id", "path", "caption", "source")])
 CHUNK = 10
-#: which collection a user's own videos stand for, unless they say otherwise: every toy recipe reads these
+#: the collections that the recipes read, best first
 USER_SETS = ("artist", "keyword", "neighbours")
 
 
@@ -54,11 +54,15 @@ def _draw_chunk(folder: str, name: str, indices: list[int], seed: int) -> list[d
 
 
 def list_user_videos(folder: Path) -> list[Listed]:
-    """A user's videos: subfolders named artist, keyword or neighbours are those sets, else one folder is all three."""
+    """A user's videos: subfolders named artist, keyword or neighbours are those sets, else one folder is all three.
+
+    Captions stand in each subfolder's own table, or for all of them in one table at the top.
+    """
     named = [name for name in USER_SETS if (folder / name).is_dir()]
-    if named:
-        return [row for name in named for row in list_collection(str(folder / name), name)]
-    return list_collection(str(folder), "artist")
+    if not named:
+        return list_collection(str(folder), "artist")
+    top = folder / CAPTIONS if (folder / CAPTIONS).exists() else None
+    return [row for name in named for row in list_collection(str(folder / name), name, captions=top)]
 
 
 def fingerprint(row: Listed) -> list[str | int]:
@@ -77,7 +81,9 @@ def encode(listed: list[Listed], place: str, foundations: str, size: int) -> lis
         "caption": [row.caption for row in listed],
         "source": [row.source for row in listed],
     }
-    plan, rows = store.join(place, "listed.parquet"), store.join(place, "encoded")
+    plan, rows = store.join(place, "listed.parquet"), store.join(place, "rows")
+    for torn in store.discard_torn(place):
+        console.print(f"[yellow]half written, made again: {torn}", highlight=False, soft_wrap=True)
     store.write_table(plan, pa.table(columns, schema=LISTED), LISTED)
     context = DataContext.get_current()
     context.checkpoint_config = CheckpointConfig(
@@ -96,8 +102,8 @@ def encode(listed: list[Listed], place: str, foundations: str, size: int) -> lis
     return store.read_table(rows).to_pylist()
 
 
-def write_sets(rows: list[dict], place: str, foundations: str, size: int, share: bool) -> dict[str, int]:
-    """One latent set a source, and the manifest. Returns the number of clips of each set."""
+def write_sets(rows: list[dict], place: str, foundations: str, size: int) -> dict[str, int]:
+    """The manifest and one latent set a source; the best there is stands for absent ones. Returns their clip counts."""
     good = sorted((row for row in rows if not row["reason"]), key=lambda row: (row["source"], row["clip_id"]))
     if not good:
         raise ValueError(f"none of the {len(rows)} files can be used; first reason: {rows[0]['reason']}")
@@ -108,12 +114,12 @@ def write_sets(rows: list[dict], place: str, foundations: str, size: int, share:
     store.write_table(store.join(place, "refused.parquet"), table_of(refused, Refused), REFUSED)
     text, side = TextEncoder.load(foundations), size // 4
     counts = {}
-    for source in sorted({row["source"] for row in good}):
-        mine = [row for row in good if row["source"] == source]
+    sources = [name for name in USER_SETS if any(row["source"] == name for row in good)]
+    for name in USER_SETS:
+        mine = [row for row in good if row["source"] == (name if name in sources else sources[0])]
         latents = _latent_set(mine, text, side)
-        for name in USER_SETS if share else (source,):
-            store.write_bytes(store.join(place, f"{name}.safetensors"), latents.to_bytes())
-            counts[name] = len(mine)
+        store.write_bytes(store.join(place, f"{name}.safetensors"), latents.to_bytes())
+        counts[name] = len(mine)
     return counts
 
 
@@ -142,6 +148,8 @@ def show(rows: list[dict], counts: dict[str, int]) -> None:
     for name, count in counts.items():
         table.add_row(name, str(count))
     console.print(table)
+    if silent := sum(1 for row in rows if not row["reason"] and not row["caption"]):
+        console.print(f"{silent} clips have no caption", highlight=False)
     for row in rows:
         if row["reason"]:
             console.print(f"[yellow]refused[/] {row['reason']}", highlight=False, soft_wrap=True)
@@ -151,37 +159,45 @@ def main(
     runs: Runs = RUNS,
     profile: str = "tiny",
     videos: Path | None = None,
+    foundations: str | None = None,
 ) -> None:
     """Make the manifest and the frame latents.
 
     Args:
         profile: tiny, full or smoke.
         videos: your own folder of videos with a captions.csv (file, caption); by default the toy collections.
+        foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
-    foundations = foundations_of(chosen, None)
+    base = foundations_of(chosen, foundations)
+    if not videos and "://" in place:
+        raise ValueError(
+            f"the toy videos cannot be drawn into {place}; give --videos, or --runs a folder of this machine"
+        )
     own = list_user_videos(videos.resolve()) if videos else []
     key = content_id(
         "latents",
         [fingerprint(row) for row in own] if videos else [list(pair) for pair in chosen.collections],
         chosen.seed,
         chosen.picture_size,
-        weights_digest(Path(foundations) / "autoencoder"),
-        weights_digest(Path(foundations) / "text_encoder"),
+        weights_digest(Path(base) / "autoencoder"),
+        weights_digest(Path(base) / "text_encoder"),
     )
     target = store.join(place, "latents", key)
     if store.exists(store.join(target, store.RECORD)):
+        store.set_current(place, "latents", profile, key)
         console.print(f"prepared already: {target}")
         return
     with connect():
         listed = own or draw_collections(chosen, Path(place) / "collections" / key)
-        rows = encode(listed, target, foundations, chosen.picture_size)
-    counts = write_sets(
-        rows, target, foundations, chosen.picture_size, share=len({r["source"] for r in rows}) == 1
-    )
+        rows = encode(listed, target, base, chosen.picture_size)
+    counts = write_sets(rows, target, base, chosen.picture_size)
     show(rows, counts)
     refused = sum(1 for row in rows if row["reason"])
     store.write_record(target, {"profile": profile, "clips": counts, "refused": refused, "listed": len(rows)})
+    store.set_current(place, "latents", profile, key)
+    for leftover in ("rows", "checkpoint", "listed.parquet"):  # what served resuming alone
+        store.remove(store.join(target, leftover))
 
 
 if __name__ == "__main__":

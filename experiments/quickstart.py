@@ -60,6 +60,10 @@ def main(
         videos: your own folder of videos with a captions.csv instead of the toy collections.
     """
     place = store.resolve_runs(runs)
+    if "://" in place:
+        raise ValueError(
+            f"the quickstart keeps its videos and votes in a folder of this machine, not in {place}"
+        )
     with PeakMemory() as memory:
         spent = {stage: run_stage(stage, place, profile, videos) for stage in STAGES}
     show(place, spent, memory.peak_gib)
@@ -73,13 +77,15 @@ def run_stage(stage: str, runs: str, profile: str, videos: Path | None) -> float
     if videos and stage == "prepare":
         command += ["--videos", str(videos)]
     start = time.monotonic()
-    code = subprocess.run(command, check=False).returncode
-    seconds = time.monotonic() - start
+    try:
+        code = subprocess.run(command, check=False).returncode
+    finally:
+        seconds = time.monotonic() - start
+        times.remember(runs, profile, stage, seconds)
     if code:
         raise SystemExit(
             f"error: stage {stage} failed (exit {code}); what it said stands above. The same command resumes"
         )
-    times.remember(runs, stage, seconds)
     return seconds
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from experiments import times
 from experiments.evaluate import read_rows
-from experiments.options import RUNS, Runs, choose_profile, newest, run_script
+from experiments.options import RUNS, Runs, choose_profile, current, run_script
 from recipes.profiles import Profile
 from stickers import store
 from stickers.evaluation.contact_sheet import contact_sheet
@@ -45,14 +45,14 @@ def kind_of(system: str, profile: Profile) -> Kind:
 
 def counts(runs: str, profile: Profile) -> list[Count]:
     """The numbers on the way, stage by stage."""
-    latents, plan, kept = (newest(runs, kind, profile.name).record for kind in ("latents", "plans", "kept"))
+    latents, plan, kept = (current(runs, kind, profile.name).record for kind in ("latents", "plans", "kept"))
     chosen = kept["counts"]
     made = chosen["candidates"]
     return [
         Count(stage="videos", label="files listed", value=latents["listed"]),
         Count(stage="videos", label="refused, each with its reason", value=latents["refused"]),
         Count(stage="videos", label="usable clips", value=sum(latents["clips"].values())),
-        Count(stage="teachers", label="teachers trained", value=len(profile.teachers)),
+        Count(stage="teachers", label="teachers trained", value=len(plan["teachers"])),
         Count(stage="candidates", label="planned", value=sum(row["planned"] for row in plan["counts"])),
         Count(stage="candidates", label="made", value=made),
         Count(stage="candidates", label="failed", value=sum(row["failed"] for row in plan["counts"])),
@@ -112,8 +112,8 @@ def picture(rows: list[PromptRow], columns: list[Column]) -> bytes:
 
 
 def build(runs: str, profile: Profile) -> tuple[str, bytes]:
-    """The page and the picture of the newest evaluation of a profile."""
-    evaluation = newest(runs, "evaluation", profile.name)
+    """The page and the picture of a profile's evaluation."""
+    evaluation = current(runs, "evaluation", profile.name)
     record = evaluation.record
     systems = [each["system"] for each in record["figures"]]
     order: list[Kind] = ["still", "foundation", "teacher", "student", "distilled", "truth", "reference"]
@@ -136,7 +136,10 @@ def build(runs: str, profile: Profile) -> tuple[str, bytes]:
             GapRow(**{k: gap[k] for k in ("system", "baseline", "difference", "low", "high")})
             for gap in record["differences"]
         ],
-        times=[Timing(stage=stage, seconds=seconds) for stage, seconds in times.recall(runs).items()],
+        times=[
+            Timing(stage=stage, seconds=seconds)
+            for stage, seconds in times.recall(runs, profile.name).items()
+        ],
         pointers=[
             Pointer(label="MLflow", command=f"make mlflow RUNS={runs}", address="http://127.0.0.1:5000"),
             Pointer(
@@ -150,7 +153,7 @@ def build(runs: str, profile: Profile) -> tuple[str, bytes]:
 
 
 def main(runs: Runs = RUNS, profile: str = "tiny") -> None:
-    """Write the report of the newest evaluation.
+    """Write the report of a profile's evaluation.
 
     Args:
         profile: tiny, full or smoke.

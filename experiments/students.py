@@ -1,9 +1,9 @@
 """Train the students on what people kept: `python experiments/students.py`.
 
-The data are the newest kept set; a new vote makes a new kept set, and that a new student beside the old one.
+The data are the kept set that was made last; a new vote makes a new kept set, and that a new student beside the old.
 """
 
-from experiments.options import Options, choose, choose_profile, newest, run_script, show
+from experiments.options import Options, choose, choose_profile, current, run_script, show
 from stickers import store
 from stickers.training.job import TrainingJob
 
@@ -21,7 +21,7 @@ def main(options: Options) -> int:
     recipes = choose(choose_profile(options.profile).students, options.only, options.changes)
     if options.dry_run:
         return show(recipes)
-    kept = newest(options.place, "kept", options.profile)
+    kept = current(options.place, "kept", options.profile)
     sets = kept_sets(kept)
     return options.train(
         [TrainingJob.of_recipe(recipe, foundations=options.base, sets=sets) for recipe in recipes],

@@ -4,7 +4,7 @@ Teachers train side by side and fail alone. The command can be stopped at any in
 is missing, and a finished teacher is left alone.
 """
 
-from experiments.options import Options, choose, choose_profile, newest, run_script, show
+from experiments.options import Options, choose, choose_profile, current, run_script, show
 from stickers import store
 from stickers.training.job import TrainingJob
 
@@ -14,7 +14,7 @@ def main(options: Options) -> int:
     recipes = choose(choose_profile(options.profile).teachers, options.only, options.changes)
     if options.dry_run:
         return show(recipes)
-    latents = newest(options.place, "latents", options.profile)
+    latents = current(options.place, "latents", options.profile)
     sets = {name: store.join(latents.uri, f"{name}.safetensors") for name in latents.record["clips"]}
     return options.train(
         [TrainingJob.of_recipe(recipe, foundations=options.base, sets=sets) for recipe in recipes]

@@ -1,4 +1,4 @@
-"""How long stages took, in `<runs>/times.json`: the quickstart writes it, the report shows it."""
+"""How long a profile's stages took, in `<runs>/times.json`: the quickstart writes it, the report shows it."""
 
 import json
 
@@ -7,14 +7,19 @@ from stickers import store
 NAME = "times.json"
 
 
-def remember(runs: str, stage: str, seconds: float) -> None:
-    """Add to the seconds that a stage has taken, over all its runs."""
-    spent = recall(runs)
-    spent[stage] = round(spent.get(stage, 0.0) + seconds, 1)
+def remember(runs: str, profile: str, stage: str, seconds: float) -> None:
+    """Add to the seconds that a stage has taken, over all its runs, those that failed included."""
+    spent = _read(runs)
+    mine = spent.setdefault(profile, {})
+    mine[stage] = round(mine.get(stage, 0.0) + seconds, 1)
     store.write_bytes(store.join(runs, NAME), json.dumps(spent, indent=2).encode())
 
 
-def recall(runs: str) -> dict[str, float]:
+def recall(runs: str, profile: str) -> dict[str, float]:
     """Seconds by stage, in the order in which stages first ran."""
+    return _read(runs).get(profile, {})
+
+
+def _read(runs: str) -> dict[str, dict[str, float]]:
     place = store.join(runs, NAME)
     return store.read_json(place) if store.exists(place) else {}

@@ -116,6 +116,7 @@ def prepared_runs(tmp_path: Path) -> Path:
             latents.save(place / f"{name}.safetensors")
         clips = dict.fromkeys(names, 2)
         store.write_record(str(place), {"profile": "tiny", "clips": clips, "simulated": True})
+        store.set_current(str(runs), kind, "tiny", place.name)
     return runs
 
 

@@ -80,6 +80,17 @@ def test_a_record_is_written_last_and_once(place: str) -> None:
         store.write_record(store.join(place, "teachers", "slow-1"), {"name": "slow"})
 
 
+def test_what_a_name_stands_for_is_what_was_set_last_not_what_was_made_last(place: str) -> None:
+    for folder in ("tiny-1", "tiny-2", "full-1"):
+        store.write_record(store.join(place, "plans", folder), {"plan": folder})
+        store.set_current(place, "plans", folder.split("-")[0], folder)
+    store.set_current(place, "plans", "tiny", "tiny-1")
+    found = {name: store.current(place, "plans", name) for name in ("tiny", "full", "smoke")}
+    assert found["tiny"] and found["tiny"].record["plan"] == "tiny-1"
+    assert found["full"] and found["full"].folder == "full-1" and found["smoke"] is None
+    assert len(store.find_records(place, "plans")) == 3
+
+
 def test_folders_travel(place: str, tmp_path: Path) -> None:
     (tmp_path / "in" / "deep").mkdir(parents=True)
     (tmp_path / "in" / "deep" / "x").write_text("1")

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 RECORD = "record.json"
+CURRENT = "current"
 TEMPORARY = ".writing-"
 _FAILURES = (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
@@ -153,16 +154,6 @@ def write_table(uri: str, table: pa.Table, schema: pa.Schema, *, rows_per_group:
     sink = pa.BufferOutputStream()
     pq.write_table(table.cast(schema), sink, compression="zstd", row_group_size=rows_per_group)
     write_bytes(uri, sink.getvalue().to_pybytes())
-
-
-def is_table(uri: str) -> bool:
-    """Whether a file is a whole Parquet file: its footer, written last, can be read."""
-    system, path = _locate(uri)
-    try:
-        pq.ParquetFile(path, filesystem=system).close()
-    except pa.ArrowInvalid:
-        return False
-    return True
 
 
 def read_table(uri: str, schema: pa.Schema | None = None, *, columns: list[str] | None = None) -> pa.Table:
@@ -299,6 +290,57 @@ def find_record(runs: str, kind: str, choice: str | None = None) -> Found:
         asked = "finished artifact" if choice is None else f"finished artifact {choice!r}"
         raise ValueError(f"there is no {asked} in {join(runs, kind)}; finished are: {there}")
     return chosen[-1]
+
+
+def set_current(runs: str, kind: str, name: str, folder: str) -> None:
+    """Let `name` stand for `<runs>/<kind>/<folder>`: what its stage made, or found finished, last."""
+    place = join(runs, kind, CURRENT, f"{name}.json")
+    if not exists(place) or read_json(place) != folder:
+        write_json(place, folder)
+
+
+def current(runs: str, kind: str, name: str) -> Found | None:
+    """What `name` stands for (see `set_current`), or none."""
+    place = join(runs, kind, CURRENT, f"{name}.json")
+    if not exists(place):
+        return None
+    uri = join(runs, kind, read_json(place))
+    return Found(uri, read_json(join(uri, RECORD)))
+
+
+def discard_torn(out: str) -> list[str]:
+    """Delete the files below `out` that a full disk or a crash left half written, to be made again.
+
+    `out` is where a checkpointed Ray Data execution writes: `rows`, and `checkpoint` beside it. A file of rows takes
+    along the checkpoint that vouches for its ids; Ray Data names both alike, but for a number.
+
+    Returns:
+        The URIs deleted.
+    """
+    rows, checkpoints = (
+        [each for each in listing(join(out, part), recursive=True) if each.endswith(".parquet")]
+        for part in ("rows", "checkpoint")
+    )
+    torn = [each for each in (*rows, *checkpoints) if not _is_parquet(each)]
+    blocks = [each.rsplit("/", 1)[1].rsplit("-", 1)[0] for each in torn if each in rows]
+    vouching = [
+        each
+        for each in checkpoints
+        if each not in torn and any(each.rsplit("/", 1)[1].startswith(f"{block}.") for block in blocks)
+    ]
+    for each in (*torn, *vouching):
+        remove(each)
+    return [*torn, *vouching]
+
+
+def _is_parquet(uri: str) -> bool:
+    """Whether a file is whole: a Parquet file's footer is written last."""
+    system, path = _locate(uri)
+    try:
+        pq.ParquetFile(path, filesystem=system).close()
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _locate(uri: str) -> tuple[fs.FileSystem, str]:

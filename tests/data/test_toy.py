@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from experiments.prepare import list_user_videos
 from stickers.data.manifest import Listed, examine, list_collection
 from stickers.data.toy import words
 from stickers.data.toy.characters import SUBJECTS, Look
@@ -116,6 +117,26 @@ def test_an_absent_or_empty_folder_is_refused(tmp_path):
 def test_videos_missing_from_the_table_are_listed_without_caption(tmp_path):
     row = write_clip(str(tmp_path), "artist", 0, seed=0)
     assert list_collection(str(tmp_path), "artist") == [Listed(str(tmp_path / row["file"]), "", "artist")]
+
+
+def test_one_table_at_the_top_serves_the_sets_below_it(tmp_path):
+    for source in ("artist", "keyword"):
+        (tmp_path / source).mkdir()
+    names = {
+        source: write_clip(str(tmp_path / source), source, 0, seed=0)["file"]
+        for source in ("artist", "keyword")
+    }
+    text = "file,caption\n" + "".join(f"{source}/{name},a {source} clip\n" for source, name in names.items())
+    (tmp_path / "captions.csv").write_text(text + "artist/short-row.mp4\n", encoding="utf-8-sig")
+    rows = list_user_videos(tmp_path)
+    assert [(row.source, row.caption) for row in rows] == [
+        ("artist", "a artist clip"),
+        ("artist", ""),
+        ("keyword", "a keyword clip"),
+    ]
+    (tmp_path / "captions.csv").write_bytes("file,caption\nx.mp4,fr\u00e4ulein\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"captions\.csv is no CSV table in UTF-8"):
+        list_user_videos(tmp_path)
 
 
 def test_prompts_read_back_and_single_subjects_admit_several_motions():

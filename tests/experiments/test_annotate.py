@@ -61,6 +61,7 @@ def finished_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     uri = save_plan(str(runs), plan)
     compact(uri, plan, [candidate(row, plan.plan_id, drawn(plan, row)) for row in plan.rows])
     store.write_record(uri, {"plan_id": plan.plan_id, "profile": "tiny"})
+    store.set_current(str(runs), "plans", "tiny", plan.plan_id)
     return runs
 
 

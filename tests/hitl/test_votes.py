@@ -82,3 +82,10 @@ def test_a_snapshot_is_named_by_its_answers(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"absent/votes\.db cannot be opened"):
         VoteStore(f"sqlite:///{tmp_path}/absent/votes.db")
+
+
+@pytest.mark.parametrize("url", ["votes.db", "nonsense://ann:secret@host/votes"])
+def test_a_url_of_no_database_is_one_sentence(url: str) -> None:
+    with pytest.raises(ValueError, match="no way to a vote database") as caught:
+        VoteStore(url)
+    assert "secret" not in str(caught.value)

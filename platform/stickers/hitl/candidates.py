@@ -11,30 +11,6 @@ COMPACTED = "compacted.parquet"
 ROWS_PER_GROUP = 64
 
 
-def discard_torn(out: str) -> list[str]:
-    """Delete the files below `out` that a full disk or a crash left half written, to be made again.
-
-    A file of rows takes along the checkpoint that vouches for its ids; Ray Data names both alike, but for a number.
-
-    Returns:
-        The URIs deleted.
-    """
-    rows, checkpoints = (
-        [each for each in store.listing(store.join(out, part), recursive=True) if each.endswith(".parquet")]
-        for part in ("rows", "checkpoint")
-    )
-    torn = [each for each in (*rows, *checkpoints) if not store.is_table(each)]
-    blocks = [each.rsplit("/", 1)[1].rsplit("-", 1)[0] for each in torn if each in rows]
-    vouching = [
-        each
-        for each in checkpoints
-        if each not in torn and any(each.rsplit("/", 1)[1].startswith(f"{block}.") for block in blocks)
-    ]
-    for each in (*torn, *vouching):
-        store.remove(each)
-    return [*torn, *vouching]
-
-
 def durable_rows(out: str) -> list[Candidate]:
     """What is durable below `out`, one row an id."""
     place = store.join(out, "rows")

@@ -192,7 +192,7 @@ def _user_picture(table: str, row: dict[str, str], size: int) -> np.ndarray:
         place = place if place.startswith("/") else store.join(above, place)
     try:
         return canonical(decode_picture(store.read_bytes(place))[None], size)[0]
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise ValueError(f"picture {row['picture']}: {error}") from error
 
 

@@ -57,7 +57,11 @@ class VoteStore:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine = create_engine(url)
+        try:
+            self.engine = create_engine(url)
+        except (SQLAlchemyError, ImportError) as error:  # the URL is not repeated: it may hold a password
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"there is no way to a vote database of that URL: {reason}") from error
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _use_wal)
             event.listen(self.engine, "begin", _begin)
