@@ -1,4 +1,4 @@
-"""Make the shipped tiny foundations again, from nothing: `python experiments/pretrain.py`.
+"""Make tiny foundations as those that are shipped, from nothing: `python experiments/pretrain.py`.
 
 In order: collections are drawn, the autoencoder and the CLIP text encoder are trained on both domains (held-out pairs
 excluded), two text-to-image UNets on single frames, and from them, inflated, the video foundations on the *general*
@@ -298,7 +298,7 @@ def write_foundation(folder: Path, model: VideoUNet, recipe: Recipe) -> None:
 
 def main(
     work: Path = Path("runs/pretrain"),
-    out: Path = Path("platform/foundations/tiny"),
+    out: Path = Path("runs/pretrain/tiny"),
     only: Annotated[tuple[str, ...], tyro.conf.arg(help="parts to make; all when none is named")] = (),
     processes: int = 2,
 ) -> None:
@@ -306,7 +306,7 @@ def main(
 
     Args:
         work: where drawn videos and latents are kept.
-        out: where the foundations go.
+        out: where the foundations go; those that are shipped lie in platform/foundations/tiny.
         processes: how many processes draw videos.
     """
     parts: dict[str, tuple[Path, Callable[[], None]]] = {

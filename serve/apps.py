@@ -12,12 +12,11 @@ HOST = "127.0.0.1"
 """Loopback alone: the service has no users and no passwords; what faces a network belongs behind a gateway."""
 
 
-def student_app(folder: str, *, device: str = "cpu", num_replicas: int = 1) -> Application:
+def student_app(folder: str, *, device: str = "cpu") -> Application:
     """The student in `folder` behind HTTP; `device` "cuda" takes one GPU a replica."""
     deployment = serve.deployment(
         serve.ingress()(StudentDeployment),
         name="student",
-        num_replicas=num_replicas,
         ray_actor_options={"num_cpus": 1, "num_gpus": 1 if device.startswith("cuda") else 0},
         # Twice the batch: while one batch runs, the next is decoded and the last encoded.
         max_ongoing_requests=2 * MAX_BATCH,
@@ -27,11 +26,11 @@ def student_app(folder: str, *, device: str = "cpu", num_replicas: int = 1) -> A
     return deployment.bind(folder, device)
 
 
-def serve_student(folder: str, *, port: int = 8000, device: str = "cpu", num_replicas: int = 1) -> str:
+def serve_student(folder: str, *, port: int = 8000, device: str = "cpu") -> str:
     """Serve on the running Ray cluster, on the loopback interface alone; returns the address once it answers."""
     check_port(port)
     serve.start(http_options=HTTPOptions(host=HOST, port=port, request_timeout_s=120))
-    serve.run(student_app(folder, device=device, num_replicas=num_replicas), name="student", route_prefix="/")
+    serve.run(student_app(folder, device=device), name="student", route_prefix="/")
     return f"http://{HOST}:{port}"
 
 

@@ -1,7 +1,6 @@
 """Videos as frame latents at their native rate: decoded and encoded once, sampled by every recipe.
 
-The autoencoder works a frame at a time, so one encoding serves every fps, stride and conditioning frame. A set is
-keyed by what it was made from (see `latents_digest`), so a stale one cannot be picked up.
+The autoencoder works a frame at a time, so one encoding serves every fps, stride and conditioning frame.
 """
 
 from collections.abc import Iterable
@@ -128,12 +127,6 @@ def encode_clips(
         texts=text.encode(distinct).half(),
         text_of=torch.tensor([distinct.index(c) for c in captions]),
     )
-
-
-def latents_digest(content: Iterable[str], autoencoder_digest: str, text_digest: str, size: int) -> str:
-    """Key of a latent set: file hashes and captions, both encoders and the resolution."""
-    whole = "\n".join([*content, autoencoder_digest, text_digest, str(size)])
-    return blake2b(whole.encode(), digest_size=6).hexdigest()
 
 
 def weights_digest(folder: str | Path) -> str:

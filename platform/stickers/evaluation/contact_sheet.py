@@ -1,4 +1,4 @@
-"""Clips as one still picture, for places that show no strip: the README and the MLflow page."""
+"""Clips as one still picture, for places that show no strip, such as the README."""
 
 import io
 from collections.abc import Sequence

@@ -22,7 +22,6 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
-    func,
     insert,
     select,
 )
@@ -106,10 +105,6 @@ class VoteStore:
         query = query.order_by(_votes.c.round, _votes.c.job_id, _votes.c.annotator)
         with self.engine.connect() as connection:
             return [_vote(row._mapping) for row in connection.execute(query)]
-
-    def count(self) -> int:
-        with self.engine.connect() as connection:
-            return int(connection.execute(select(func.count()).select_from(_votes)).scalar_one())
 
 
 def freeze(votes: list[Vote], runs: str) -> str:
