@@ -124,7 +124,7 @@ def test_cluster_that_has_only_the_dependencies(
         text=True,
     )
     assert "No module named 'stickers'" in imported.stderr
-    with_code = ("--runtime-env", "runtime-env.yaml", "--working-dir", ".", "--")
+    with_code = ("--runtime-env", "runtime-env.yaml", "--")
     with cluster(python, tmp_path) as address:
         refused = submit(address, *with_code, *teachers("runs", tiny_foundations))
         done = submit(address, *with_code, *teachers(prepared_runs, tiny_foundations))
