@@ -99,7 +99,7 @@ def test_the_panel_keeps_the_good_ones_and_says_simulated(
     assert len(latents) == len(kept) and len(everything) == 48 and int(everything.length[0]) == 8
 
     main(runs=str(runs), foundations=str(tiny_foundations))
-    assert "nothing to do" in capsys.readouterr().out and len(list(runs.glob("kept/*"))) == 1
+    assert "nothing to do" in capsys.readouterr().out and len(list(runs.glob("kept/*/record.json"))) == 1
 
 
 def test_another_threshold_is_another_panel(
