@@ -22,6 +22,7 @@ from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import content_id
 from stickers.data.latents import weights_digest
+from stickers.data.toy.words import meaning
 from stickers.evaluation.compare import Difference, Figures, figures, paired
 from stickers.hitl.prompts import held_out_prompts
 from stickers.metrics.truth_error import Reading
@@ -83,12 +84,16 @@ def judge_all(todo: list[Item], place: str, systems: dict[str, str], foundations
 
 
 def compare(rows: list[dict]) -> tuple[list[Figures], list[Difference]]:
-    """Figures of each system, and students against still and foundation, sticker by sticker."""
+    """Figures of each system, and students against still and foundation, sticker by sticker.
+
+    The bootstrap draws pairs of subject and motion: the phrases of one pair are no independent samples.
+    """
     systems = list(dict.fromkeys(row["system"] for row in rows))
     by_system: dict[str, list[dict]] = {name: [] for name in systems}
     for row in sorted(rows, key=lambda r: (r["item"], r["seed"])):
         by_system[row["system"]].append(row)
-    groups = [row["item"] for row in by_system["still"]]
+    said = [meaning(row["prompt"]) for row in by_system["still"]]
+    groups = [f"{each.subject} {each.motions}" for each in said]
     readings = {
         name: [Reading(r["distance"], r["still_distance"], r["nearest"], r["right"]) for r in mine]
         for name, mine in by_system.items()

@@ -43,7 +43,7 @@ class Difference:
 
 
 def _resamples(groups: Sequence[str], seed: int) -> np.ndarray:
-    """How often each reading is drawn in each resample `[R, N]`: whole stickers are drawn, not single seeds."""
+    """How often each reading is drawn in each resample `[R, N]`: whole groups are drawn, not single readings."""
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
@@ -62,7 +62,7 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def figures(system: str, readings: Sequence[Reading], groups: Sequence[str], seed: int = 0) -> Figures:
-    """Error and share of right motions of one system; `groups[i]` names the sticker of reading i."""
+    """Error and share of right motions of one system; `groups[i]` names what reading i belongs to."""
     weights, once = _resamples(groups, seed), np.ones((1, len(readings)))
     right = np.array([r.right for r in readings], dtype=float)
     error_low, error_high = _interval(_errors(readings, weights))
