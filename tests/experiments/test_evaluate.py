@@ -1,0 +1,32 @@
+"""Figures of an evaluation from its readings."""
+
+import pytest
+
+from experiments.evaluate import compare
+from stickers.data.toy.words import PHRASES
+
+
+def test_phrases_of_one_pair_are_drawn_together() -> None:
+    """Two pairs in three phrases each: drawn by pair, one sample in four holds one pair alone; by prompt, one in 64."""
+    rows = [
+        {
+            "item": phrase,
+            "prompt": f"a {subject} {phrase}",
+            "system": system,
+            "seed": 0,
+            "distance": error if system == "student" else 1.0,
+            "still_distance": 1.0,
+            "nearest": motion,
+            "right": True,
+        }
+        for subject, motion, error in (("fox", "wave", 0.2), ("cat", "run", 0.8))
+        for phrase in PHRASES[motion]
+        for system in ("still", "student", "foundation student")
+    ]
+    measured, gaps = compare(rows)
+    student = next(each for each in measured if each.system == "student")
+    assert (student.error_low, student.error, student.error_high) == pytest.approx((0.2, 0.5, 0.8))
+    assert [(gap.baseline, gap.low, gap.high) for gap in gaps] == [
+        ("still", pytest.approx(-0.8), pytest.approx(-0.2)),
+        ("foundation student", pytest.approx(-0.8), pytest.approx(-0.2)),
+    ]
