@@ -1,7 +1,6 @@
 """A Ray Data stage round `stickers.data.manifest.examine` and the autoencoder: files in, manifest rows, latents out."""
 
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,7 +8,7 @@ import torch
 from stickers.artifacts import Refused
 from stickers.data.latents import encode_frames
 from stickers.data.manifest import Listed, examine
-from stickers.models.autoencoder import RGBAAutoencoder
+from stickers.models.folders import load_autoencoder
 
 
 class ClipEncoder:
@@ -21,7 +20,7 @@ class ClipEncoder:
     def __init__(self, foundations: str, size: int) -> None:
         torch.set_num_threads(1)
         self.size = size
-        self.autoencoder = RGBAAutoencoder.from_pretrained(Path(foundations) / "autoencoder").eval()
+        self.autoencoder = load_autoencoder(foundations)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list]:
         rows = [

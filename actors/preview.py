@@ -9,9 +9,7 @@ from PIL import Image
 
 from actors.tracking import RunTracker
 from stickers.hitl.prompts import toy_prompts, toy_stickers
-from stickers.models.autoencoder import RGBAAutoencoder
-from stickers.models.text import TextEncoder
-from stickers.models.unet import VideoUNet
+from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.pipeline import AnimationPipeline
 from stickers.training.job import TrainingJob, folder_of
 from stickers.video.codec import decode_picture, encode_animation
@@ -42,12 +40,11 @@ class Preview:
 
 def film(unet: str, job: TrainingJob, preview: Preview, tracker: RunTracker, device: str) -> None:
     """Animate the preview with the network in folder `unet`, and log `preview.mp4` and `contact-sheet.png`."""
-    encoders, local = folder_of(job.encoders), {"local_files_only": True, "use_safetensors": True}
-    text = TextEncoder.load(encoders, device)
+    encoders = folder_of(job.encoders)
     pipeline = AnimationPipeline(
-        unet=VideoUNet.from_pretrained(unet, **local).eval().to(device),
-        autoencoder=RGBAAutoencoder.from_pretrained(encoders / "autoencoder", **local).eval().to(device),
-        text=text,
+        unet=load_unet(unet).to(device),
+        autoencoder=load_autoencoder(encoders).to(device),
+        text=load_text_encoder(encoders, device),
         prediction=job.prediction,
         settings=job.settings,
         picture_size=job.picture_size,

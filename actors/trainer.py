@@ -30,7 +30,7 @@ from stickers import store
 from stickers.data.latents import weights_digest
 from stickers.training import loop
 from stickers.training.engine import DeepSpeedEngine
-from stickers.training.job import FOLDERS, ROOT, TrainingJob
+from stickers.training.job import FOLDERS, ROOT, TrainingJob, training_name
 
 #: how often workers that vanish (killed, out of memory, a lost node) are replaced
 RESTARTS = 3
@@ -197,11 +197,6 @@ def train_all(
             store.set_current(runs, FOLDERS[each.job.role], name, each.job.folder)
     summary(outcomes, console)
     return outcomes
-
-
-def training_name(ensemble: str, recipe: str) -> str:
-    """What a training is called among those that are current (see `store.current`)."""
-    return f"{ensemble}-{recipe}"
 
 
 def _assign(

@@ -7,7 +7,6 @@ its lineage and as latents to train on. A real person's page comes in place of t
 
 import json
 import os
-import tempfile
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -29,8 +28,7 @@ from stickers.hitl.jobs import Job, build_jobs
 from stickers.hitl.panel import Panel, Person, answer, decode_and_measure
 from stickers.hitl.selection import QUORUM, keep_rates, kept_rows, survivors
 from stickers.hitl.votes import VoteStore, freeze, votes_digest
-from stickers.models.autoencoder import RGBAAutoencoder
-from stickers.models.text import TextEncoder
+from stickers.models.folders import load_autoencoder, load_text_encoder
 from stickers.video.codec import decode_strip
 
 console = Console()
@@ -89,13 +87,10 @@ def write_latents(uri: str, rows: list[Candidate] | list[Kept], foundations: str
     """Encode clips as students are trained on them, unless it is done."""
     if store.exists(uri):
         return
-    autoencoder = RGBAAutoencoder.from_pretrained(Path(foundations) / "autoencoder").eval()
     clips = ((decode_strip(r.clip or b"", r.num_frames), float(r.fps), r.prompt) for r in rows)
     bar = tqdm(clips, total=len(rows), desc=f"encode {uri.rpartition('/')[2]}", unit="clip")
-    latents = encode_clips(bar, autoencoder, TextEncoder.load(foundations), size)
-    with tempfile.TemporaryDirectory() as folder:
-        latents.save(Path(folder) / "latents")
-        store.write_bytes(uri, (Path(folder) / "latents").read_bytes())
+    latents = encode_clips(bar, load_autoencoder(foundations), load_text_encoder(foundations), size)
+    store.write_bytes(uri, latents.to_bytes())
 
 
 def quality(

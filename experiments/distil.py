@@ -1,15 +1,8 @@
 """Distil the student, guidance and steps together, to eight single passes: `python experiments/distil.py`."""
 
-from experiments.options import (
-    Options,
-    choose,
-    choose_profile,
-    current,
-    current_training,
-    run_script,
-    show,
-)
+from experiments.options import choose_profile, current, current_training, run_script
 from experiments.students import kept_sets
+from experiments.training import Options, choose, show
 from recipes.profiles import Profile
 from stickers import store
 from stickers.training.job import TrainingJob

@@ -5,6 +5,7 @@ Without `--videos` it first draws the toy collections as files; from there on bo
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import ray
@@ -24,7 +25,10 @@ from stickers.artifacts import CLIPS, REFUSED, Clip, Refused, content_id, table_
 from stickers.data.latents import LatentSet, weights_digest
 from stickers.data.manifest import CAPTIONS, Listed, list_collection
 from stickers.data.toy.collections import write_broken_files, write_captions, write_clip
-from stickers.models.text import TextEncoder
+from stickers.models.folders import load_text_encoder
+
+if TYPE_CHECKING:
+    from stickers.models.text import TextEncoder
 
 console = Console()
 LISTED = pa.schema([(name, pa.string()) for name in ("clip_id", "path", "caption", "source")])
@@ -112,7 +116,7 @@ def write_sets(rows: list[dict], place: str, foundations: str, size: int) -> dic
     refused = [Refused(uri=r["uri"], source=r["source"], reason=r["reason"]) for r in rows if r["reason"]]
     store.write_table(store.join(place, "clips.parquet"), table_of(clips, Clip), CLIPS)
     store.write_table(store.join(place, "refused.parquet"), table_of(refused, Refused), REFUSED)
-    text, side = TextEncoder.load(foundations), size // 4
+    text, side = load_text_encoder(foundations), size // 4
     counts = {}
     sources = [name for name in USER_SETS if any(row["source"] == name for row in good)]
     for name in USER_SETS:
@@ -123,7 +127,7 @@ def write_sets(rows: list[dict], place: str, foundations: str, size: int) -> dic
     return counts
 
 
-def _latent_set(rows: list[dict], text: TextEncoder, side: int) -> LatentSet:
+def _latent_set(rows: list[dict], text: "TextEncoder", side: int) -> LatentSet:
     frames = [
         torch.frombuffer(bytearray(row["latents"]), dtype=torch.float16).view(
             row["num_frames"], -1, side, side

@@ -3,7 +3,8 @@
 The data are the kept set that was made last; a new vote makes a new kept set, and that a new student beside the old.
 """
 
-from experiments.options import Options, choose, choose_profile, current, run_script, show
+from experiments.options import choose_profile, current, run_script
+from experiments.training import Options, choose, show
 from stickers import store
 from stickers.training.job import TrainingJob
 

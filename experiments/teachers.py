@@ -4,7 +4,8 @@ Teachers train side by side and fail alone. The command can be stopped at any in
 is missing, and a finished teacher is left alone.
 """
 
-from experiments.options import Options, choose, choose_profile, current, run_script, show
+from experiments.options import choose_profile, current, run_script
+from experiments.training import Options, choose, show
 from stickers import store
 from stickers.training.job import TrainingJob
 

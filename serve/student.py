@@ -13,8 +13,7 @@ from ray import serve
 
 from serve.http import build_app
 from stickers.data.latents import weights_digest
-from stickers.models.text import MAX_PROMPT
-from stickers.pipeline import AnimationPipeline
+from stickers.pipeline import AnimationPipeline, check_prompt
 from stickers.video.clips import cut_out, fit, on_white, shrink
 from stickers.video.codec import decode_picture, encode_animation
 
@@ -44,11 +43,7 @@ class Student:
 
     def order(self, picture: bytes, prompt: str, seed: int) -> Order:
         """Check one request and fit its picture to the model; ValueError in one sentence for the user."""
-        prompt = " ".join(prompt.split())
-        if not prompt:
-            raise ValueError("the prompt is empty; say in a few words how the picture shall move")
-        if len(prompt) > MAX_PROMPT:
-            raise ValueError(f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT} are accepted")
+        prompt = check_prompt(prompt)
         if not picture:
             raise ValueError("the picture is empty (0 bytes); PNG, WebP and JPEG are accepted")
         size = self.pipeline.picture_size

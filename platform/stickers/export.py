@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from stickers.diffusion.sampling import SamplerSettings
-from stickers.models.autoencoder import RGBAAutoencoder
-from stickers.models.text import TextEncoder
-from stickers.models.unet import VideoUNet
+from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.pipeline import AnimationPipeline
+
+if TYPE_CHECKING:
+    from stickers.models.autoencoder import RGBAAutoencoder
+    from stickers.models.unet import VideoUNet
 
 RECORD = "record.json"
 
@@ -29,21 +32,19 @@ def assemble(record_folder: str | Path, foundations: str | Path) -> AnimationPip
         raise ValueError(f"{root} holds no finished training: {RECORD} is missing")
     record = json.loads((root / RECORD).read_text())
     weights = root / "checkpoint" if (root / "checkpoint").is_dir() else root
-    local = {"local_files_only": True, "use_safetensors": True}
-    unet = VideoUNet.from_pretrained(weights, **local)
-    autoencoder = RGBAAutoencoder.from_pretrained(Path(foundations) / "autoencoder", **local)
+    unet, autoencoder = load_unet(weights), load_autoencoder(foundations)
     check_fit(unet, autoencoder)
     return AnimationPipeline(
-        unet=unet.eval().to(memory_format=torch.channels_last),
-        autoencoder=autoencoder.eval(),
-        text=TextEncoder.load(foundations),
+        unet=unet.to(memory_format=torch.channels_last),
+        autoencoder=autoencoder,
+        text=load_text_encoder(foundations),
         prediction=record["prediction"],
         settings=SamplerSettings(**record["settings"]),
         picture_size=record["picture_size"],
     )
 
 
-def check_fit(unet: VideoUNet, autoencoder: RGBAAutoencoder) -> None:
+def check_fit(unet: "VideoUNet", autoencoder: "RGBAAutoencoder") -> None:
     """Refuse a UNet and an autoencoder whose latents differ.
 
     Raises:

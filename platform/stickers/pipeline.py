@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,11 +12,16 @@ from torch import Tensor
 from stickers.diffusion.guidance import Condition
 from stickers.diffusion.prediction import Prediction
 from stickers.diffusion.sampling import SamplerSettings, sample
-from stickers.models.autoencoder import RGBAAutoencoder
-from stickers.models.text import TextEncoder
-from stickers.models.unet import VideoUNet
+from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
+
+if TYPE_CHECKING:
+    from stickers.models.autoencoder import RGBAAutoencoder
+    from stickers.models.text import TextEncoder
+    from stickers.models.unet import VideoUNet
 
 CONFIG = "pipeline.json"
+#: characters; CLIP reads 77 tokens, so whatever is longer is a mistake
+MAX_PROMPT = 2_000
 
 
 @dataclass
@@ -26,9 +32,9 @@ class AnimationPipeline:
     of pictures and clips.
     """
 
-    unet: VideoUNet
-    autoencoder: RGBAAutoencoder
-    text: TextEncoder
+    unet: "VideoUNet"
+    autoencoder: "RGBAAutoencoder"
+    text: "TextEncoder"
     prediction: Prediction
     settings: SamplerSettings
     picture_size: int
@@ -53,12 +59,11 @@ class AnimationPipeline:
                     f"{root} is no animation model: {needed} is missing (experiments/export.py writes one)"
                 )
         config = json.loads((root / CONFIG).read_text())
-        kind, local = getattr(torch, dtype), {"local_files_only": True, "use_safetensors": True}
-        unet = VideoUNet.from_pretrained(root / "unet", torch_dtype=kind, **local)
+        unet = load_unet(root / "unet", getattr(torch, dtype))
         return cls(
-            unet=unet.eval().to(device=device, memory_format=torch.channels_last),
-            autoencoder=RGBAAutoencoder.from_pretrained(root / "autoencoder", **local).eval().to(device),
-            text=TextEncoder.load(root, device),
+            unet=unet.to(device=device, memory_format=torch.channels_last),
+            autoencoder=load_autoencoder(root).to(device),
+            text=load_text_encoder(root, device),
             prediction=config["prediction"],
             settings=SamplerSettings(**config["settings"]),
             picture_size=config["picture_size"],
@@ -146,6 +151,16 @@ class AnimationPipeline:
             return dict(zip(conditions, out.float().chunk(rows), strict=True))
 
         return run
+
+
+def check_prompt(prompt: str) -> str:
+    """The prompt with single white space. ValueError, one sentence, when nothing is left or it is too long."""
+    clean = " ".join(prompt.split())
+    if not clean:
+        raise ValueError("the prompt is empty; say in a few words how the picture shall move")
+    if len(clean) > MAX_PROMPT:
+        raise ValueError(f"the prompt has {len(clean)} characters; at most {MAX_PROMPT} are accepted")
+    return clean
 
 
 def to_pixels(frames_BTCHW: Tensor) -> np.ndarray:

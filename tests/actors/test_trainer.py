@@ -13,7 +13,7 @@ import pytest
 from actors.cluster import check_room, connect
 from actors.tracking import Tracking
 from actors.trainer import CHECKPOINT, Outcome, train_all
-from experiments.options import Changes
+from experiments.training import Changes
 from recipes.profiles import TINY
 from stickers import store
 from stickers.models.unet import VideoUNet

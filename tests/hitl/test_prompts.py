@@ -12,7 +12,8 @@ from PIL import Image
 
 from stickers.data.toy.oracle import draw_sticker
 from stickers.data.toy.words import held_out, meaning
-from stickers.hitl.prompts import check_prompt, held_out_prompts, import_stickers, toy_prompts, toy_stickers
+from stickers.hitl.prompts import held_out_prompts, import_stickers, toy_prompts, toy_stickers
+from stickers.pipeline import check_prompt
 from stickers.video.clips import on_white
 from stickers.video.codec import decode_picture
 

@@ -7,16 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from stickers.models.autoencoder import RGBAAutoencoder
-from stickers.models.text import TextEncoder
 from stickers.video.clips import clip_indices, cut_out, fit, on_white
+
+if TYPE_CHECKING:
+    from stickers.models.autoencoder import RGBAAutoencoder
+    from stickers.models.text import TextEncoder
 
 ENCODE_BATCH = 64
 #: what is drawn evenly; by captions, a prompt of which people keep much does not crowd out one of which they keep few
@@ -100,14 +102,17 @@ def canonical(frames_THWC: np.ndarray, size: int) -> np.ndarray:
     return on_white(fit(cut_out(frames_THWC), size))
 
 
-def encode_frames(autoencoder: RGBAAutoencoder, frames_THWC: np.ndarray) -> Tensor:
+def encode_frames(autoencoder: "RGBAAutoencoder", frames_THWC: np.ndarray) -> Tensor:
     """Latents, float16 `[T, C, h, w]`, of canonical frames."""
     batches = to_tensor(frames_THWC).split(ENCODE_BATCH)
     return torch.cat([autoencoder.encode(batch[None])[0] for batch in batches]).half()
 
 
 def encode_clips(
-    clips: Iterable[tuple[np.ndarray, float, str]], autoencoder: RGBAAutoencoder, text: TextEncoder, size: int
+    clips: Iterable[tuple[np.ndarray, float, str]],
+    autoencoder: "RGBAAutoencoder",
+    text: "TextEncoder",
+    size: int,
 ) -> LatentSet:
     """Encode clips given as (RGBA frames `[T, H, W, 4]`, fps, caption)."""
     frames, fps, captions = [], [], []

@@ -7,7 +7,6 @@ betas. With zero terminal SNR (Lin et al. 2023; paper section 3.1) the last time
 from dataclasses import dataclass
 
 import torch
-from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor
 
 
@@ -20,6 +19,8 @@ class NoiseSchedule:
 
     @classmethod
     def make(cls, *, zero_terminal_snr: bool) -> "NoiseSchedule":
+        from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
         scheduler = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
         alpha = scheduler.alphas_cumprod.double().sqrt()
         if zero_terminal_snr:

@@ -19,10 +19,9 @@ from stickers.data.latents import canonical
 from stickers.data.toy.characters import SUBJECTS
 from stickers.data.toy.oracle import draw_sticker
 from stickers.data.toy.words import BUCKET_OF, BUCKETS, PHRASES, held_out, pairs
+from stickers.pipeline import check_prompt
 from stickers.video.codec import decode_picture
 
-MAX_PROMPT_LENGTH = 2_000
-"""Characters; CLIP reads 77 tokens, so whatever is longer is a mistake."""
 IMAGES_PER_PROMPT = 2
 
 
@@ -33,16 +32,6 @@ class Stickers:
     prompts: list[Prompt]
     stickers: list[Sticker]
     refused: list[Refused]
-
-
-def check_prompt(text: str) -> str:
-    """The prompt with white space at its ends removed. ValueError when nothing is left or it is too long."""
-    clean = text.strip()
-    if not clean:
-        raise ValueError("the prompt is empty; one sentence is expected")
-    if len(clean) > MAX_PROMPT_LENGTH:
-        raise ValueError(f"the prompt has {len(clean)} characters, at most {MAX_PROMPT_LENGTH} are accepted")
-    return clean
 
 
 def toy_prompts(num_prompts: int, seed: int) -> list[Prompt]:

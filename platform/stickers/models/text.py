@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-MAX_PROMPT = 2_000
-
 
 class TextEncoder:
     """A tokenizer and a CLIP text model, frozen."""

@@ -1,5 +1,7 @@
 """Guidance and step distillation: a student imitates several guided steps with one pass (paper section 3.3.3)."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
@@ -9,8 +11,10 @@ from stickers.diffusion.distillation import merged_target, step_weight, teacher_
 from stickers.diffusion.guidance import Condition, combine, needed
 from stickers.diffusion.prediction import Prediction, to_sample
 from stickers.diffusion.schedule import NoiseSchedule
-from stickers.models.unet import VideoUNet
 from stickers.training.recipe import Distillation
+
+if TYPE_CHECKING:
+    from stickers.models.unet import VideoUNet
 
 
 class DistillationTask:
@@ -23,8 +27,8 @@ class DistillationTask:
     def __init__(
         self,
         recipe: Distillation,
-        student: VideoUNet,
-        teacher: VideoUNet,
+        student: "VideoUNet",
+        teacher: "VideoUNet",
         mixture: Mixture,
         null_text_LD: Tensor,
         kind: Prediction,

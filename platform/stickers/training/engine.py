@@ -10,14 +10,16 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
 
-from stickers.models.unet import VideoUNet
 from stickers.training.loop import parameter_groups
+
+if TYPE_CHECKING:
+    from stickers.models.unet import VideoUNet
 
 STATE = "state"
 
@@ -134,12 +136,11 @@ class DeepSpeedEngine:
         writes."""
         weights = self.state_dict()
         if self.rank == 0:
-            save_unet(self.network, weights, folder)
+            save_unet(cast("VideoUNet", self.network), weights, folder)
 
 
-def save_unet(network: nn.Module, weights: dict[str, Tensor], folder: str | Path) -> None:
+def save_unet(network: "VideoUNet", weights: dict[str, Tensor], folder: str | Path) -> None:
     """Write a UNet with other weights than those it holds, in diffusers' file format."""
-    assert isinstance(network, VideoUNet)
     Path(folder).mkdir(parents=True, exist_ok=True)
     network.save_config(folder)
     save_file(weights, Path(folder) / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})

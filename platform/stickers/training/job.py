@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import blake2b, file_digest
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from safetensors import safe_open
@@ -21,13 +21,15 @@ from stickers.data.latents import LatentSet, weights_digest
 from stickers.data.mixture import Mixture
 from stickers.diffusion.prediction import Prediction
 from stickers.diffusion.sampling import DISTILLED, SamplerSettings
-from stickers.models.text import TextEncoder
-from stickers.models.unet import VideoUNet
+from stickers.models.folders import load_text_encoder, load_unet
 from stickers.training.distil import DistillationTask
 from stickers.training.engine import EngineSettings, cast_inputs
 from stickers.training.loop import Task
 from stickers.training.objective import RecipeTask
 from stickers.training.recipe import Distillation, Recipe
+
+if TYPE_CHECKING:
+    from stickers.models.unet import VideoUNet
 
 FOLDERS = {"teacher": "teachers", "student": "students", "distilled": "distilled"}
 ROOT = Path(stickers.__file__).parents[2]
@@ -165,15 +167,14 @@ class TrainingJob:
         factor = int(config["patch_size"]) * 2 ** (len(config["block_out_channels"]) - 1)
         return {resolution // factor for resolution in resolutions(self.recipe)}
 
-    def network(self) -> VideoUNet:
+    def network(self) -> "VideoUNet":
         """The network to train, float32, in training mode."""
-        folder = network_folder(self.unet)
-        return VideoUNet.from_pretrained(folder, local_files_only=True, use_safetensors=True).float().train()
+        return load_unet(network_folder(self.unet)).train()
 
-    def task(self, model: VideoUNet, device: torch.device) -> Task:
+    def task(self, model: "VideoUNet", device: torch.device) -> Task:
         """What `model`, the network or a wrapper called like it, is trained to do."""
         mixture = Mixture({name: LatentSet.load(local_file(uri)) for name, uri in self.sets})
-        null_text_LD = TextEncoder.load(folder_of(self.encoders)).encode([""])[0]
+        null_text_LD = load_text_encoder(folder_of(self.encoders)).encode([""])[0]
         if isinstance(self.recipe, Recipe):
             return RecipeTask(self.recipe, model, mixture, null_text_LD)
         teacher = self.network().to(device)
@@ -196,6 +197,11 @@ class TrainingJob:
             "settings": asdict(self.settings),
             "picture_size": self.picture_size,
         }
+
+
+def training_name(ensemble: str, recipe: str) -> str:
+    """What a training is called among those that are current (see `store.current`)."""
+    return f"{ensemble}-{recipe}"
 
 
 def _read_by(recipe: Recipe | Distillation, sets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

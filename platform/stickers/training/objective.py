@@ -1,5 +1,7 @@
 """The diffusion loss with three-way condition dropout (paper section 2.1)."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
@@ -7,14 +9,16 @@ from torch.nn.functional import mse_loss
 from stickers.data.mixture import Batch, Mixture
 from stickers.diffusion.prediction import target, zero_terminal_snr
 from stickers.diffusion.schedule import NoiseSchedule
-from stickers.models.unet import VideoUNet
 from stickers.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from stickers.models.unet import VideoUNet
 
 
 class RecipeTask:
     """What a recipe trains at each step: batches, noise and dropout come from (seed, step) alone."""
 
-    def __init__(self, recipe: Recipe, model: VideoUNet, mixture: Mixture, null_text_LD: Tensor) -> None:
+    def __init__(self, recipe: Recipe, model: "VideoUNet", mixture: Mixture, null_text_LD: Tensor) -> None:
         self.recipe, self.model, self.mixture, self.null_text_LD = recipe, model, mixture, null_text_LD
         self.schedules = {flag: NoiseSchedule.make(zero_terminal_snr=flag) for flag in (False, True)}
 

@@ -1,0 +1,38 @@
+"""Networks read from folders in diffusers' and transformers' file formats: safetensors and JSON alone, never the hub.
+
+Importing the networks takes seconds (diffusers brings all of torch's compiler) and most processes of a run hold none,
+so they are imported when the first one is loaded.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from stickers.models.autoencoder import RGBAAutoencoder
+    from stickers.models.text import TextEncoder
+    from stickers.models.unet import VideoUNet
+
+_LOCAL = {"local_files_only": True, "use_safetensors": True}
+
+
+def load_unet(folder: str | Path, dtype: torch.dtype = torch.float32) -> "VideoUNet":
+    """A video UNet from its folder (`config.json` and weights), for inference."""
+    from stickers.models.unet import VideoUNet
+
+    return VideoUNet.from_pretrained(folder, torch_dtype=dtype, **_LOCAL).eval()
+
+
+def load_autoencoder(foundations: str | Path) -> "RGBAAutoencoder":
+    """The autoencoder in `autoencoder/` of a foundations folder or an exported model, for inference."""
+    from stickers.models.autoencoder import RGBAAutoencoder
+
+    return RGBAAutoencoder.from_pretrained(Path(foundations) / "autoencoder", **_LOCAL).eval()
+
+
+def load_text_encoder(foundations: str | Path, device: str = "cpu") -> "TextEncoder":
+    """The text encoder in `text_encoder/` and `tokenizer/` of a foundations folder or an exported model."""
+    from stickers.models.text import TextEncoder
+
+    return TextEncoder.load(foundations, device)
