@@ -1,8 +1,8 @@
 """The simulated panel chooses: `python experiments/annotate.py`.
 
-Two rounds over the newest finished plan, through the vote store that real people use: three annotators a job, two of
-three keep a clip, then an expert on what survived. The votes are frozen, and the kept set is written as a table with
-its lineage and as latents to train on. A real person's page comes in place of the panel, with the same votes.
+Two rounds over the plan that was finished last, through the vote store that real people use: three annotators a job,
+two of three keep a clip, then an expert on what survived. The votes are frozen, and the kept set is written as a table
+with its lineage and as latents to train on. A real person's page comes in place of the panel, with the same votes.
 """
 
 import json
@@ -10,17 +10,24 @@ import os
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from experiments.options import RUNS, Runs, choose_profile, current, foundations_of, run_script
+from experiments.options import (
+    RUNS,
+    Runs,
+    choose_profile,
+    current,
+    encoder_digests,
+    foundations_of,
+    run_script,
+)
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import KEPT, STICKERS, Candidate, Kept, Vote, content_id, table_of
-from stickers.data.latents import encode_clips, weights_digest
+from stickers.data.latents import encode_clips
 from stickers.data.toy.words import meaning
 from stickers.hitl.candidates import read_candidates
 from stickers.hitl.generation import MADE
@@ -167,10 +174,13 @@ def keep(
         raise ValueError(
             f"the expert kept none of {len(rows)} clips; better teachers or more prompts are needed"
         )
-    encoders = [weights_digest(Path(foundations) / part) for part in ("autoencoder", "text_encoder")]
-    digest = content_id("kept", plan.record["plan_id"], votes_digest(cast), *encoders, profile.picture_size)[
-        :12
+    made_of = [
+        plan.record["plan_id"],
+        votes_digest(cast),
+        *encoder_digests(foundations),
+        profile.picture_size,
     ]
+    digest = content_id("kept", *made_of)[:12]
     uri = store.join(place, "kept", digest)
     if store.exists(store.join(uri, store.RECORD)):
         store.set_current(place, "kept", profile.name, digest)

@@ -8,7 +8,6 @@ import os
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from pathlib import Path
 
 import ray
 from rich.console import Console
@@ -17,11 +16,18 @@ from rich.table import Table
 
 from actors.cluster import connect
 from actors.teacher import CPUS_PER_EXECUTION, TeacherWork, animate_rows, side_by_side
-from experiments.options import RUNS, Runs, choose_profile, current_training, foundations_of, run_script
+from experiments.options import (
+    RUNS,
+    Runs,
+    choose_profile,
+    current_training,
+    encoder_digests,
+    foundations_of,
+    run_script,
+)
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import PLAN, Candidate, PlanRow, Refused, content_id, table_of
-from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.hitl.candidates import compact, counts_of, durable_rows
 from stickers.hitl.generation import FAILED
@@ -58,9 +64,7 @@ def find_teachers(runs: str, profile: Profile, names: tuple[str, ...]) -> dict[s
 
 def planned(name: str, found: store.Found, foundations: str) -> PlannedTeacher:
     """A teacher's name, the digest of every weight it animates with, and its sampler settings."""
-    encoders = [
-        weights_digest(Path(foundations) / part) for part in ("autoencoder", "text_encoder", "tokenizer")
-    ]
+    encoders = encoder_digests(foundations)
     checkpoint = content_id("checkpoint", found.record["weights"], *encoders, found.record["prediction"])[:12]
     return PlannedTeacher(name, checkpoint, asdict(SamplerSettings(**found.record["settings"])))
 

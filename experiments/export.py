@@ -6,14 +6,21 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from actors.tracking import CHAMPION, STUDENT, Tracking
-from experiments.options import RUNS, Runs, choose_profile, current_training, foundations_of, run_script
+from experiments.options import (
+    RUNS,
+    Runs,
+    choose_profile,
+    current_training,
+    encoder_digests,
+    foundations_of,
+    run_script,
+)
 from stickers import store
 from stickers.artifacts import content_id
 from stickers.data.latents import weights_digest
 from stickers.export import assemble
 
 console = Console()
-ENCODERS = ("autoencoder", "text_encoder", "tokenizer")
 
 
 def main(
@@ -34,10 +41,7 @@ def main(
         )
     base = foundations_of(chosen, foundations)
     folder = Path(store.local_folder(found.uri))
-    digests = [
-        weights_digest(folder / "checkpoint"),
-        *(weights_digest(Path(base) / part) for part in ENCODERS),
-    ]
+    digests = [weights_digest(folder / "checkpoint"), *encoder_digests(base)]
     name = f"{found.record['name']}-{found.record['recipe_digest']}-{content_id('exported', *digests)[:12]}"
     target = store.join(place, "exported", name)
     if not store.exists(store.join(target, store.RECORD)):

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from recipes.profiles import PROFILES, Profile
 from stickers import store
+from stickers.data.latents import weights_digest
 from stickers.training.job import training_name
 
 RUNS = os.environ.get("STICKERS_RUNS", "runs")
@@ -64,6 +65,11 @@ def foundations_of(profile: Profile, given: str | None) -> str:
     if not given:
         return profile.foundations
     return given if "://" in given else str(Path(given).expanduser().resolve())
+
+
+def encoder_digests(foundations: str) -> list[str]:
+    """Content hashes of what turns pictures and prompts into the model's form, and back."""
+    return [weights_digest(Path(foundations) / part) for part in ("autoencoder", "text_encoder", "tokenizer")]
 
 
 def current(runs: str, kind: str, profile: str) -> store.Found:

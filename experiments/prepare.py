@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.encoder import ClipEncoder
-from experiments.options import RUNS, Runs, choose_profile, foundations_of, run_script
+from experiments.options import RUNS, Runs, choose_profile, encoder_digests, foundations_of, run_script
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import CLIPS, REFUSED, Clip, Refused, content_id, table_of
-from stickers.data.latents import LatentSet, weights_digest
+from stickers.data.latents import LatentSet
 from stickers.data.manifest import CAPTIONS, Listed, list_collection
 from stickers.data.toy.collections import write_broken_files, write_captions, write_clip
 from stickers.models.folders import load_text_encoder
@@ -184,8 +184,7 @@ def main(
         [fingerprint(row) for row in own] if videos else [list(pair) for pair in chosen.collections],
         chosen.seed,
         chosen.picture_size,
-        weights_digest(Path(base) / "autoencoder"),
-        weights_digest(Path(base) / "text_encoder"),
+        *encoder_digests(base),
     )
     target = store.join(place, "latents", key)
     if store.exists(store.join(target, store.RECORD)):

@@ -46,22 +46,25 @@ def kind_of(system: str, profile: Profile) -> Kind:
 def counts(runs: str, profile: Profile) -> list[Count]:
     """The numbers on the way, stage by stage."""
     latents, plan, kept = (current(runs, kind, profile.name).record for kind in ("latents", "plans", "kept"))
-    chosen = kept["counts"]
-    made = chosen["candidates"]
+    chosen, simulated = kept["counts"], kept["simulated"]
     return [
         Count(stage="videos", label="files listed", value=latents["listed"]),
         Count(stage="videos", label="refused, each with its reason", value=latents["refused"]),
-        Count(stage="videos", label="usable clips", value=sum(latents["clips"].values())),
+        Count(stage="videos", label="usable clips", value=latents["listed"] - latents["refused"]),
         Count(stage="teachers", label="teachers trained", value=len(plan["teachers"])),
         Count(stage="candidates", label="planned", value=sum(row["planned"] for row in plan["counts"])),
-        Count(stage="candidates", label="made", value=made),
+        Count(stage="candidates", label="made", value=chosen["candidates"]),
         Count(stage="candidates", label="failed", value=sum(row["failed"] for row in plan["counts"])),
-        Count(stage="votes", label="votes", value=chosen["votes"], simulated=True),
-        Count(stage="votes", label="survived round one", value=chosen["survived_round_one"], simulated=True),
-        Count(stage="votes", label="kept", value=chosen["kept"], simulated=True),
-        Count(stage="votes", label="prompts with a kept clip", value=chosen["prompts_kept"], simulated=True),
+        Count(stage="votes", label="votes", value=chosen["votes"], simulated=simulated),
+        Count(
+            stage="votes", label="survived round one", value=chosen["survived_round_one"], simulated=simulated
+        ),
+        Count(stage="votes", label="kept", value=chosen["kept"], simulated=simulated),
+        Count(
+            stage="votes", label="prompts with a kept clip", value=chosen["prompts_kept"], simulated=simulated
+        ),
         *(
-            Count(stage="kept by motion", label=motion, value=row["kept"], simulated=True)
+            Count(stage="kept by motion", label=motion, value=row["kept"], simulated=simulated)
             for motion, row in kept.get("motions", {}).items()  # the toy oracle alone can say
         ),
     ]
@@ -119,11 +122,13 @@ def build(runs: str, profile: Profile) -> tuple[str, bytes]:
     order: list[Kind] = ["still", "foundation", "teacher", "student", "distilled", "truth", "reference"]
     systems.sort(key=lambda name: order.index(kind_of(name, profile)))
     columns = [Column(name=name, kind=kind_of(name, profile), label=name) for name in systems]
+    simulated = current(runs, "kept", profile.name).record["simulated"]
+    people = "a simulated panel" if simulated else "people"
     rows = prompt_rows(read_rows(evaluation.uri), profile.picture_size)
     data = ReportData(
         title=f"Animated stickers: {profile.name} profile",
         summary=(
-            "Teachers trained on real video files made candidates, a simulated panel kept the good ones, a smaller "
+            f"Teachers trained on real video files made candidates, {people} kept the good ones, a smaller "
             "student learned from those and was distilled to eight single-pass steps. Everything here is held out: "
             "these pairs of subject and motion are in no training set."
         ),
@@ -146,7 +151,7 @@ def build(runs: str, profile: Profile) -> tuple[str, bytes]:
                 label="endpoint and page", command=f"make serve RUNS={runs}", address="http://127.0.0.1:8000"
             ),
         ],
-        simulated=True,
+        simulated=simulated,
     )
     shown = [column for column in columns if column.kind not in ("reference",)]
     return render_report(data), picture(rows, shown)

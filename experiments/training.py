@@ -67,7 +67,7 @@ class TrainOptions:
     only: str | None = None
     """the name of one recipe"""
     foundations: str | None = None
-    """folder of autoencoder, text encoder and tokenizer, networks to start from beside it; by default the profile's"""
+    """folder of autoencoder, text encoder, tokenizer and the networks to start from; by default the profile's"""
     dry_run: bool = False
     """print the resolved recipes with their digests and stop"""
     changes: tyro.conf.OmitArgPrefixes[Changes] = NO_CHANGES

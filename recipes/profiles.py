@@ -37,7 +37,7 @@ def _student(name: str, dataset: str, *, size: int, steps: int, lr: float) -> Re
     return Recipe(
         name=name,
         role="student",
-        foundation="tiny/video_unets/student",
+        foundation="video_unets/student",
         stages=(
             Stage(
                 steps=steps,

@@ -51,7 +51,7 @@ def _teacher(
     return Recipe(
         name=f"{order}-{fps}fps",
         role="teacher",
-        foundation=f"tiny/video_unets/{foundation}",
+        foundation=f"video_unets/{foundation}",
         stages=(first, second),
         seed=seed,
         batch_size=8,

@@ -1,5 +1,7 @@
 """The one path from picture to clip: passes counted by hooks, rows independent, settings obeyed, refusals clear."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -44,8 +46,8 @@ def test_seed_and_settings_decide_the_clip(pipeline):
     (shown,) = pictures(pipeline)
 
     def make(seed, **changes):
-        model = pipeline.with_settings(**changes)
-        return model.animate(pictures=[shown], prompts=["a cat waving"], seeds=[seed])
+        settings = replace(pipeline.settings, **changes)
+        return pipeline.animate(pictures=[shown], prompts=["a cat waving"], seeds=[seed], settings=settings)
 
     assert np.array_equal(make(1), make(1)) and not np.array_equal(make(1), make(2))
     assert not np.array_equal(make(1), make(1, temperature=0.5))

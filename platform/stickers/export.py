@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from stickers import store
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.pipeline import AnimationPipeline
@@ -13,8 +14,6 @@ from stickers.pipeline import AnimationPipeline
 if TYPE_CHECKING:
     from stickers.models.autoencoder import RGBAAutoencoder
     from stickers.models.unet import VideoUNet
-
-RECORD = "record.json"
 
 
 def assemble(record_folder: str | Path, foundations: str | Path) -> AnimationPipeline:
@@ -28,9 +27,9 @@ def assemble(record_folder: str | Path, foundations: str | Path) -> AnimationPip
         ValueError: the folder holds no finished run, or UNet and autoencoder do not fit together.
     """
     root = Path(record_folder)
-    if not (root / RECORD).exists():
-        raise ValueError(f"{root} holds no finished training: {RECORD} is missing")
-    record = json.loads((root / RECORD).read_text())
+    if not (root / store.RECORD).exists():
+        raise ValueError(f"{root} holds no finished training: {store.RECORD} is missing")
+    record = json.loads((root / store.RECORD).read_text())
     weights = root / "checkpoint" if (root / "checkpoint").is_dir() else root
     unet, autoencoder = load_unet(weights), load_autoencoder(foundations)
     check_fit(unet, autoencoder)

@@ -1,7 +1,7 @@
 """The one path from a picture and a prompt to a clip: validation, teachers, students and serving all call it."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,10 +81,6 @@ class AnimationPipeline:
             "picture_size": self.picture_size,
         }
         (root / CONFIG).write_text(json.dumps(config, indent=2))
-
-    def with_settings(self, **changes: object) -> "AnimationPipeline":
-        """The same model with some sampler settings changed."""
-        return replace(self, settings=replace(self.settings, **changes))  # type: ignore[arg-type]
 
     @torch.no_grad()
     def animate(

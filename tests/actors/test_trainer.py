@@ -42,10 +42,10 @@ def train(runs: Path, *jobs: TrainingJob) -> dict[str, Outcome]:
     return {each.job.recipe.name: each for each in train_all(jobs, str(runs), ensemble="tiny")}
 
 
-def checkpoints(runs: Path) -> set[str]:
-    """Checkpoints that Ray Train has recorded."""
+def checkpointed(runs: Path) -> bool:
+    """Whether Ray Train has recorded a checkpoint."""
     found = (runs / "teachers").glob("*/checkpoint_manager_snapshot.json")
-    return {path.read_text() for path in found if "checkpoint_2" in path.read_text()}
+    return any("checkpoint_2" in path.read_text() for path in found)
 
 
 def child_runs(runs: Path) -> list[tuple[str, str, list[float]]]:
@@ -98,7 +98,7 @@ def test_student_is_distilled_after_its_worker_was_killed(
 ) -> None:
     """The student's worker vanishes in the middle; another goes on, and the distillation starts from the result."""
     kept = {"kept": str(prepared_runs / "kept" / "0123456789ab" / "latents.safetensors")}
-    recipe = Changes(steps=60, batch_size=2, checkpoint_every=5).apply(TINY.students[0])
+    recipe = Changes(steps=40, batch_size=2, checkpoint_every=5).apply(TINY.students[0])
     student = TrainingJob.of_recipe(recipe, foundations=str(tiny_foundations), sets=kept)
     outcomes: dict[str, Outcome] = {}
     thread = threading.Thread(target=lambda: outcomes.update(train(prepared_runs, student)))
@@ -140,7 +140,7 @@ def start_teachers(runs: Path, foundations: Path, log: Path) -> subprocess.Popen
         "--foundations",
         foundations,
     ]
-    changes = ["--only", TEACHER.name, "--steps", "30", "--batch-size", "2", "--checkpoint-every", "5"]
+    changes = ["--only", TEACHER.name, "--steps", "20", "--batch-size", "2", "--checkpoint-every", "5"]
     return subprocess.Popen([*command, *changes], stdout=log.open("ab"), stderr=subprocess.STDOUT)
 
 
@@ -148,16 +148,14 @@ def test_killed_driver_goes_on_where_it_stopped(
     tiny_foundations: Path, prepared_runs: Path, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    for _ in range(2):
-        before = checkpoints(prepared_runs)
-        process = start_teachers(prepared_runs, tiny_foundations, log)
-        try:
-            wait_for(lambda: checkpoints(prepared_runs) != before or process.poll() is not None)  # noqa: B023
-            assert process.poll() is None, log.read_text()
-        finally:
-            kill_driver(process)
-        assert not list((prepared_runs / "teachers").glob("*/record.json"))
+    process = start_teachers(prepared_runs, tiny_foundations, log)
+    try:
+        wait_for(lambda: checkpointed(prepared_runs) or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+    finally:
+        kill_driver(process)
+    assert not list((prepared_runs / "teachers").glob("*/record.json"))
     assert start_teachers(prepared_runs, tiny_foundations, log).wait(timeout=900) == 0, log.read_text()
-    assert child_runs(prepared_runs) == [(TEACHER.name, "FINISHED", list(range(10, 61, 10)))]
+    assert child_runs(prepared_runs) == [(TEACHER.name, "FINISHED", [10, 20, 30, 40])]
     assert len(list((prepared_runs / "teachers").glob("*/record.json"))) == 1
     store.find_record(str(prepared_runs), "teachers", TEACHER.name)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from stickers.data.latents import Balance, LatentSet
-from stickers.video.clips import conditioning_index
+from stickers.video.clips import ConditioningKind, conditioning_index
 
 Window = Literal["any", "halfway"]
 
@@ -35,7 +35,7 @@ class Mixture:
         datasets: Sequence[tuple[str, float]],
         fps: int,
         num_frames: int,
-        conditioning_frame: Literal["first", "middle", "last", "random"],
+        conditioning_frame: ConditioningKind,
         batch_size: int,
         seed: int,
         step: int,

@@ -10,28 +10,22 @@ QUORUM = 2
 
 @dataclass(frozen=True)
 class Tally:
-    """One clip in one round: who saw it, who picked it, and in which jobs."""
+    """One clip in one round: who picked it, and in which jobs it was shown."""
 
-    seen_by: tuple[str, ...]
     picked_by: tuple[str, ...]
     jobs: tuple[str, ...]
 
 
 def tally(votes: list[Vote], *, round: int) -> dict[tuple[str, str], Tally]:
     """Votes of a round by (candidate id, clip digest): another clip under the same id is another matter."""
-    seen: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     picked: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     jobs: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for vote in (each for each in votes if each.round == round):
         for clip in zip(vote.shown, vote.shown_digests, strict=True):
-            seen[clip].add(vote.annotator)
             jobs[clip].add(vote.job_id)
             if clip[0] in vote.picks:
                 picked[clip].add(vote.annotator)
-    return {
-        clip: Tally(tuple(sorted(seen[clip])), tuple(sorted(picked[clip])), tuple(sorted(jobs[clip])))
-        for clip in seen
-    }
+    return {clip: Tally(tuple(sorted(picked[clip])), tuple(sorted(shown))) for clip, shown in jobs.items()}
 
 
 def survivors(candidates: list[Candidate], votes: list[Vote], *, round: int, quorum: int) -> list[Candidate]:
@@ -43,7 +37,7 @@ def survivors(candidates: list[Candidate], votes: list[Vote], *, round: int, quo
     if quorum < 1:
         raise ValueError(f"the quorum must be at least 1, got {quorum}")
     counted = tally(votes, round=round)
-    nobody = Tally((), (), ())
+    nobody = Tally((), ())
     return [
         each
         for each in candidates

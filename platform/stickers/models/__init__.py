@@ -1,1 +1,1 @@
-"""The video diffusion network and what stands beside it: autoencoder, text encoder, sizes, weights."""
+"""The video diffusion network and what stands beside it: autoencoder, text encoder, their weights."""

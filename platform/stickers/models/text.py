@@ -1,8 +1,4 @@
-"""Prompts to hidden states: CLIP always, T5 when a size has it.
-
-Both come from transformers folders. A size without T5 attends to CLIP's tokens alone; with it, both sequences are
-projected by their checkpoint to one width and attended together.
-"""
+"""Prompts to hidden states, by a CLIP text model from a transformers folder."""
 
 from pathlib import Path
 

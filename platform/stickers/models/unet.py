@@ -212,10 +212,6 @@ class VideoUNet(ModelMixin, ConfigMixin):
         x = self.conv_out(self.conv_act(self.conv_norm_out(x)))
         return x.unflatten(0, (batch, num_frames))
 
-    def spatial_parameters(self) -> list[nn.Parameter]:
-        """The parameters that an image model has too: those a recipe may freeze."""
-        return [p for name, p in self.named_parameters() if "temporal" not in name]
-
 
 def _down_stage(i: int, widths: list[int], layers: int, attention: bool, config: StageConfig) -> _Stage:
     before, width = widths[max(0, i - 1)], widths[i]

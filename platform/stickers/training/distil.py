@@ -9,7 +9,7 @@ from torch.nn.functional import mse_loss
 from stickers.data.mixture import Mixture
 from stickers.diffusion.distillation import merged_target, step_weight, teacher_rollout
 from stickers.diffusion.guidance import Condition, combine, needed
-from stickers.diffusion.prediction import Prediction, to_sample
+from stickers.diffusion.prediction import Prediction, to_sample, zero_terminal_snr
 from stickers.diffusion.schedule import NoiseSchedule
 from stickers.training.recipe import Distillation
 
@@ -36,7 +36,7 @@ class DistillationTask:
         self.recipe, self.student, self.mixture, self.kind = recipe, student, mixture, kind
         self.teacher = teacher.eval().requires_grad_(False)
         self.null_text_LD = null_text_LD
-        self.schedule = NoiseSchedule.make(zero_terminal_snr=True)
+        self.schedule = NoiseSchedule.make(zero_terminal_snr=zero_terminal_snr(kind))
         self.timesteps = self.schedule.uniform_timesteps(recipe.teacher_steps)
         self.ratio = recipe.teacher_steps // recipe.student_steps
 

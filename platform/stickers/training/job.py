@@ -58,7 +58,7 @@ class TrainingJob:
         """A teacher's or student's job.
 
         Args:
-            foundations: folder of the encoders; the recipe's foundation is a name beside it, a path or a URI.
+            foundations: folder of the encoders; the recipe's foundation is a folder below it, a path or a URI.
             sets: latent files by dataset name, those that the recipe does not read included.
 
         Raises:
@@ -68,13 +68,12 @@ class TrainingJob:
             raise ValueError(
                 f"recipe {recipe.name!r} makes a foundation; experiments/pretrain.py trains those"
             )
-        last, beside = recipe.stages[-1], f"{foundations.rstrip('/').rpartition('/')[0]}/{recipe.foundation}"
+        last, start = recipe.stages[-1], recipe.foundation
+        elsewhere = "://" in start or start.startswith("/")
         return cls(
             recipe=recipe,
             role=recipe.role,
-            unet=recipe.foundation
-            if "://" in recipe.foundation or recipe.foundation.startswith("/")
-            else beside,
+            unet=start if elsewhere else store.join(foundations, start),
             encoders=foundations,
             sets=_read_by(recipe, sets),
             prediction=last.prediction,
@@ -86,8 +85,19 @@ class TrainingJob:
     def of_distillation(
         cls, recipe: Distillation, student: store.Found, *, foundations: str, sets: Mapping[str, str]
     ) -> "TrainingJob":
-        """The distillation of a finished student. ValueError as in `of_recipe`."""
+        """The distillation of a finished student.
+
+        Raises:
+            ValueError: as in `of_recipe`, or it would train on other clips than the student was made for.
+        """
         made_for = SamplerSettings(**student.record["settings"])
+        asked = (recipe.resolution, recipe.num_frames, recipe.fps)
+        learned = (student.record["picture_size"], made_for.num_frames, made_for.fps)
+        if asked != learned:
+            raise ValueError(
+                "distillation {!r} asks for {} pixels, {} frames at {} fps; ".format(recipe.name, *asked)
+                + "its student {!r} learned {} pixels, {} frames at {} fps".format(recipe.student, *learned)
+            )
         return cls(
             recipe=recipe,
             role="distilled",
@@ -148,10 +158,6 @@ class TrainingJob:
             ValueError: one sentence names the recipe and what does not fit.
         """
         recipe = self.recipe
-        if isinstance(recipe, Recipe) and recipe.ema_decay:
-            raise ValueError(
-                f"recipe {recipe.name!r}: averaging of weights is not supported, ema_decay must be 0"
-            )
         self.engine_settings().deepspeed(recipe.num_workers)
         config = json.loads((network_folder(self.unet) / "config.json").read_text())
         for name, uri in self.sets:

@@ -12,6 +12,7 @@ from stickers.data.latents import Balance
 from stickers.data.mixture import Window
 from stickers.diffusion.prediction import PREDICTIONS, Prediction
 from stickers.diffusion.sampling import SamplerSettings
+from stickers.video.clips import ConditioningKind
 
 Role = Literal["foundation", "teacher", "student", "distilled"]
 
@@ -51,7 +52,7 @@ class Stage:
 class Recipe:
     """A teacher's, student's or foundation's training.
 
-    `foundation` is the name of a folder in `platform/foundations` or a URI of a checkpoint folder. Dropout
+    `foundation` is the network to start from: a folder below that of the encoders, an absolute path or a URI. Dropout
     probabilities follow paper section 2.1; the default batch size and learning rate its section 3.1.
     """
 
@@ -62,14 +63,13 @@ class Recipe:
     seed: int = 0
     batch_size: int = 128
     num_frames: int = 8
-    conditioning_frame: Literal["first", "middle", "last", "random"] = "middle"
+    conditioning_frame: ConditioningKind = "middle"
     drop_text: float = 0.075
     drop_image: float = 0.075
     drop_both: float = 0.075
     warmup_steps: int = 20
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
-    ema_decay: float = 0.0
     zero_stage: int = 1
     precision: Literal["fp32", "bf16"] = "bf16"
     num_workers: int = 1
@@ -114,7 +114,7 @@ class Distillation:
     fps: int = 8
     balance: Balance = "clips"
     num_frames: int = 8
-    conditioning_frame: Literal["first", "middle", "last", "random"] = "middle"
+    conditioning_frame: ConditioningKind = "middle"
     seed: int = 0
     batch_size: int = 128
     lr: float = 2e-5

@@ -1,7 +1,7 @@
 """Pixel arithmetic between a video file and the model: which frames, what size, what is background.
 
 Everything takes and gives uint8 RGBA `THWC` arrays (a picture is a clip of one frame) and needs numpy and Pillow
-alone, because the pipeline uses it on machines without any video library.
+alone, so that machines without any video library can use it.
 """
 
 from math import floor

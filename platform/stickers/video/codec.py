@@ -37,7 +37,7 @@ class UnreadableVideo(ValueError):
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video holds: `width` and `height` in pixels as displayed, `fps` the average rate."""
+    """What a video holds: `width` and `height` in pixels as displayed (or as read, shrunk), `fps` the average rate."""
 
     num_frames: int
     fps: float

@@ -1,1 +1,0 @@
-"""Choosing which videos a teacher learns from."""
