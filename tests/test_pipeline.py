@@ -35,6 +35,22 @@ def test_network_passes_a_clip_are_the_papers(pipeline, settings, passes):
     assert sum(counted) == 2 * passes and settings.passes() == passes
 
 
+def test_guidance_passes_drop_picture_and_text(pipeline):
+    """Equations 1-3 in one call: neither, the picture alone, both; what is dropped is zero and the empty prompt."""
+    seen = []
+    hook = pipeline.unet.register_forward_pre_hook(lambda module, inputs: seen.append(inputs))
+    settings = replace(TRAINING_FREE, num_steps=2, guided_steps=1)
+    try:
+        pipeline.animate(pictures=pictures(pipeline), prompts=["a cat waving"], seeds=[1], settings=settings)
+    finally:
+        hook.remove()
+    (noisy, _, context, image), (_, _, last_context, last_image) = seen
+    said, nothing = pipeline.text.encode(["a cat waving"]), pipeline.text.encode([""])
+    assert torch.equal(context, torch.cat([nothing, nothing, said])) and torch.equal(last_context, said)
+    assert not image[0].any() and torch.equal(image[1:], last_image.repeat(2, 1, 1, 1)) and last_image.any()
+    assert torch.equal(noisy, noisy[:1].expand_as(noisy))
+
+
 def test_a_row_does_not_depend_on_its_neighbours(pipeline):
     shown = pictures(pipeline, 3)
     together = pipeline.animate(pictures=shown, prompts=["a cat", "a dog", "a fox"], seeds=[1, 2, 3])

@@ -69,13 +69,14 @@ def prompt(subject: str, motion: str, rng: np.random.Generator) -> str:
 
 
 def noisy_caption(subject: str, motion: str, rng: np.random.Generator) -> str:
-    """What collections really say: keyword soup, the wrong verb, a file name, or nothing."""
+    """What collections really say: keyword soup, the wrong verb (none that is held out), a file name, or nothing."""
     kind = rng.choice(("soup", "wrong", "file", "none", "subject"), p=(0.5, 0.15, 0.1, 0.15, 0.1))
     words = list(rng.choice(NOISE, size=2, replace=False))
     if kind == "soup":
         return f"{words[0]} {subject} {rng.choice(PHRASES[motion])} {words[1]}"
     if kind == "wrong":
-        return f"{subject} {rng.choice(PHRASES[str(rng.choice(list(MOTIONS)))])}"
+        wrong = str(rng.choice([each for each in MOTIONS if not held_out(subject, each)]))
+        return f"{subject} {rng.choice(PHRASES[wrong])}"
     if kind == "file":
         return f"IMG_{rng.integers(1000, 9999)}"
     return "" if kind == "none" else f"{words[0]} {subject}"
