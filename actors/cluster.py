@@ -19,7 +19,13 @@ MIN_LOGICAL_CPUS = 4
 OBJECT_STORE_BYTES = 2**29
 #: Ray gives its processes 30 seconds, which a busy laptop may exceed
 START_ATTEMPTS = 3
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TRAIN_METRICS_ENABLED": "0"}
+#: set unless the user has: nothing is reported, and no process is started for what is not needed here
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    # Ray Data reads the footers of every Parquet read with eight actors; our reads are of one file or of few
+    "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS": "1",
+}
 
 
 @contextmanager
@@ -32,7 +38,7 @@ def connect(*, num_cpus: int | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    for name, value in QUIET.items():
+    for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     if os.environ.get("RAY_ADDRESS"):
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
@@ -40,13 +46,18 @@ def connect(*, num_cpus: int | None = None) -> Iterator[None]:
         _start_private(num_cpus or max(MIN_LOGICAL_CPUS, os.cpu_count() or 1))
     try:
         yield
-    finally:
+    except KeyboardInterrupt:
+        raise  # threads may wait for Ray, which, shut down under them, ends the process with a message of its own
+    except BaseException:
         ray.shutdown()
+        raise
+    ray.shutdown()
 
 
 def _start_private(num_cpus: int) -> None:
     # Unset, the mode of a new cluster is "token"; with a token of its own nothing is written to the home folder.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # the one node is ours
     for attempt in range(START_ATTEMPTS):
         try:
             ray.init(

@@ -11,10 +11,11 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from queue import Empty, Queue
+from threading import Thread
 
-import ray
 import torch
 from ray import train
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
@@ -99,7 +100,6 @@ def _report(engine: DeepSpeedEngine, done: int) -> None:
         train.report({"step": done}, checkpoint=Checkpoint.from_directory(folder))
 
 
-@ray.remote(num_cpus=0)
 def drive(work: Assignment) -> str:
     """One training from start to record; returns why it failed, or nothing.
 
@@ -244,34 +244,37 @@ def _open_run(
 
 def _run(works: list[Assignment], side_by_side: int, tracking: Tracking, console: Console) -> list[Outcome]:
     """Keep `side_by_side` trainings going until all are done, and show how far each is."""
-    waiting = deque(works)
-    running: dict[ray.ObjectRef, tuple[Assignment, float]] = {}
+    waiting, running = deque(works), set[str]()
+    ended: Queue[tuple[Assignment, Outcome]] = Queue()
     outcomes: list[Outcome] = []
     bars = [(work.run_id, work.job.recipe.name, work.job.recipe.num_steps) for work in works]
     with Board(bars, tracking, console) as board:
         while waiting or running:
             while waiting and len(running) < side_by_side:
                 work = waiting.popleft()
-                running[drive.remote(work)] = (work, time.monotonic())
+                # a daemon, so that Ctrl-C need not wait for it
+                Thread(target=_drive_alone, args=(work, ended), daemon=True).start()
+                running.add(work.run_id)
                 board.start(work.run_id)
-            done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
-            for reference in done:
-                work, start = running.pop(reference)
-                outcome = _outcome(reference, work, time.monotonic() - start)
+            with suppress(Empty):
+                work, outcome = ended.get(timeout=POLL_SECONDS)
+                running.remove(work.run_id)
                 tracking.finish(work.run_id, failed=outcome.reason)
                 board.done(work.run_id, outcome.status)
                 outcomes.append(outcome)
-            board.refresh(work.run_id for work, _ in running.values())
+            board.refresh(running)
     return outcomes
 
 
-def _outcome(reference: Any, work: Assignment, seconds: float) -> Outcome:
+def _drive_alone(work: Assignment, ended: "Queue[tuple[Assignment, Outcome]]") -> None:
+    """Drive a training in a thread of its own, and hand over what became of it, whatever that is."""
+    start = time.monotonic()
     try:
-        reason = ray.get(reference)
-    except ray.exceptions.RayError as error:
+        reason = drive(work)
+    except Exception as error:  # noqa: BLE001  (it is this training's outcome; the others go on)
         reason = _sentence(error)
     status = "failed" if reason else "trained"
-    return Outcome(job=work.job, status=status, seconds=seconds, reason=reason)
+    ended.put((work, Outcome(job=work.job, status=status, seconds=time.monotonic() - start, reason=reason)))
 
 
 def summary(outcomes: Sequence[Outcome], console: Console) -> None:

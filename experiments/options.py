@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,9 @@ def run_script(main: Callable[..., int | None]) -> None:
     sentence and exit code 1; anything else is a fault of ours and keeps its traceback."""
     try:
         raise SystemExit(tyro.cli(main))
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on", file=sys.stderr, flush=True)
+        os._exit(130)  # at once, Ray and its threads included: a private cluster ends with its driver
     except Exception as error:
         said = _mendable(error)
         if not said:

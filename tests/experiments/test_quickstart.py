@@ -32,7 +32,6 @@ ROLES = ("teacher", "student", "distilled")
 MIDDLE = {
     "prepare": "collections/**/*.mov",
     "students": "students/*/*",
-    "distil": "distilled/*/*",
     "export": "exported/*/*",
     "evaluate": "evaluation/*/items/*.parquet",
 }
@@ -64,7 +63,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 assert victim.poll() is None, log.read_text()[-6000:]
             finally:
                 kill_driver(victim)
-            kind = {"prepare": "latents", "distil": "distilled", "evaluate": "evaluation"}.get(stage, stage)
+            kind = {"prepare": "latents", "evaluate": "evaluation"}.get(stage, stage)
             # export's last word is not its record but the registered version
             assert stage == "export" or not any(folder.glob(f"{kind}/*/record.json"))
         finish(f"{stage}.py", folder, log)
