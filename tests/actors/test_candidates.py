@@ -1,7 +1,5 @@
 """Candidates are the expensive stage: killed anywhere, it must finish with exactly the planned rows, once each."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -27,6 +25,7 @@ from stickers.hitl.plan import PlannedTeacher, make_plan, save_plan
 from stickers.hitl.prompts import toy_prompts, toy_stickers
 from stickers.models.unet import VideoUNet
 from stickers.video.codec import decode_strip
+from tests.processes import kill_driver
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = SamplerSettings(num_steps=3, guided_steps=1, solver="ddim", num_frames=6, fps=6)
@@ -94,8 +93,7 @@ def test_killed_and_run_again_it_makes_exactly_the_plan(
     # one of which is torn below, as by a storage that lost what it had promised.
     while len(written_files(world)) < 4 and victim.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.kill(victim.pid, signal.SIGKILL)
-    victim.wait()
+    kill_driver(victim)
     torn, *whole = written_files(world)
     torn.write_bytes(torn.read_bytes()[:-100])
     survivors = {path: path.stat().st_mtime_ns for path in whole}

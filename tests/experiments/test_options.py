@@ -12,12 +12,14 @@ from sqlalchemy.exc import OperationalError
 from experiments.options import run_script
 
 INTERRUPTED = """
-import os, signal
+import os, signal, time
 from experiments.options import run_script
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job would ignore
     os.kill(os.getpid(), signal.SIGINT)
-    signal.pause()
+    while True:
+        time.sleep(0.1)
 
 run_script(main)
 """
