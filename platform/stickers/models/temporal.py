@@ -5,7 +5,11 @@ image weights draws exactly what the image model draws, frame by frame. *No fram
 frames. Tensors arrive as `x_NCHW`, where N = batch x frames, frames fastest; S is the sequence that attends.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from diffusers.models.attention import FeedForward
 from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import get_1d_sincos_pos_embed_from_grid
@@ -53,29 +57,77 @@ class VideoResnetBlock(ResnetBlock2D):
         return skip + h
 
 
+class SelfAttention(Attention):
+    """diffusers' attention of a sequence to itself; `fuse` makes its three projections one product."""
+
+    def fuse(self) -> None:
+        """Put the three weights together, in place."""
+        weight = torch.cat([self.to_q.weight, self.to_k.weight, self.to_v.weight])
+        del self.to_q, self.to_k, self.to_v
+        self.to_qkv = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], bias=False)
+        self.to_qkv.weight = nn.Parameter(weight, requires_grad=False)
+
+    def forward(self, x_MSC: Tensor) -> Tensor:  # type: ignore[override]
+        fused = hasattr(self, "to_qkv")
+        projected = (
+            self.to_qkv(x_MSC).chunk(3, dim=-1)
+            if fused
+            else (self.to_q(x_MSC), self.to_k(x_MSC), self.to_v(x_MSC))
+        )
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in projected)
+        attended = F.scaled_dot_product_attention(q, k, v)
+        return self.to_out[0](attended.transpose(1, 2).flatten(2))
+
+
+#: a text's keys and values in one cross-attention, each `[B, heads, L, C / heads]`
+KeyValue = tuple[Tensor, Tensor]
+
+
+class TextAttention(Attention):
+    """Cross-attention whose text is projected apart from its use (paper section 3.3.1, late context expansion).
+
+    A clip's text is the same at every step, frame and pixel. Projected once, it is neither projected again nor ever
+    repeated: cross-attention does not mix queries, so all queries of a clip attend to its one text.
+    """
+
+    def project(self, context_BLD: Tensor) -> KeyValue:
+        """Keys and values of a text."""
+        return self._heads(self.to_k(context_BLD)), self._heads(self.to_v(context_BLD))
+
+    def forward(self, queries_BQC: Tensor, text: KeyValue) -> Tensor:  # type: ignore[override]
+        attended = F.scaled_dot_product_attention(self._heads(self.to_q(queries_BQC)), *text)
+        return self.to_out[0](attended.transpose(1, 2).flatten(2))
+
+    def _heads(self, x_BSC: Tensor) -> Tensor:
+        return x_BSC.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
 class TransformerBlock(nn.Module):
     """Self-attention along one axis, then cross-attention to text, then a feed-forward.
 
-    Parameter names are those of diffusers' `BasicTransformerBlock`. The text is never repeated over frames or pixels:
-    cross-attention does not mix queries, so all queries of a clip attend to its one context (paper section 3.3.1).
+    Parameter names are those of diffusers' `BasicTransformerBlock`.
     """
 
     def __init__(self, dim: int, heads: int, context_dim: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.attn1 = Attention(query_dim=dim, heads=heads, dim_head=dim // heads)
+        self.attn1 = SelfAttention(query_dim=dim, heads=heads, dim_head=dim // heads)
         self.norm2 = nn.LayerNorm(dim)
-        self.attn2 = Attention(
+        self.attn2 = TextAttention(
             query_dim=dim, cross_attention_dim=context_dim, heads=heads, dim_head=dim // heads
         )
         self.norm3 = nn.LayerNorm(dim)
         self.ff = FeedForward(dim, activation_fn="geglu")
 
-    def forward(self, x_MSC: Tensor, context_BLD: Tensor) -> Tensor:
+    def forward(self, x_MSC: Tensor, text: KeyValue) -> Tensor:
         x_MSC = x_MSC + self.attn1(self.norm1(x_MSC))
-        queries = self.norm2(x_MSC).unflatten(0, (context_BLD.shape[0], -1)).flatten(1, 2)
-        x_MSC = x_MSC + self.attn2(queries, encoder_hidden_states=context_BLD).view_as(x_MSC)
+        queries = self.norm2(x_MSC).unflatten(0, (text[0].shape[0], -1)).flatten(1, 2)
+        x_MSC = x_MSC + self.attn2(queries, text).view_as(x_MSC)
         return x_MSC + self.ff(self.norm3(x_MSC))
+
+
+def _project(blocks: Iterable[Any], context_BLD: Tensor) -> list[KeyValue]:
+    return [block.attn2.project(context_BLD) for block in blocks]
 
 
 class SpatialTransformer(nn.Module):
@@ -91,14 +143,18 @@ class SpatialTransformer(nn.Module):
         )
         self.proj_out = nn.Linear(dim, dim) if linear else nn.Conv2d(dim, dim, 1)
 
-    def forward(self, x_NCHW: Tensor, context_BLD: Tensor) -> Tensor:
+    def project_text(self, context_BLD: Tensor) -> list[KeyValue]:
+        """Keys and values of a text, one pair a block."""
+        return _project(self.transformer_blocks, context_BLD)
+
+    def forward(self, x_NCHW: Tensor, text: list[KeyValue]) -> Tensor:
         shape = x_NCHW.shape
         h = self.norm(x_NCHW)
         h = h if self.linear else self.proj_in(h)
         h_NSC = h.flatten(2).transpose(1, 2)
         h_NSC = self.proj_in(h_NSC) if self.linear else h_NSC
-        for block in self.transformer_blocks:
-            h_NSC = block(h_NSC, context_BLD)
+        for block, known in zip(self.transformer_blocks, text, strict=True):
+            h_NSC = block(h_NSC, known)
         h_NSC = self.proj_out(h_NSC) if self.linear else h_NSC
         h = h_NSC.transpose(1, 2).reshape(shape)
         return x_NCHW + (h if self.linear else self.proj_out(h))
@@ -118,14 +174,18 @@ class TemporalTransformer(nn.Module):
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)
 
-    def forward(self, x_NCHW: Tensor, context_BLD: Tensor, num_frames: int) -> Tensor:
+    def project_text(self, context_BLD: Tensor) -> list[KeyValue]:
+        """Keys and values of a text, one pair a block."""
+        return _project(self.transformer_blocks, context_BLD)
+
+    def forward(self, x_NCHW: Tensor, text: list[KeyValue], num_frames: int) -> Tensor:
         n, c, h, w = x_NCHW.shape
         batch = n // num_frames
         y_BPTC = self.norm(x_NCHW).view(batch, num_frames, c, h * w).permute(0, 3, 1, 2)
         y_MTC = self.proj_in(y_BPTC.reshape(batch * h * w, num_frames, c))
         y_MTC = y_MTC + _frame_positions(num_frames, c, x_NCHW.device).to(y_MTC.dtype)
-        for block in self.transformer_blocks:
-            y_MTC = block(y_MTC, context_BLD)
+        for block, known in zip(self.transformer_blocks, text, strict=True):
+            y_MTC = block(y_MTC, known)
         y_BPTC = self.proj_out(y_MTC).view(batch, h * w, num_frames, c)
         return x_NCHW + y_BPTC.permute(0, 2, 3, 1).reshape(n, c, h, w)
 

@@ -5,6 +5,8 @@ The spatial part has the layout, the parameter names and the configuration keys 
 name. Shapes: B clips, T frames, C channels, H x W latent pixels, L text tokens of size D, N = B x T.
 """
 
+from typing import Any, NamedTuple
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.downsampling import Downsample2D
@@ -13,7 +15,33 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
-from stickers.models.temporal import SpatialTransformer, TemporalTransformer, VideoResnetBlock
+from stickers.models.temporal import KeyValue, SpatialTransformer, TemporalTransformer, VideoResnetBlock
+
+#: the text to one level: keys and values in space and in time for each of its layers; empty without attention
+LevelText = list[tuple[list[KeyValue], list[KeyValue]]]
+
+
+class ProjectedText(NamedTuple):
+    """What texts are to a whole UNet, projected once for all steps: pooled (one or none), then by level."""
+
+    pooled_BC: list[Tensor]
+    down: list[LevelText]
+    mid: LevelText
+    up: list[LevelText]
+
+    def rows(self, index: Tensor) -> "ProjectedText":
+        """The texts of these rows, in this order, repeated as often as they are named."""
+
+        def pick(level: LevelText) -> LevelText:
+            return [tuple([(k[index], v[index]) for k, v in blocks] for blocks in layer) for layer in level]  # type: ignore[misc]
+
+        pooled = [each[index] for each in self.pooled_BC]
+        return ProjectedText(pooled, [*map(pick, self.down)], pick(self.mid), [*map(pick, self.up)])
+
+
+def _project(stage: Any, context_BLD: Tensor) -> LevelText:
+    layers = zip(stage.attentions, stage.temporal_attentions, strict=True)
+    return [(space.project_text(context_BLD), time.project_text(context_BLD)) for space, time in layers]
 
 
 class _Stage(nn.Module):
@@ -34,12 +62,13 @@ class _Stage(nn.Module):
         if attention:
             self.attentions = nn.ModuleList(config.spatial(o) for _, o in widths)
             self.temporal_attentions = nn.ModuleList(config.temporal(o) for _, o in widths)
-        self.has_attention = attention
+        else:
+            self.attentions = self.temporal_attentions = nn.ModuleList()
         if resampler is not None:
             setattr(self, "upsamplers" if upward else "downsamplers", nn.ModuleList([resampler]))
 
     def forward(
-        self, x_NCHW: Tensor, emb_NC: Tensor, context_BLD: Tensor, num_frames: int, skips: list[Tensor]
+        self, x_NCHW: Tensor, emb_NC: Tensor, text: LevelText, num_frames: int, skips: list[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
         """Features, and the skips with those of this level put on (down) or taken off (up).
 
@@ -50,9 +79,10 @@ class _Stage(nn.Module):
             if self.upward:
                 x_NCHW = torch.cat([x_NCHW, skips.pop()], dim=1)
             x_NCHW = resnet(x_NCHW, emb_NC, num_frames)
-            if self.has_attention:
-                x_NCHW = self.attentions[i](x_NCHW, context_BLD)
-                x_NCHW = self.temporal_attentions[i](x_NCHW, context_BLD, num_frames)
+            if text:
+                in_space, in_time = text[i]
+                x_NCHW = self.attentions[i](x_NCHW, in_space)
+                x_NCHW = self.temporal_attentions[i](x_NCHW, in_time, num_frames)
             if not self.upward:
                 skips.append(x_NCHW)
         for resample in getattr(self, "upsamplers", []):
@@ -70,21 +100,32 @@ class _MidStage(nn.Module):
         self.attentions = nn.ModuleList([config.spatial(width)])
         self.temporal_attentions = nn.ModuleList([config.temporal(width)])
 
-    def forward(self, x_NCHW: Tensor, emb_NC: Tensor, context_BLD: Tensor, num_frames: int) -> Tensor:
+    def forward(self, x_NCHW: Tensor, emb_NC: Tensor, text: LevelText, num_frames: int) -> Tensor:
+        in_space, in_time = text[0]
         x_NCHW = self.resnets[0](x_NCHW, emb_NC, num_frames)
-        x_NCHW = self.attentions[0](x_NCHW, context_BLD)
-        x_NCHW = self.temporal_attentions[0](x_NCHW, context_BLD, num_frames)
+        x_NCHW = self.attentions[0](x_NCHW, in_space)
+        x_NCHW = self.temporal_attentions[0](x_NCHW, in_time, num_frames)
         return self.resnets[1](x_NCHW, emb_NC, num_frames)
 
 
 class StageConfig:
-    """Makes the layers of one level; `heads` and `depth` may differ between levels, as they do in SDXL."""
+    """Makes the layers of one level; `heads` and depths may differ between levels, as they do in SDXL."""
 
     def __init__(
-        self, *, emb: int, groups: int, eps: float, heads: int, context: int, depth: int, linear: bool
+        self,
+        *,
+        emb: int,
+        groups: int,
+        eps: float,
+        heads: int,
+        context: int,
+        depth: int,
+        temporal_depth: int,
+        linear: bool,
     ) -> None:
         self.emb, self.groups, self.eps = emb, groups, eps
-        self.heads, self.context, self.depth, self.linear = heads, context, depth, linear
+        self.heads, self.context, self.linear = heads, context, linear
+        self.depth, self.temporal_depth = depth, temporal_depth
 
     def resnet(self, in_channels: int, out_channels: int) -> VideoResnetBlock:
         return VideoResnetBlock(
@@ -99,7 +140,7 @@ class StageConfig:
         return SpatialTransformer(width, self.heads, self.context, self.depth, self.groups, self.linear)
 
     def temporal(self, width: int) -> TemporalTransformer:
-        return TemporalTransformer(width, self.heads, self.context, 1, self.groups)
+        return TemporalTransformer(width, self.heads, self.context, self.temporal_depth, self.groups)
 
 
 def _per_level(value: int | list[int] | tuple[int, ...], levels: int) -> list[int]:
@@ -110,8 +151,12 @@ class VideoUNet(ModelMixin, ConfigMixin):
     """Predicts from a noisy latent clip, its conditioning latent and a text.
 
     Configuration keys are `UNet2DConditionModel`'s. `attention_head_dim` is the *number* of heads, an old slip of
-    diffusers' that all published checkpoints rely on. `addition_embed_type="text"` adds the pooled text to the time
-    embedding. `in_channels` counts the noisy latent and the image latent appended to it (InstructPix2Pix style).
+    diffusers' that all published checkpoints rely on. `in_channels` counts the noisy latent and the image latent
+    appended to it (InstructPix2Pix style). `addition_embed_type` adds the pooled text to the time embedding: "text" is
+    DeepFloyd's way, "text_time" is SDXL's, with `time_ids`: the picture's original height and width, the top and left
+    of its crop, the height and width asked for. Beyond diffusers' keys, `temporal_layers_per_block` is the depth of
+    the temporal transformers, and with `t5_dim` a second text sequence of that width is projected to the first one's
+    and attended with it.
     """
 
     @register_to_config
@@ -123,22 +168,32 @@ class VideoUNet(ModelMixin, ConfigMixin):
         block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280),
         down_block_types: tuple[str, ...] = ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
         up_block_types: tuple[str, ...] = ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
-        layers_per_block: int = 2,
+        layers_per_block: int | tuple[int, ...] = 2,
         transformer_layers_per_block: int | tuple[int, ...] = 1,
+        temporal_layers_per_block: int | tuple[int, ...] = 1,
         attention_head_dim: int | tuple[int, ...] = 8,
         cross_attention_dim: int = 768,
+        t5_dim: int | None = None,
         norm_num_groups: int = 32,
         norm_eps: float = 1e-5,
         use_linear_projection: bool = False,
         addition_embed_type: str | None = None,
         addition_embed_type_num_heads: int = 64,
+        addition_time_embed_dim: int | None = None,
+        projection_class_embeddings_input_dim: int | None = None,
+        time_ids: tuple[int, ...] = (1024, 1024, 0, 0, 1024, 1024),
     ) -> None:
         super().__init__()
         widths, levels = list(block_out_channels), len(block_out_channels)
         emb = widths[0] * 4
-        heads, depths = (
-            _per_level(attention_head_dim, levels),
-            _per_level(transformer_layers_per_block, levels),
+        heads, depths, temporal_depths, layers = (
+            _per_level(value, levels)
+            for value in (
+                attention_head_dim,
+                transformer_layers_per_block,
+                temporal_layers_per_block,
+                layers_per_block,
+            )
         )
 
         def level(i: int) -> StageConfig:
@@ -149,6 +204,7 @@ class VideoUNet(ModelMixin, ConfigMixin):
                 heads=heads[i],
                 context=cross_attention_dim,
                 depth=depths[i],
+                temporal_depth=temporal_depths[i],
                 linear=use_linear_projection,
             )
 
@@ -157,32 +213,78 @@ class VideoUNet(ModelMixin, ConfigMixin):
         self.time_embedding = TimestepEmbedding(widths[0], emb)
         if addition_embed_type == "text":
             self.add_embedding = TextTimeEmbedding(cross_attention_dim, emb, addition_embed_type_num_heads)
+        elif addition_embed_type == "text_time":
+            assert addition_time_embed_dim and projection_class_embeddings_input_dim
+            self.add_time_proj = Timesteps(addition_time_embed_dim, True, 0)
+            self.add_embedding = TimestepEmbedding(projection_class_embeddings_input_dim, emb)
         elif addition_embed_type is not None:
             raise ValueError(
-                f"addition_embed_type {addition_embed_type!r} is not supported; accepted: 'text' or none"
+                f"addition_embed_type {addition_embed_type!r} is not supported; accepted: 'text', 'text_time' or none"
             )
+        if t5_dim is not None:
+            self.t5_proj = nn.Linear(t5_dim, cross_attention_dim)
         self.down_blocks = nn.ModuleList(
-            _down_stage(i, widths, layers_per_block, "CrossAttn" in down_block_types[i], level(i))
+            _down_stage(i, widths, layers[i], "CrossAttn" in down_block_types[i], level(i))
             for i in range(levels)
         )
         self.mid_block = _MidStage(widths[-1], level(levels - 1))
         self.up_blocks = nn.ModuleList(
-            _up_stage(i, widths, layers_per_block, "CrossAttn" in up_block_types[i], level(levels - 1 - i))
+            _up_stage(i, widths, layers[-1 - i], "CrossAttn" in up_block_types[i], level(levels - 1 - i))
             for i in range(levels)
         )
         self.conv_norm_out = nn.GroupNorm(norm_num_groups, widths[0], eps=norm_eps)
         self.conv_act = nn.SiLU()
         self.conv_out = nn.Conv2d(widths[0], out_channels, 3, padding=1)
 
+    def project_text(self, context_BLD: Tensor) -> ProjectedText:
+        """Keys and values of texts for every cross-attention: they serve all steps of a clip.
+
+        Args:
+            context_BLD: texts as `TextEncoder` writes them.
+
+        Raises:
+            ValueError: they come from other text models than this UNet attends to.
+        """
+        width, t5 = self.config.cross_attention_dim, self.config.t5_dim
+        if context_BLD.shape[-1] != width + (t5 or 0):
+            wanted = f"{width} features (CLIP)" + (f" and {t5} (T5)" if t5 else "")
+            raise ValueError(f"this UNet attends to texts of {wanted}, got {context_BLD.shape[-1]}")
+        context_BLD, pooled = context_BLD.to(self.dtype), []
+        if t5:
+            clip, other = context_BLD.split([width, t5], dim=-1)
+            context_BLD = torch.cat([clip, self.t5_proj(other)], dim=1)
+        if self.config.addition_embed_type == "text":
+            pooled = [self.add_embedding(context_BLD)]
+        elif self.config.addition_embed_type == "text_time":
+            context_BLD, last_BD = context_BLD[:, :-1], context_BLD[:, -1]
+            pooled = [self.add_embedding(self._text_and_size(last_BD))]
+        return ProjectedText(
+            pooled,
+            [_project(stage, context_BLD) for stage in self.down_blocks],
+            _project(self.mid_block, context_BLD),
+            [_project(stage, context_BLD) for stage in self.up_blocks],
+        )
+
+    def _text_and_size(self, last_BD: Tensor) -> Tensor:
+        """SDXL's added condition: the pooled text, then sine features of the sizes."""
+        sizes = torch.tensor(self.config.time_ids, device=last_BD.device)
+        size_features = self.add_time_proj(sizes).flatten().to(last_BD)
+        pooled_width = self.config.projection_class_embeddings_input_dim - len(size_features)
+        return torch.cat([last_BD[:, :pooled_width], size_features.expand(len(last_BD), -1)], dim=-1)
+
     def forward(
-        self, z_BTCHW: Tensor, timestep_B: Tensor, context_BLD: Tensor, image_BCHW: Tensor | None
+        self,
+        z_BTCHW: Tensor,
+        timestep_B: Tensor,
+        context: Tensor | ProjectedText,
+        image_BCHW: Tensor | None,
     ) -> Tensor:
         """One network pass.
 
         Args:
             z_BTCHW: noisy latents.
             timestep_B: training timestep of each clip, 0 .. 999, fractions allowed.
-            context_BLD: text hidden states.
+            context: texts as `TextEncoder` writes them, or what `project_text` made of them.
             image_BCHW: conditioning latent, cloned over time here; None for a model without image conditioning.
 
         Returns:
@@ -199,16 +301,17 @@ class VideoUNet(ModelMixin, ConfigMixin):
             )
         x = z_BTCHW.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         emb_BC = self.time_embedding(self.time_proj(timestep_B.expand(batch)).to(x.dtype))
-        if self.config.addition_embed_type == "text":
-            emb_BC = emb_BC + self.add_embedding(context_BLD)
+        text = context if isinstance(context, ProjectedText) else self.project_text(context)
+        for pooled_BC in text.pooled_BC:
+            emb_BC = emb_BC + pooled_BC
         emb_NC = emb_BC.repeat_interleave(num_frames, dim=0)
         x = self.conv_in(x)
         skips = [x]
-        for stage in self.down_blocks:
-            x, skips = stage(x, emb_NC, context_BLD, num_frames, skips)
-        x = self.mid_block(x, emb_NC, context_BLD, num_frames)
-        for stage in self.up_blocks:
-            x, skips = stage(x, emb_NC, context_BLD, num_frames, skips)
+        for stage, known in zip(self.down_blocks, text.down, strict=True):
+            x, skips = stage(x, emb_NC, known, num_frames, skips)
+        x = self.mid_block(x, emb_NC, text.mid, num_frames)
+        for stage, known in zip(self.up_blocks, text.up, strict=True):
+            x, skips = stage(x, emb_NC, known, num_frames, skips)
         x = self.conv_out(self.conv_act(self.conv_norm_out(x)))
         return x.unflatten(0, (batch, num_frames))
 
