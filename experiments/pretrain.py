@@ -191,7 +191,7 @@ def train_text(work: Path, out: Path) -> None:
             if k.startswith("text_model.")
         }
     )
-    TextEncoder(tokenizer, text).save(out)
+    TextEncoder((tokenizer, text)).save(out)
 
 
 def image_latents(work: Path, out: Path) -> LatentSet:

@@ -70,7 +70,7 @@ def student_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         autoencoder=RGBAAutoencoder(
             block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, patch_size=2
         ),
-        text=TextEncoder(tokenizer, CLIPTextModel(text)),
+        text=TextEncoder((tokenizer, CLIPTextModel(text))),
         prediction="v_prediction",
         settings=SamplerSettings(num_steps=2, guided_steps=0, solver="ddim", num_frames=6, fps=6),
         picture_size=32,

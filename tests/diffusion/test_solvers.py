@@ -70,6 +70,22 @@ def test_ddim_equals_diffusers():
     assert (ours - _diffusers_run(scheduler, schedule, z, timesteps)).abs().max() < 1e-4
 
 
+def test_ddim_from_zero_terminal_snr_equals_diffusers():
+    """By velocity, as pure noise says nothing of itself."""
+    schedule = NoiseSchedule.make(zero_terminal_snr=True)
+    settings = {"clip_sample": False, "timestep_spacing": "trailing", "prediction_type": "v_prediction"}
+    scheduler = DDIMScheduler(**BETAS, **settings, rescale_betas_zero_snr=True)
+    scheduler.set_timesteps(20)
+    denoise, z = gaussian(schedule), torch.randn(64, generator=torch.Generator().manual_seed(0))
+    ours, theirs = ddim(denoise, z, schedule, schedule.uniform_timesteps(20)), z
+    for t in scheduler.timesteps.tolist():
+        alpha, sigma = schedule.alpha[t], schedule.sigma[t]
+        clean = denoise(theirs, 0, t)
+        velocity = (alpha * theirs - clean) / sigma
+        theirs = scheduler.step(velocity, t, theirs).prev_sample
+    assert (ours - theirs).abs().max() < 1e-4
+
+
 def test_dpm_solver_equals_diffusers():
     schedule = NoiseSchedule.make(zero_terminal_snr=False)
     scheduler = DPMSolverMultistepScheduler(

@@ -59,11 +59,12 @@ class RGBAAutoencoder(ModelMixin, ConfigMixin):
 
     def distribution(self, frames_NCHW: Tensor):  # type: ignore[no-untyped-def]
         """The diagonal Gaussian that the encoder gives for frames `[N, 4, H, W]`, unscaled."""
-        return self.kl.encode(pixel_unshuffle(frames_NCHW, self.config.patch_size)).latent_dist
+        frames_NCHW = pixel_unshuffle(frames_NCHW, self.config.patch_size)
+        return self.kl.encode(frames_NCHW.to(self.dtype)).latent_dist
 
     def reconstruct(self, latents_NCHW: Tensor) -> Tensor:
         """Frames `[N, 4, H, W]` from unscaled latents."""
-        return pixel_shuffle(self.kl.decode(latents_NCHW).sample, self.config.patch_size)
+        return pixel_shuffle(self.kl.decode(latents_NCHW.to(self.dtype)).sample, self.config.patch_size)
 
     @torch.no_grad()
     def encode(self, frames_BTCHW: Tensor) -> Tensor:
@@ -73,7 +74,7 @@ class RGBAAutoencoder(ModelMixin, ConfigMixin):
             raise ValueError(
                 f"frame sides must be multiples of {self.factor} pixels, got {tuple(frames_BTCHW.shape[-2:])}"
             )
-        flat = self.distribution(frames_BTCHW.flatten(0, 1)).mode()
+        flat = self.distribution(frames_BTCHW.flatten(0, 1)).mode().float()
         mean, std = self._scale(flat)
         return ((flat - mean) / std).unflatten(0, frames_BTCHW.shape[:2])
 
@@ -82,4 +83,4 @@ class RGBAAutoencoder(ModelMixin, ConfigMixin):
         """Frames `[B, T, 4, H, W]`, clipped to [-1, 1], of scaled latents."""
         flat = latents_BTCHW.flatten(0, 1)
         mean, std = self._scale(flat)
-        return self.reconstruct(flat * std + mean).clamp(-1, 1).unflatten(0, latents_BTCHW.shape[:2])
+        return self.reconstruct(flat * std + mean).float().clamp(-1, 1).unflatten(0, latents_BTCHW.shape[:2])

@@ -1,45 +1,110 @@
-"""Prompts to hidden states, by a CLIP text model from a transformers folder."""
+"""Prompts to what UNets attend to, by frozen text models from transformers folders.
 
+A text is *one* tensor `[L, D]`, opaque to everything between its encoder and its UNet (data, dropout, guidance):
+
+- one CLIP model: its last hidden states, D wide;
+- CLIP and T5 (paper section 2.1): their features side by side; the UNet parts them again and attends to both sequences;
+- SDXL's two CLIP models: their last but one hidden states side by side, and one row more, the second model's pooled
+  text, filled up with zeros.
+"""
+
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from torch.nn.functional import pad
+from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjection, T5EncoderModel
+
+#: folder endings of the first, second and third tokenizer and model, as diffusers has them
+ENDINGS = ("", "_2", "_3")
+_CLASSES = {
+    "CLIPTextModel": CLIPTextModel,
+    "CLIPModel": CLIPTextModel,
+    "CLIPTextModelWithProjection": CLIPTextModelWithProjection,
+    "T5EncoderModel": T5EncoderModel,
+    "T5ForConditionalGeneration": T5EncoderModel,
+}
 
 
 class TextEncoder:
-    """A tokenizer and a CLIP text model, frozen."""
+    """One to three tokenizers with their frozen text models, CLIP first.
 
-    def __init__(self, tokenizer: CLIPTokenizer, model: CLIPTextModel) -> None:
-        self.tokenizer, self.model = tokenizer, model.eval().requires_grad_(False)
+    Raises:
+        ValueError: a combination that no UNet here reads.
+    """
+
+    def __init__(self, *towers: tuple[Any, Any]) -> None:
+        self.towers = [(tokenizer, model.eval().requires_grad_(False)) for tokenizer, model in towers]
+        kinds = [type(model).__name__ for _, model in towers]
+        self.pooled = kinds == ["CLIPTextModel", "CLIPTextModelWithProjection"]
+        if not self.pooled and kinds not in (["CLIPTextModel"], ["CLIPTextModel", "T5EncoderModel"]):
+            raise ValueError(
+                f"text models {', '.join(kinds)} do not go together; accepted: one CLIPTextModel, alone, "
+                "with a T5EncoderModel, or with a CLIPTextModelWithProjection"
+            )
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> "TextEncoder":
-        """Read `tokenizer/` and `text_encoder/` in `folder`."""
+        """Read `tokenizer/` and `text_encoder/` in `folder`, and those ending in `_2` where there are any."""
         root = Path(folder)
-        tokenizer = CLIPTokenizer.from_pretrained(root / "tokenizer", local_files_only=True)
-        model = CLIPTextModel.from_pretrained(
-            root / "text_encoder", local_files_only=True, use_safetensors=True
+        endings = [ending for ending in ENDINGS if (root / f"text_encoder{ending}").is_dir()]
+        return cls(
+            *(load_tower(root / f"tokenizer{end}", root / f"text_encoder{end}", device) for end in endings)
         )
-        return cls(tokenizer, model.to(device))
 
     def save(self, folder: str | Path) -> None:
-        root = Path(folder)
-        self.tokenizer.save_pretrained(root / "tokenizer")
-        self.model.save_pretrained(root / "text_encoder", safe_serialization=True)
+        """Write what `load` reads."""
+        for ending, (tokenizer, model) in zip(ENDINGS, self.towers, strict=False):
+            tokenizer.save_pretrained(Path(folder) / f"tokenizer{ending}")
+            model.save_pretrained(Path(folder) / f"text_encoder{ending}", safe_serialization=True)
+
+    def to(self, device: str | torch.device) -> "TextEncoder":
+        """Move the models."""
+        for _, model in self.towers:
+            model.to(device)
+        return self
 
     @property
     def length(self) -> int:
-        """Tokens a prompt is padded or cut to."""
-        return int(self.model.config.max_position_embeddings)
+        """Tokens a prompt is padded or cut to, by every model."""
+        return int(self.towers[0][1].config.max_position_embeddings)
 
     @torch.no_grad()
     def encode(self, prompts: list[str]) -> Tensor:
-        """Hidden states `[B, L, D]`, float32. An empty prompt is the null condition of guidance.
+        """Texts `[B, L, D]`, float32. An empty prompt is the null condition of guidance.
 
         Longer prompts than `length` tokens are cut, as CLIP does.
         """
-        tokens = self.tokenizer(
+        said = [self._read(tokenizer, model, prompts) for tokenizer, model in self.towers]
+        if not self.pooled:
+            return torch.cat([out.last_hidden_state for out in said], dim=-1).float()
+        states = torch.cat([out.hidden_states[-2] for out in said], dim=-1).float()
+        pooled = said[1].text_embeds.float()
+        return torch.cat([states, pad(pooled, (0, states.shape[-1] - pooled.shape[-1]))[:, None]], dim=1)
+
+    def _read(self, tokenizer: Any, model: Any, prompts: list[str]) -> Any:
+        tokens = tokenizer(
             prompts, padding="max_length", truncation=True, max_length=self.length, return_tensors="pt"
-        )
-        return self.model(input_ids=tokens.input_ids.to(self.model.device)).last_hidden_state.float()
+        ).to(model.device)
+        if isinstance(model, T5EncoderModel):
+            return model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask)
+        return model(input_ids=tokens.input_ids, output_hidden_states=self.pooled)
+
+
+def load_tower(
+    tokenizer: Path, model: Path, device: str = "cpu", variant: str | None = None
+) -> tuple[Any, Any]:
+    """A tokenizer and its text model from their folders.
+
+    Raises:
+        ValueError: the folder's model is none that is taken; it is named.
+    """
+    names = json.loads((model / "config.json").read_text()).get("architectures") or ["nothing"]
+    if names[0] not in _CLASSES:
+        raise ValueError(f"{model} holds {names[0]}; accepted text models: {', '.join(_CLASSES)}")
+    loaded = _CLASSES[names[0]].from_pretrained(
+        model, local_files_only=True, use_safetensors=True, variant=variant
+    )
+    return AutoTokenizer.from_pretrained(tokenizer, local_files_only=True), loaded.to(device)

@@ -1,15 +1,38 @@
 """Image weights into a video model: the inflation of paper section 2.1.
 
-The video model starts as the image model: spatial layers copied by name, temporal layers the identity, and the input
-convolution widened by zero weights for the appended image latent.
+Any diffusers text-to-image folder with a `UNet2DConditionModel` (Stable Diffusion 1, 2 and XL class) gives a start. The
+video model begins as the image model: spatial layers copied by name, temporal layers the identity, and the input
+convolution widened by zero weights for the appended image latent. The autoencoder gains an alpha channel beside RGB.
+
+AnimateDiff's motion adapters are not taken: their second attention is again over time where the paper's is to text
+(section 3.3.1), so no weights fit there; they count frames up to a learned maximum by positions put in at every
+attention, ours go in once and know no maximum; and they have no temporal convolutions.
 """
 
-import torch
-from diffusers import UNet2DConditionModel
+import inspect
+import json
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.models.modeling_utils import ModelMixin
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from stickers.diffusion.prediction import Prediction
+from stickers.models.autoencoder import RGBAAutoencoder
+from stickers.models.text import ENDINGS, TextEncoder, load_tower
 from stickers.models.unet import VideoUNet
 
-_SHARED_KEYS = (
+#: the latent channels of the paper's autoencoder (section 2.1)
+LATENT_CHANNELS = 8
+_WEIGHTS = "diffusion_pytorch_model"
+_DTYPES = {"F32", "F16", "BF16"}
+_PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+
+#: configuration that the video UNet has too, under the same name
+_UNET_KEYS = (
     "out_channels",
     "block_out_channels",
     "down_block_types",
@@ -23,7 +46,92 @@ _SHARED_KEYS = (
     "use_linear_projection",
     "addition_embed_type",
     "addition_embed_type_num_heads",
+    "addition_time_embed_dim",
+    "projection_class_embeddings_input_dim",
 )
+#: configuration that says nothing about the network, or only how it was trained
+_UNET_IGNORED = ("in_channels", "sample_size", "upcast_attention", "dropout")
+_AUTOENCODER_KEYS = ("block_out_channels", "layers_per_block", "latent_channels", "norm_num_groups")
+_AUTOENCODER_IGNORED = (
+    *("in_channels", "out_channels", "down_block_types", "up_block_types", "mid_block_add_attention"),
+    *("sample_size", "force_upcast", "scaling_factor", "shift_factor"),
+)
+
+
+class ImageModel(NamedTuple):
+    """A text-to-image model as it is read: everything a video model starts from."""
+
+    unet: UNet2DConditionModel
+    autoencoder: RGBAAutoencoder
+    text: TextEncoder
+    prediction: Prediction
+
+
+def load_image_model(
+    source: str | Path, *, variant: str | None = None, latent_channels: int = LATENT_CHANNELS
+) -> ImageModel:
+    """Read a text-to-image model.
+
+    Args:
+        source: a diffusers folder, or a hub name (`owner/name`, which needs a network).
+        variant: which weight files to read, for example `fp16`; by default those without a variant.
+        latent_channels: what the model must have; the paper's 8 unless another number is asked for.
+
+    Raises:
+        ValueError: the folder is no such model, is incomplete, is pickled, or has parts that are not taken.
+    """
+    root = _local(source, variant)
+    unet = load_image_unet(root / "unet", variant=variant)
+    autoencoder = add_alpha(_read(AutoencoderKL, root / "vae", variant))
+    channels = int(autoencoder.config.latent_channels)
+    if channels != latent_channels:
+        raise ValueError(
+            f"{root / 'vae'} makes {channels} latent channels where {latent_channels} are asked; "
+            f"latent_channels={channels} accepts it"
+        )
+    if channels != unet.config.in_channels:
+        raise ValueError(
+            f"{root}: vae makes {channels} latent channels, unet takes {unet.config.in_channels}"
+        )
+    endings = [ending for ending in ENDINGS if (root / f"text_encoder{ending}").is_dir()]
+    if not endings:
+        raise ValueError(f"{root} is no text-to-image model: text_encoder is missing")
+    for ending in endings:
+        _check_files(root / f"text_encoder{ending}", "model", variant)
+    text = TextEncoder(
+        *(
+            load_tower(root / f"tokenizer{end}", root / f"text_encoder{end}", variant=variant)
+            for end in endings
+        )
+    )
+    scheduler = root / "scheduler" / "scheduler_config.json"
+    said = json.loads(scheduler.read_text()) if scheduler.exists() else {}
+    prediction = said.get("prediction_type", "epsilon")
+    if prediction not in ("epsilon", "v_prediction"):
+        raise ValueError(f"{scheduler} says {prediction!r}; accepted: epsilon, v_prediction")
+    return ImageModel(unet, autoencoder, text, prediction)
+
+
+def load_image_unet(
+    source: str | Path, *, variant: str | None = None, config: str | Path | None = None
+) -> UNet2DConditionModel:
+    """An image UNet from its folder, or from one safetensors file in a layout that diffusers converts.
+
+    Args:
+        source: a folder with `config.json` and weights, whole or in shards, or a `.safetensors` file.
+        variant: which weight files of a folder to read.
+        config: for a single file, the folder whose `config.json` describes it; by default its own folder.
+    """
+    path = Path(source)
+    if path.suffix in _PICKLES:
+        raise ValueError(f"{path} is a pickle, which can run code when read; accepted: safetensors")
+    if path.suffix != ".safetensors":
+        return _read(UNet2DConditionModel, path, variant)
+    folder = Path(config or path.parent)
+    _check_config(UNet2DConditionModel, folder)
+    _check_tensors(path, {})
+    loaded = UNet2DConditionModel.from_single_file(str(path), config=str(folder), local_files_only=True)
+    return cast(UNet2DConditionModel, loaded)
 
 
 def inflate(image_unet: UNet2DConditionModel) -> VideoUNet:
@@ -32,12 +140,15 @@ def inflate(image_unet: UNet2DConditionModel) -> VideoUNet:
     Raises:
         ValueError: the image model has parts that the video model does not take; they are named.
     """
+    _refuse_others(image_unet, (*_UNET_KEYS, *_UNET_IGNORED))
     config = image_unet.config
-    video = VideoUNet(in_channels=2 * config.in_channels, **{key: config[key] for key in _SHARED_KEYS})
+    sizes = {}
+    if config.addition_embed_type == "text_time":
+        side = config.sample_size * 8
+        sizes = {"time_ids": (side, side, 0, 0, side, side)}
+    video = VideoUNet(in_channels=2 * config.in_channels, **{key: config[key] for key in _UNET_KEYS}, **sizes)
     state = dict(image_unet.state_dict())
-    widened = torch.zeros_like(video.conv_in.weight)
-    widened[:, : config.in_channels] = state["conv_in.weight"]
-    state["conv_in.weight"] = widened
+    state["conv_in.weight"] = _widened(state["conv_in.weight"], video.conv_in.weight)
     missing, unexpected = video.load_state_dict(state, strict=False)
     strange = [name for name in missing if "temporal" not in name] + unexpected
     if strange:
@@ -45,3 +156,125 @@ def inflate(image_unet: UNet2DConditionModel) -> VideoUNet:
             f"this image UNet has a layout the video UNet does not take; first differing weight: {strange[0]}"
         )
     return video
+
+
+def add_alpha(rgb: AutoencoderKL) -> RGBAAutoencoder:
+    """An autoencoder of RGBA that does to RGB what `rgb` does; alpha is ignored going in and opaque coming out.
+
+    Raises:
+        ValueError: it has parts that are not taken; they are named.
+    """
+    _refuse_others(rgb, (*_AUTOENCODER_KEYS, *_AUTOENCODER_IGNORED))
+    config = rgb.config
+    channels = config.latent_channels
+    rgba = RGBAAutoencoder(
+        **{key: config[key] for key in _AUTOENCODER_KEYS},
+        mid_block_attention=config.mid_block_add_attention,
+        latent_mean=(float(config.shift_factor or 0),) * channels,
+        latent_std=(1 / float(config.scaling_factor),) * channels,
+    )
+    state = dict(rgb.state_dict())
+    for name in ("encoder.conv_in.weight", "decoder.conv_out.weight", "decoder.conv_out.bias"):
+        state[name] = _widened(state[name], rgba.kl.get_parameter(name))
+    state["decoder.conv_out.bias"][3] = 1
+    rgba.kl.load_state_dict(state)
+    return rgba
+
+
+def _widened(weight: Tensor, like: nn.Parameter) -> Tensor:
+    """`weight` in the corner of a tensor of zeros, shaped as `like`."""
+    wide = torch.zeros(like.shape, dtype=weight.dtype)
+    wide[tuple(slice(length) for length in weight.shape)] = weight
+    return wide
+
+
+def _refuse_others(model: ModelMixin, known: tuple[str, ...]) -> None:
+    """Every setting that is not known must stand at its default."""
+    defaults = inspect.signature(type(model).__init__).parameters
+    for name, parameter in defaults.items():
+        if name in known or parameter.default is inspect.Parameter.empty:
+            continue
+        if model.config[name] != parameter.default:
+            raise ValueError(
+                f"{type(model).__name__} with {name}={model.config[name]!r} is not taken; "
+                f"accepted: {parameter.default!r}"
+            )
+
+
+def _local(source: str | Path, variant: str | None) -> Path:
+    """The folder of `source`; a hub name is downloaded first, safetensors alone."""
+    root = Path(source)
+    if not root.exists() and str(source).count("/") == 1 and not str(source).startswith((".", "/", "~")):
+        from huggingface_hub import snapshot_download
+
+        kinds = [f"*.{variant}*.safetensors" if variant else "*.safetensors", "*.json", "*.txt", "*.model"]
+        root = Path(snapshot_download(str(source), allow_patterns=kinds))
+    for part in ("unet", "vae"):
+        if not (root / part / "config.json").exists():
+            raise ValueError(f"{root} is no text-to-image model: {part}/config.json is missing")
+    return root
+
+
+def _read(kind: Any, folder: Path, variant: str | None) -> Any:
+    """A diffusers model from its folder, after checks whose sentences say what is wrong."""
+    expected = _check_config(kind, folder)
+    for path in _check_files(folder, _WEIGHTS, variant):
+        _check_tensors(path, expected)
+    model, found = kind.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, variant=variant, output_loading_info=True
+    )
+    if found["missing_keys"]:
+        raise ValueError(f"{folder} lacks the weight {found['missing_keys'][0]}")
+    return model.eval()
+
+
+def _check_config(kind: Any, folder: Path) -> dict[str, torch.Size]:
+    """The shapes that a folder's configuration asks for, when it is of this kind."""
+    if not (folder / "config.json").exists():
+        raise ValueError(f"{folder} is no model: config.json is missing")
+    config = json.loads((folder / "config.json").read_text())
+    if config.get("_class_name") != kind.__name__:
+        raise ValueError(f"{folder} holds {config.get('_class_name')}; accepted: {kind.__name__}")
+    with torch.device("meta"):
+        return {name: weight.shape for name, weight in kind.from_config(config).state_dict().items()}
+
+
+def _check_files(folder: Path, stem: str, variant: str | None) -> list[Path]:
+    """The weight files of a model, one or its shards."""
+    ending = f".{variant}" if variant else ""
+    index = folder / f"{stem}.safetensors.index{ending}.json"
+    if index.exists():
+        shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        for shard in shards:
+            if not (folder / shard).exists():
+                raise ValueError(f"{folder}: shard {shard}, which {index.name} names, is missing")
+        return [folder / shard for shard in shards]
+    whole = folder / f"{stem}{ending}.safetensors"
+    if whole.exists():
+        return [whole]
+    others = sorted(path.name for path in folder.iterdir() if path.suffix == ".safetensors")
+    if others:
+        raise ValueError(f"{folder} has no {whole.name}; it has {', '.join(others)}: choose its variant")
+    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
+    if pickles:
+        raise ValueError(
+            f"{folder / pickles[0]} is a pickle, which can run code when read; accepted: safetensors"
+        )
+    raise ValueError(f"{folder} holds no weights: {whole.name} is missing")
+
+
+def _check_tensors(path: Path, expected: dict[str, torch.Size]) -> None:
+    """Types and shapes, read from the file's header alone."""
+    try:
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118 - no mapping
+                header = file.get_slice(name)
+                shape, dtype = tuple(header.get_shape()), header.get_dtype()
+                if name in expected and shape != tuple(expected[name]):
+                    raise ValueError(
+                        f"{path}: {name} has shape {shape}, the configuration asks for {tuple(expected[name])}"
+                    )
+                if dtype not in _DTYPES:
+                    raise ValueError(f"{path}: {name} is {dtype}; accepted: {', '.join(sorted(_DTYPES))}")
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no safetensors file: {error}") from error
