@@ -12,7 +12,6 @@ from stickers import store
 from stickers.artifacts import STICKERS, Candidate, PlanRow, table_of
 from stickers.export import assemble
 from stickers.hitl.generation import CandidateMaker
-from stickers.pipeline import AnimationPipeline
 
 BATCHES_PER_BLOCK = 2
 """A written block is what a crash cannot take; smaller blocks are durable sooner and make more files."""
@@ -47,10 +46,14 @@ class Teacher:
         device = "cuda" if ray.get_gpu_ids() else "cpu"
         if device == "cpu":
             torch.set_num_threads(1)  # several single-threaded teachers beat one with many threads
-        pipeline = assemble(store.local_folder(work.record), work.foundations)
+        pipeline = assemble(store.local_folder(work.record), work.foundations).to(device)
+        if (
+            device != "cpu"
+        ):  # a laptop's plan is too small to earn back the seconds that a graph takes to make
+            pipeline.accelerate()
         table = store.read_table(work.stickers, STICKERS, columns=["sticker_id", "png"])
         self.maker = CandidateMaker(
-            _moved(pipeline, device),
+            pipeline,
             dict(zip(table["sticker_id"].to_pylist(), table["png"].to_pylist(), strict=True)),
             plan_id=work.plan_id,
             attempt=work.attempt,
@@ -59,12 +62,6 @@ class Teacher:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         return table_of(self.maker.make([PlanRow(**row) for row in table.to_pylist()]), Candidate)
-
-
-def _moved(pipeline: AnimationPipeline, device: str) -> AnimationPipeline:
-    for module in (pipeline.unet, pipeline.autoencoder, pipeline.text.model):
-        module.to(device)
-    return pipeline
 
 
 def side_by_side(num_teachers: int) -> int:

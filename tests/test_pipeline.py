@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 from stickers.diffusion.sampling import DISTILLED, NAIVE, TRAINING_FREE, SamplerSettings
 from stickers.pipeline import AnimationPipeline
@@ -46,7 +47,10 @@ def test_guidance_passes_drop_picture_and_text(pipeline):
         hook.remove()
     (noisy, _, context, image), (_, _, last_context, last_image) = seen
     said, nothing = pipeline.text.encode(["a cat waving"]), pipeline.text.encode([""])
-    assert torch.equal(context, torch.cat([nothing, nothing, said])) and torch.equal(last_context, said)
+    for given, wanted in ((context, [nothing, nothing, said]), (last_context, [said])):
+        known = pipeline.unet.project_text(torch.cat(wanted))
+        for mine, theirs in zip(tree_leaves(given), tree_leaves(known), strict=True):
+            assert torch.allclose(mine, theirs, atol=1e-6)
     assert not image[0].any() and torch.equal(image[1:], last_image.repeat(2, 1, 1, 1)) and last_image.any()
     assert torch.equal(noisy, noisy[:1].expand_as(noisy))
 

@@ -1,9 +1,11 @@
 """The one path from a picture and a prompt to a clip: validation, teachers, students and serving all call it."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -11,17 +13,28 @@ from torch import Tensor
 
 from stickers.diffusion.guidance import Condition
 from stickers.diffusion.prediction import Prediction
-from stickers.diffusion.sampling import SamplerSettings, sample
+from stickers.diffusion.sampling import Passes, SamplerSettings, sample
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 
 if TYPE_CHECKING:
     from stickers.models.autoencoder import RGBAAutoencoder
+    from stickers.models.fast import Graph, Network
     from stickers.models.text import TextEncoder
-    from stickers.models.unet import VideoUNet
+    from stickers.models.unet import ProjectedText, VideoUNet
 
+T = TypeVar("T")
 CONFIG = "pipeline.json"
 #: characters; CLIP reads 77 tokens, so whatever is longer is a mistake
 MAX_PROMPT = 2_000
+
+
+class Order(NamedTuple):
+    """A batch to animate: pictures, prompts and seeds as `animate` takes them."""
+
+    pictures: list[np.ndarray]
+    prompts: list[str]
+    seeds: list[int]
+    settings: SamplerSettings | None = None
 
 
 @dataclass
@@ -38,6 +51,10 @@ class AnimationPipeline:
     prediction: Prediction
     settings: SamplerSettings
     picture_size: int
+    network: "Network" = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.network = self.unet
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "cpu", dtype: str = "float32") -> "AnimationPipeline":
@@ -61,13 +78,19 @@ class AnimationPipeline:
         config = json.loads((root / CONFIG).read_text())
         unet = load_unet(root / "unet", getattr(torch, dtype))
         return cls(
-            unet=unet.to(device=device, memory_format=torch.channels_last),
-            autoencoder=load_autoencoder(root).to(device),
-            text=load_text_encoder(root, device),
+            unet=unet.to(memory_format=torch.channels_last),
+            autoencoder=load_autoencoder(root),
+            text=load_text_encoder(root),
             prediction=config["prediction"],
             settings=SamplerSettings(**config["settings"]),
             picture_size=config["picture_size"],
-        )
+        ).to(device)
+
+    def to(self, device: str) -> "AnimationPipeline":
+        """Move the networks, in place."""
+        for module in (self.unet, self.autoencoder, self.text):
+            module.to(device)
+        return self
 
     def save(self, folder: str | Path) -> None:
         """Write everything that `load` reads: safetensors and JSON alone."""
@@ -81,6 +104,23 @@ class AnimationPipeline:
             "picture_size": self.picture_size,
         }
         (root / CONFIG).write_text(json.dumps(config, indent=2))
+
+    def accelerate(self, graph: "Graph | None" = None) -> "AnimationPipeline":
+        """Make it fast for this device, in place; it can no longer be saved. The first clip of a shape takes longer.
+
+        Args:
+            graph: how the network's forward is compiled; by default `compile` on a GPU, `script` on a CPU, where
+                it is as fast and needs neither a compiler nor minutes (measured: `experiments/LOG.md`).
+        """
+        from stickers.models.fast import as_graph, improve_layers
+
+        improve_layers(self.unet)
+        default: Graph = "compile" if self.unet.device.type == "cuda" else "script"
+        self.network = as_graph(self.unet, graph or default)
+        # torch's own `to`: diffusers' warns of its empty list of layers to keep in float32
+        torch.nn.Module.to(self.autoencoder, self.unet.dtype)
+        self.autoencoder.to(memory_format=torch.channels_last)
+        return self
 
     @torch.no_grad()
     def animate(
@@ -105,7 +145,38 @@ class AnimationPipeline:
         Raises:
             ValueError: the lists differ in length, or a picture has another shape.
         """
-        settings = settings or self.settings
+        return next(self.animate_each([Order(pictures, prompts, seeds, settings)]))
+
+    @torch.no_grad()
+    def animate_each(self, orders: Iterable[Order]) -> Iterator[np.ndarray]:
+        """Animate batch after batch. While a GPU denoises one it decodes the one before and encodes the one after.
+
+        Yields:
+            uint8 RGBA `[B, T, H, W, 4]` for each batch, in order.
+
+        Raises:
+            ValueError: as `animate`.
+        """
+        beside = _Beside(self.autoencoder.device)
+        coming = (beside.run(partial(self._inputs, order)) for order in orders)
+        now, before = next(coming, None), None
+        while now is not None:
+            (inputs, settings), encoded = now
+            beside.wait(encoded)
+            latents = sample(*inputs, self.prediction, settings)
+            denoised, after = beside.mark(), next(coming, None)
+            decoded = beside.run(partial(self._decode, latents), denoised)
+            if before is not None:
+                yield beside.fetch(before[0])
+            # what the streams share is held until both are done with it
+            now, before = after, (decoded, now, latents)
+        if before is not None:
+            yield beside.fetch(before[0])
+
+    def _inputs(self, order: Order) -> tuple[tuple[Passes, Tensor, Tensor], SamplerSettings]:
+        """What `sample` takes, from pictures, prompts and seeds."""
+        pictures, prompts, seeds = order.pictures, order.prompts, order.seeds
+        settings = order.settings or self.settings
         if not len(pictures) == len(prompts) == len(seeds):
             raise ValueError(
                 f"got {len(pictures)} pictures, {len(prompts)} prompts and {len(seeds)} seeds; give equally many"
@@ -118,8 +189,10 @@ class AnimationPipeline:
                 )
         image = self._encode(np.stack(pictures))
         noise = torch.stack([self._noise(seed, settings.num_frames, image.shape[2:]) for seed in seeds])
-        latents = sample(self._passes(image[:, 0], prompts), noise, image, self.prediction, settings)
-        return to_pixels(self.autoencoder.decode(latents))
+        return (self._passes(image[:, 0], prompts), noise, image), settings
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        return to_bytes(self.autoencoder.decode(latents))
 
     def _encode(self, pictures_BHWC: np.ndarray) -> Tensor:
         """Conditioning latents `[B, 1, C, h, w]`."""
@@ -130,18 +203,23 @@ class AnimationPipeline:
         dice = torch.Generator().manual_seed(seed)
         return torch.randn(num_frames, *shape, generator=dice).to(self.autoencoder.device)
 
-    def _passes(self, image_BCHW: Tensor, prompts: list[str]):  # type: ignore[no-untyped-def]
-        """The network as `sample` wants it: all passes of a step batched into one call, text encoded once."""
-        context = self.text.encode(prompts)
-        null = self.text.encode([""]).expand_as(context)
+    def _passes(self, image_BCHW: Tensor, prompts: list[str]) -> Passes:
+        """The network as `sample` wants it: a step's passes batched into one call, text encoded and projected once."""
+        texts = self.unet.project_text(self.text.encode(["", *prompts]))
+        nothing, said = [0] * len(prompts), list(range(1, 1 + len(prompts)))
         zero, dtype = torch.zeros_like(image_BCHW), self.unet.dtype
+
+        @cache  # two sets of conditions at most, guided and not
+        def text_of(conditions: tuple[Condition, ...]) -> "ProjectedText":
+            rows = [row for name in conditions for row in (said if name == "full" else nothing)]
+            return texts.rows(torch.tensor(rows, device=image_BCHW.device))
 
         def run(z: Tensor, timestep: int, conditions: tuple[Condition, ...]) -> dict[Condition, Tensor]:
             rows = len(conditions)
-            out = self.unet(
+            out = self.network(
                 z.repeat(rows, 1, 1, 1, 1).to(dtype),
                 torch.tensor([timestep], device=z.device),
-                torch.cat([context if name == "full" else null for name in conditions]).to(dtype),
+                text_of(conditions),
                 torch.cat([zero if name == "none" else image_BCHW for name in conditions]).to(dtype),
             )
             return dict(zip(conditions, out.float().chunk(rows), strict=True))
@@ -159,8 +237,48 @@ def check_prompt(prompt: str) -> str:
     return clean
 
 
+class _Beside:
+    """A GPU's second stream, for what need not wait for the denoising; on a CPU everything is done in turn."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def run(
+        self, work: Callable[[], T], after: torch.cuda.Event | None = None
+    ) -> tuple[T, torch.cuda.Event | None]:
+        """Do it in the second stream, once `after` has come; with the event that it is done."""
+        if self.stream is None:
+            return work(), None
+        with torch.cuda.stream(self.stream):
+            if after is not None:
+                self.stream.wait_event(after)
+            return work(), self.stream.record_event()
+
+    def mark(self) -> torch.cuda.Event | None:
+        """The event that all work of the first stream so far is done."""
+        return None if self.stream is None else torch.cuda.current_stream().record_event()
+
+    def wait(self, event: torch.cuda.Event | None) -> None:
+        """Have the first stream wait for an event."""
+        if event is not None:
+            torch.cuda.current_stream().wait_event(event)
+
+    def fetch(self, done: tuple[Tensor, torch.cuda.Event | None]) -> np.ndarray:
+        """Pixels as an array, once they are there."""
+        pixels, event = done
+        if event is not None:
+            event.synchronize()
+        return pixels.numpy()
+
+
+def to_bytes(frames_BTCHW: Tensor) -> Tensor:
+    """Float `[B, T, 4, H, W]` in [-1, 1] to uint8 RGBA `[B, T, H, W, 4]`; a GPU copies it when it can."""
+    pixels = ((frames_BTCHW.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 1, 3, 4, 2)
+    if pixels.device.type != "cuda":
+        return pixels
+    return torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=True).copy_(pixels, non_blocking=True)
+
+
 def to_pixels(frames_BTCHW: Tensor) -> np.ndarray:
     """Float `[B, T, 4, H, W]` in [-1, 1] to uint8 RGBA `[B, T, H, W, 4]`."""
-    return (
-        ((frames_BTCHW.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 1, 3, 4, 2).cpu().numpy()
-    )
+    return to_bytes(frames_BTCHW.cpu()).numpy()
