@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from stickers.artifacts import content_id, seed_from
-from stickers.data.latents import canonical, to_tensor
+from stickers.data.encoding import canonical, to_tensor
 from stickers.data.toy.characters import Look
 from stickers.data.toy.motions import FASTEST, MOTIONS, SLOWEST, Mode, render_motion
 from stickers.data.toy.oracle import draw_sticker, landmarks, look_of, truths

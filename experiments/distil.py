@@ -27,7 +27,7 @@ def main(options: Options) -> int:
     if options.dry_run:
         return show(recipes)
     kept = current(options.place, "kept", options.profile)
-    sets = kept_sets(kept)
+    sets = kept_sets(kept, profile.picture_size)
     jobs = [
         TrainingJob.of_distillation(
             recipe, find_student(options.place, profile, recipe), foundations=options.base, sets=sets

@@ -1,15 +1,19 @@
-"""Videos to a manifest and frame latents: `python experiments/prepare.py [--videos DIR]`.
+"""Videos to a manifest and frame latents: `python experiments/prepare.py [--videos PATH | --sets NAME=PATH ...]`.
 
-Without `--videos` it first draws the toy collections as files; from there on both go the same way.
+Without either it first draws the toy collections as files; from there on all go the same way. What an earlier run has
+decoded and encoded is found in the cache by its content, whatever it was called then.
 """
 
 import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import ray
-import torch
 from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 from rich.console import Console
@@ -17,24 +21,28 @@ from rich.table import Table
 from tqdm import tqdm
 
 from actors.cluster import connect
-from actors.encoder import ClipEncoder
+from actors.encoder import COLUMNS, ClipEncoder
 from experiments.options import RUNS, Runs, choose_profile, encoder_digests, foundations_of, run_script
 from recipes.profiles import Profile
 from stickers import store
-from stickers.artifacts import CLIPS, REFUSED, Clip, Refused, content_id, table_of
-from stickers.data.latents import LatentSet
-from stickers.data.manifest import CAPTIONS, Listed, list_collection
+from stickers.artifacts import CLIPS, content_id
+from stickers.data.cache import ROWS, FrameCache, mark_duplicates, originals
+from stickers.data.collections import CAPTIONS, MEMBER, Listed, list_collection
+from stickers.data.sets import SetBuilder
 from stickers.data.toy.collections import write_broken_files, write_captions, write_clip
-from stickers.models.folders import load_text_encoder
-
-if TYPE_CHECKING:
-    from stickers.models.text import TextEncoder
+from stickers.models.folders import load_autoencoder
 
 console = Console()
-LISTED = pa.schema([(name, pa.string()) for name in ("clip_id", "path", "caption", "source")])
+LISTED = pa.schema([(name, pa.string()) for name in COLUMNS])
 CHUNK = 10
-#: the collections that the recipes read, best first
+#: rows of a listing that are held at a time
+PART = 20_000
+#: reasons that are printed; all of them stand in the manifest
+SHOWN = 20
+#: the collections that the shipped recipes read, best first
 USER_SETS = ("artist", "keyword", "neighbours")
+T = TypeVar("T")
+Listing = Callable[[], Iterable[Listed]]
 
 
 def draw_collections(profile: Profile, root: Path) -> list[Listed]:
@@ -57,149 +65,202 @@ def _draw_chunk(folder: str, name: str, indices: list[int], seed: int) -> list[d
     return [write_clip(folder, name, index, seed) for index in indices]
 
 
-def list_user_videos(folder: Path) -> list[Listed]:
-    """A user's videos: subfolders named artist, keyword or neighbours are those sets, else one folder is all three.
+def user_listing(videos: Path | None, sets: tuple[str, ...]) -> Listing:
+    """What a user gives, to be listed again and again.
 
-    Captions stand in each subfolder's own table, or for all of them in one table at the top.
+    `videos` is one collection, or a folder whose subfolders named artist, keyword or neighbours are those sets, with
+    captions in each one's own table or for all of them in one at the top. `sets` are collections by name.
+
+    Raises:
+        ValueError: a set is not given as NAME=PATH.
     """
-    named = [name for name in USER_SETS if (folder / name).is_dir()]
-    if not named:
-        return list_collection(str(folder), "artist")
-    top = folder / CAPTIONS if (folder / CAPTIONS).exists() else None
-    return [row for name in named for row in list_collection(str(folder / name), name, captions=top)]
+    named = []
+    for each in sets:
+        name, found, path = each.partition("=")
+        if not (name and found and path):
+            raise ValueError(f"--sets takes NAME=PATH, got {each!r}")
+        named.append((name, str(Path(path).expanduser().resolve()), None))
+    if videos:
+        place = videos.expanduser().resolve()
+        inside = [name for name in USER_SETS if (place / name).is_dir()]
+        top = place / CAPTIONS if (place / CAPTIONS).exists() else None
+        named += [(name, str(place / name), top) for name in inside] or [("artist", str(place), None)]
+
+    def listing() -> Iterator[Listed]:
+        for name, path, captions in named:
+            yield from list_collection(path, name, captions=captions)
+
+    return listing
 
 
-def fingerprint(row: Listed) -> list[str | int]:
-    """What tells one state of a user's file from another, without reading it."""
-    path = Path(row.path)
-    seen = path.stat() if path.exists() else None
-    return [row.path, row.caption, row.source, *((seen.st_size, seen.st_mtime_ns) if seen else ())]
+def fingerprint(listing: Listing) -> str:
+    """What tells one state of a user's files from another, without reading them."""
+    digest = blake2b(digest_size=13)
+    for row in listing():
+        path = Path(row.path.split(MEMBER, 1)[0])
+        seen = path.stat() if path.exists() else None
+        stamp = (seen.st_size, seen.st_mtime_ns) if seen else ()
+        digest.update(repr((row.path, row.caption, row.source, *stamp)).encode())
+    return digest.hexdigest()
 
 
-def encode(listed: list[Listed], place: str, foundations: str, size: int) -> list[dict]:
-    """Examine and encode every listed file once; a second call after a crash does what is missing."""
-    ids = [content_id("file", row.source, row.path) for row in listed]
-    columns = {
-        "clip_id": ids,
-        "path": [row.path for row in listed],
-        "caption": [row.caption for row in listed],
-        "source": [row.source for row in listed],
-    }
-    plan, rows = store.join(place, "listed.parquet"), store.join(place, "rows")
+def write_listing(listing: Iterable[Listed], place: str) -> None:
+    """The listing as a table in parts, so that no more than one part is held."""
+    rows = (
+        {"clip_id": content_id("file", each.source, each.path), **vars(each)}
+        for each in tqdm(listing, desc="list", unit="file")
+    )
+    for number, part in enumerate(in_parts(rows)):
+        table = pa.Table.from_pylist(part, schema=LISTED)
+        store.write_table(store.join(place, f"part-{number:05d}.parquet"), table, LISTED)
+
+
+def encode(listing: Iterable[Listed], place: str, foundations: str, cache: FrameCache) -> None:
+    """Make a row of every listed file once; a second call after a crash does what is missing."""
+    listed, rows = store.join(place, "listed"), store.join(place, "rows")
     for torn in store.discard_torn(place):
         console.print(f"[yellow]half written, made again: {torn}", highlight=False, soft_wrap=True)
-    store.write_table(plan, pa.table(columns, schema=LISTED), LISTED)
+    write_listing(listing, listed)
     context = DataContext.get_current()
     context.checkpoint_config = CheckpointConfig(
         id_column="clip_id",
         checkpoint_path=store.join(place, "checkpoint"),
         delete_checkpoint_on_success=False,
     )
-    dataset = ray.data.read_parquet(plan).repartition(target_num_rows_per_block=40)
+    dataset = ray.data.read_parquet(listed).repartition(target_num_rows_per_block=40)
     dataset.map_batches(
         ClipEncoder,
-        fn_constructor_args=(foundations, size),
+        fn_constructor_args=(foundations, cache),
         batch_size=8,
         compute=ActorPoolStrategy(size=max(1, min(4, os.cpu_count() or 1))),
         num_cpus=1,
     ).write_parquet(rows)
-    return store.read_table(rows).to_pylist()
 
 
-def write_sets(rows: list[dict], place: str, foundations: str, size: int) -> dict[str, int]:
-    """The manifest and one latent set a source; the best there is stands for absent ones. Returns their clip counts."""
-    good = sorted((row for row in rows if not row["reason"]), key=lambda row: (row["source"], row["clip_id"]))
-    if not good:
-        raise ValueError(f"none of the {len(rows)} files can be used; first reason: {rows[0]['reason']}")
-    fields = Clip.__dataclass_fields__
-    clips = [Clip(**{key: row[key] for key in fields}) for row in good]
-    refused = [Refused(uri=r["uri"], source=r["source"], reason=r["reason"]) for r in rows if r["reason"]]
-    store.write_table(store.join(place, "clips.parquet"), table_of(clips, Clip), CLIPS)
-    store.write_table(store.join(place, "refused.parquet"), table_of(refused, Refused), REFUSED)
-    text, side = load_text_encoder(foundations), size // 4
-    counts = {}
-    sources = [name for name in USER_SETS if any(row["source"] == name for row in good)]
-    for name in USER_SETS:
-        mine = [row for row in good if row["source"] == (name if name in sources else sources[0])]
-        latents = _latent_set(mine, text, side)
-        store.write_bytes(store.join(place, f"{name}.safetensors"), latents.to_bytes())
-        counts[name] = len(mine)
-    return counts
+def rows_of(place: str, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows that `encode` left, a file at a time."""
+    for part in store.listing(store.join(place, "rows"), recursive=True):
+        if part.endswith(".parquet"):
+            yield from store.read_table(part, ROWS, columns=columns).to_pylist()
 
 
-def _latent_set(rows: list[dict], text: "TextEncoder", side: int) -> LatentSet:
-    frames = [
-        torch.frombuffer(bytearray(row["latents"]), dtype=torch.float16).view(
-            row["num_frames"], -1, side, side
-        )
-        for row in rows
-    ]
-    length = torch.tensor([len(f) for f in frames])
-    captions = sorted({row["caption"] for row in rows})
-    return LatentSet(
-        frames=torch.cat(frames),
-        first=torch.cumsum(length, 0) - length,
-        length=length,
-        fps=torch.tensor([row["fps"] for row in rows], dtype=torch.float32),
-        texts=text.encode(captions).half(),
-        text_of=torch.tensor([captions.index(row["caption"]) for row in rows]),
+def in_parts(rows: Iterable[T]) -> Iterator[list[T]]:
+    """`PART` rows at a time."""
+    waiting = iter(rows)
+    while part := list(islice(waiting, PART)):
+        yield part
+
+
+def write_sets(place: str, cache: FrameCache, foundations: str) -> dict[str, Any]:
+    """The manifest, and a set for each collection and size; the best there is stands for absent ones.
+
+    Returns:
+        What the record says of them: clips by set, and how many files were listed, refused and seen twice.
+    """
+    builders: dict[tuple[str, int], SetBuilder] = {}
+    counts: Counter[str] = Counter()
+    first_reason = ""
+    rows = mark_duplicates(
+        rows_of(place), originals(rows_of(place, ["clip_id", "source", "content", "status"]))
     )
+    for number, part in enumerate(in_parts(rows)):
+        for row in part:
+            counts[row["status"]] += 1
+            first_reason = first_reason or row["reason"]
+            for size in cache.sizes if row["status"] == "ready" else ():
+                key = row["source"], size
+                builders.setdefault(key, SetBuilder(cache, size)).add(row)
+        table = pa.Table.from_pylist(
+            [{name: row[name] for name in CLIPS.names} for row in part], schema=CLIPS
+        )
+        store.write_table(store.join(place, "clips", f"part-{number:05d}.parquet"), table, CLIPS)
+    if not builders:
+        raise ValueError(f"none of the {counts.total()} files can be used; first reason: {first_reason}")
+    made = [name for name, _ in builders]
+    best = next((name for name in USER_SETS if name in made), made[0])
+    standing = {name: name if name in made else best for name in (*USER_SETS, *made)}
+    autoencoder, clips = load_autoencoder(foundations), {}
+    for name, source in standing.items():
+        for size in cache.sizes:
+            latents = builders[source, size].build(autoencoder)
+            store.write_bytes(store.join(place, f"{name}-{size}.safetensors"), latents.to_bytes(place))
+            clips[name] = len(latents)
+    return {
+        "clips": clips,
+        "listed": counts.total(),
+        "refused": counts["refused"],
+        "duplicates": counts["duplicate"],
+    }
 
 
-def show(rows: list[dict], counts: dict[str, int]) -> None:
+def show(place: str, record: dict[str, Any]) -> None:
     """The summary: sets, and every refusal with its reason."""
     table = Table("collection", "clips", title="prepared")
-    for name, count in counts.items():
+    for name, count in record["clips"].items():
         table.add_row(name, str(count))
     console.print(table)
-    if silent := sum(1 for row in rows if not row["reason"] and not row["caption"]):
+    silent, said = 0, 0
+    for row in chain.from_iterable(
+        store.read_table(part).to_pylist() for part in store.listing(store.join(place, "clips"))
+    ):
+        silent += row["status"] == "ready" and not row["caption"]
+        if row["reason"] and said < SHOWN:
+            console.print(f"[yellow]{row['status']}[/] {row['reason']}", highlight=False, soft_wrap=True)
+            said += 1
+    if silent:
         console.print(f"{silent} clips have no caption", highlight=False)
-    for row in rows:
-        if row["reason"]:
-            console.print(f"[yellow]refused[/] {row['reason']}", highlight=False, soft_wrap=True)
+    if (left := record["refused"] + record["duplicates"] - said) > 0:
+        console.print(f"{left} more are refused or duplicates: {place}/clips says why", highlight=False)
 
 
 def main(
     runs: Runs = RUNS,
     profile: str = "tiny",
     videos: Path | None = None,
+    sets: tuple[str, ...] = (),
+    sizes: tuple[int, ...] = (),
+    online: bool = False,
     foundations: str | None = None,
 ) -> None:
     """Make the manifest and the frame latents.
 
     Args:
         profile: tiny, full or smoke.
-        videos: your own folder of videos with a captions.csv (file, caption); by default the toy collections.
+        videos: your own: a folder with a captions.csv (file, caption), a table (CSV, JSONL, Parquet) or a .tar of
+            WebDataset; by default the toy collections.
+        sets: further collections as NAME=PATH; recipes name them.
+        sizes: pixels a side, one or several; by default the profile's.
+        online: keep no frame latents: decode and encode in training, for collections too large to cache.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
-    base = foundations_of(chosen, foundations)
-    if not videos and "://" in place:
+    base, own = foundations_of(chosen, foundations), bool(videos or sets)
+    if not own and "://" in place:
         raise ValueError(
             f"the toy videos cannot be drawn into {place}; give --videos, or --runs a folder of this machine"
         )
-    own = list_user_videos(videos.resolve()) if videos else []
-    key = content_id(
-        "latents",
-        [fingerprint(row) for row in own] if videos else [list(pair) for pair in chosen.collections],
-        chosen.seed,
-        chosen.picture_size,
-        *encoder_digests(base),
+    listing = user_listing(videos, sets)
+    asked = tuple(sorted(set(sizes))) or (chosen.picture_size,)
+    autoencoder, *text = encoder_digests(base)
+    cache = FrameCache(
+        place=place, autoencoder=autoencoder, text=content_id(*text), sizes=asked, with_frames=not online
     )
+    state = fingerprint(listing) if own else [[list(pair) for pair in chosen.collections], chosen.seed]
+    key = content_id("latents", state, list(asked), online, autoencoder, *text)
     target = store.join(place, "latents", key)
     if store.exists(store.join(target, store.RECORD)):
         store.set_current(place, "latents", profile, key)
         console.print(f"prepared already: {target}")
         return
     with connect():
-        listed = own or draw_collections(chosen, Path(place) / "collections" / key)
-        rows = encode(listed, target, base, chosen.picture_size)
-    counts = write_sets(rows, target, base, chosen.picture_size)
-    show(rows, counts)
-    refused = sum(1 for row in rows if row["reason"])
-    store.write_record(target, {"profile": profile, "clips": counts, "refused": refused, "listed": len(rows)})
+        listed = listing() if own else draw_collections(chosen, Path(place) / "collections" / key)
+        encode(listed, target, base, cache)
+    record = write_sets(target, cache, base)
+    show(target, record)
+    cache.remember(key, rows_of(target))
+    store.write_record(target, {"profile": profile, "sizes": list(asked), "online": online, **record})
     store.set_current(place, "latents", profile, key)
-    for leftover in ("rows", "checkpoint", "listed.parquet"):  # what served resuming alone
+    for leftover in ("rows", "checkpoint", "listed"):  # what served resuming alone
         store.remove(store.join(target, leftover))
 
 

@@ -35,7 +35,8 @@ from recipes.foundations import (
     SEED,
     TRUNK,
 )
-from stickers.data.latents import LatentSet, canonical, encode_clips
+from stickers.data.encoding import canonical
+from stickers.data.latents import LatentSet, encode_clips
 from stickers.data.mixture import Mixture
 from stickers.data.toy import words
 from stickers.data.toy.characters import SUBJECTS, Look

@@ -7,13 +7,14 @@ from experiments.options import choose_profile, current, run_script
 from experiments.training import Options, choose, show
 from stickers import store
 from stickers.training.job import TrainingJob
+from stickers.training.recipe import sized
 
 
-def kept_sets(kept: store.Found) -> dict[str, str]:
-    """Latents of what people kept, and of every candidate they saw, for comparison."""
+def kept_sets(kept: store.Found, size: int) -> dict[str, str]:
+    """Latents of what people kept, and of every candidate they saw, for comparison; `size` is that of the clips."""
     return {
-        "kept": store.join(kept.uri, "latents.safetensors"),
-        "all": store.join(kept.uri, "all.safetensors"),
+        sized("kept", size): store.join(kept.uri, "latents.safetensors"),
+        sized("all", size): store.join(kept.uri, "all.safetensors"),
     }
 
 
@@ -23,7 +24,7 @@ def main(options: Options) -> int:
     if options.dry_run:
         return show(recipes)
     kept = current(options.place, "kept", options.profile)
-    sets = kept_sets(kept)
+    sets = kept_sets(kept, choose_profile(options.profile).picture_size)
     return options.train(
         [TrainingJob.of_recipe(recipe, foundations=options.base, sets=sets) for recipe in recipes],
         simulated=bool(kept.record["simulated"]),

@@ -8,6 +8,7 @@ from experiments.options import choose_profile, current, run_script
 from experiments.training import Options, choose, show
 from stickers import store
 from stickers.training.job import TrainingJob
+from stickers.training.recipe import sized
 
 
 def main(options: Options) -> int:
@@ -16,7 +17,11 @@ def main(options: Options) -> int:
     if options.dry_run:
         return show(recipes)
     latents = current(options.place, "latents", options.profile)
-    sets = {name: store.join(latents.uri, f"{name}.safetensors") for name in latents.record["clips"]}
+    sets = {
+        sized(name, size): store.join(latents.uri, f"{name}-{size}.safetensors")
+        for name in latents.record["clips"]
+        for size in latents.record["sizes"]
+    }
     return options.train(
         [TrainingJob.of_recipe(recipe, foundations=options.base, sets=sets) for recipe in recipes]
     )

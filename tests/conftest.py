@@ -113,9 +113,9 @@ def prepared_runs(tmp_path: Path) -> Path:
         place = runs / kind / "0123456789ab"
         place.mkdir(parents=True)
         for name in names:
-            latents.save(place / f"{name}.safetensors")
-        clips = dict.fromkeys(names, 2)
-        store.write_record(str(place), {"profile": "tiny", "clips": clips, "simulated": True})
+            latents.save(place / (f"{name}-32.safetensors" if kind == "latents" else f"{name}.safetensors"))
+        record = {"profile": "tiny", "clips": dict.fromkeys(names, 2), "sizes": [32], "simulated": True}
+        store.write_record(str(place), record)
         store.set_current(str(runs), kind, "tiny", place.name)
     return runs
 

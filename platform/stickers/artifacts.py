@@ -35,26 +35,30 @@ def _arrow_field(each: Field) -> pa.Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A usable training video. `content` is the hash of the file, `source` the collection it belongs to."""
+    """A video that a collection names, and what became of it.
 
+    `content` is the hash of the file, `source` the collection it belongs to. `status` is ready, duplicate (the same
+    file again in one collection) or refused; of the last two `reason` is one sentence, a refused one's facts are zero.
+    `cut_out` says that a solid background was made transparent.
+    """
+
+    clip_id: str = _column(pa.string())
     uri: str = _column(pa.string())
     caption: str = _column(pa.string())
     source: str = _column(pa.string())
     content: str = _column(pa.string(), "hash of the file")
     num_frames: int = _column(pa.int32(), "frames")
-    fps: float = _column(pa.float64(), "frames per second")
+    fps: float = _column(pa.float64(), "frames per second, the average where they vary")
+    variable_fps: bool = _column(pa.bool_())
     width: int = _column(pa.int32(), "pixels")
     height: int = _column(pa.int32(), "pixels")
     has_alpha: bool = _column(pa.bool_())
+    cut_out: bool = _column(pa.bool_())
     motion_score: float = _column(pa.float64(), "mean absolute luma difference of neighbouring frames, 0-255")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Refused:
-    """A file or row that cannot be used; `reason` is one sentence."""
-
-    uri: str = _column(pa.string())
-    source: str = _column(pa.string())
+    vector_score: float | None = _column(
+        pa.float64(), "mean norm of H.264 motion vectors a frame, pixels", nullable=True
+    )
+    status: str = _column(pa.string(), "ready | duplicate | refused")
     reason: str = _column(pa.string())
 
 
@@ -157,7 +161,6 @@ class Kept:
 
 
 CLIPS = schema_of(Clip)
-REFUSED = schema_of(Refused)
 PROMPTS = schema_of(Prompt)
 STICKERS = schema_of(Sticker)
 PLAN = schema_of(PlanRow)

@@ -7,6 +7,7 @@ written again.
 
 import json
 import os
+import posixpath
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -235,11 +236,42 @@ def local_folder(uri: str) -> str:
     if not files:
         raise ValueError(f"there is no folder {uri}")
     stamp = "\n".join([uri, *(f"{each.path} {each.size} {each.mtime_ns}" for each in files)])
-    home = Path(os.environ.get("STICKERS_CACHE") or Path.home() / ".cache" / "animated-stickers")
-    target = home / blake2b(stamp.encode(), digest_size=12).hexdigest()
+    target = _cached(stamp)
     if not target.exists():
         _fetch(uri, target)
     return str(target)
+
+
+def local_file(uri: str) -> str:
+    """A local path with the content of a file: itself when local, else a copy in the same cache.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    system, path = _locate(uri)
+    info = system.get_file_info(path)
+    if info.type != fs.FileType.File:
+        raise ValueError(f"there is no file {uri}")
+    if isinstance(system, fs.LocalFileSystem):
+        return path
+    target = _cached(f"{uri} {info.size} {info.mtime_ns}") / uri.rsplit("/", 1)[1]
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = target.with_name(f"{TEMPORARY}{uuid4().hex}")
+        staging.write_bytes(read_bytes(uri))
+        staging.rename(target)
+    return str(target)
+
+
+def below(folder: str, relative: str) -> str:
+    """The place that a relative path means from a folder: `..` is resolved, in URIs too."""
+    scheme, mark, path = folder.rpartition("://")
+    return scheme + mark + posixpath.normpath(posixpath.join(path, relative))
+
+
+def _cached(stamp: str) -> Path:
+    home = Path(os.environ.get("STICKERS_CACHE") or Path.home() / ".cache" / "animated-stickers")
+    return home / blake2b(stamp.encode(), digest_size=12).hexdigest()
 
 
 def _fetch(uri: str, target: Path) -> None:

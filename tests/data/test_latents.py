@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from stickers.data.latents import LatentSet, canonical, to_tensor
+from stickers.data.encoding import canonical, to_tensor
+from stickers.data.latents import LatentSet
 from stickers.data.mixture import Mixture
 from stickers.pipeline import to_pixels
 

@@ -1,101 +1,87 @@
-"""From a folder of files to rows: which videos are usable, and for each other one a sentence that says why not."""
+"""From a listed file to a row: what is in it, or a sentence that says why it cannot be used."""
 
-import csv
-import io
-from dataclasses import dataclass
-from hashlib import blake2b
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from stickers.artifacts import Clip, Refused
-from stickers.data.latents import canonical
+from stickers.artifacts import Clip
+from stickers.data.collections import Listed, source_of
+from stickers.data.encoding import canonical
+from stickers.data.online import OVERSIZE
+from stickers.video.clips import has_solid_background
 from stickers.video.codec import UnreadableVideo, read_video
-from stickers.video.motion import motion_score
+from stickers.video.motion import frame_motion, vector_motion
 
-CAPTIONS = "captions.csv"
-VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".m4v")
 MIN_FRAMES = 8
-#: how many times larger than needed a video is decoded: enough to cut it out cleanly, little enough for memory
-OVERSIZE = 8
+UNKNOWN = Clip(
+    clip_id="",
+    uri="",
+    caption="",
+    source="",
+    content="",
+    num_frames=0,
+    fps=0.0,
+    variable_fps=False,
+    width=0,
+    height=0,
+    has_alpha=False,
+    cut_out=False,
+    motion_score=0.0,
+    vector_score=None,
+    status="refused",
+    reason="",
+)
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A file that a collection names, whether or not it can be used."""
+class Looked:
+    """A usable video: its row, its canonical frames by size (uint8 RGBA `[T, size, size, 4]`) and its track."""
 
-    path: str
-    caption: str
-    source: str
-
-
-def list_collection(folder: str, source: str, *, captions: Path | None = None) -> list[Listed]:
-    """The videos of one folder: the rows of its `captions.csv` (columns file, caption), then files it leaves out.
-
-    Args:
-        captions: the table of a folder further up; of that, the rows that lie in this one. Its own goes first.
-
-    Raises:
-        ValueError: there is no such folder, the table is none or lacks a column, or nothing in it is a video.
-    """
-    root = Path(folder)
-    if not root.is_dir():
-        raise ValueError(f"there is no folder {folder}; --videos takes a folder of videos with a {CAPTIONS}")
-    rows: list[Listed] = []
-    if (root / CAPTIONS).exists():
-        rows = [Listed(str(path), text, source) for path, text in _captions(root / CAPTIONS)]
-    elif captions:
-        said = _captions(captions)
-        rows = [Listed(str(path), text, source) for path, text in said if root in path.parents]
-    named = {row.path for row in rows}
-    loose = sorted(p for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES and str(p) not in named)
-    rows += [Listed(str(path), "", source) for path in loose]
-    if not rows:
-        raise ValueError(f"{folder} holds no videos ({', '.join(VIDEO_SUFFIXES)}) and no {CAPTIONS}")
-    return rows
+    clip: Clip
+    frames: dict[int, np.ndarray]
+    track: Tensor
 
 
-def _captions(table: Path) -> list[tuple[Path, str]]:
-    """Files, relative to their table, and what it says of them."""
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
-        missing = {"file", "caption"} - set(reader.fieldnames or ())
-        rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{table} is no CSV table in UTF-8: {error}") from error
-    if missing:
-        raise ValueError(f"{table} lacks the column {sorted(missing)[0]!r}; it needs file and caption")
-    return [(table.parent / row["file"], row["caption"]) for row in rows]
+def row_of(listed: Listed, clip_id: str) -> Clip:
+    """The row of a listed video of which nothing is known yet."""
+    return replace(UNKNOWN, clip_id=clip_id, uri=listed.path, caption=listed.caption, source=listed.source)
 
 
-def examine(listed: Listed, size: int) -> tuple[Clip, np.ndarray] | Refused:
+def examine(row: Clip, sizes: tuple[int, ...]) -> Looked | Clip:
     """Decode one file.
 
     Returns:
-        Its manifest row and canonical frames, uint8 RGBA `[T, size, size, 4]`; or the reason it was refused.
+        Its completed row with frames and track; or the row with the reason why it was refused.
     """
     try:
-        content = blake2b(Path(listed.path).read_bytes(), digest_size=13).hexdigest()
-        frames, info = read_video(listed.path, max_side=OVERSIZE * size)
-    except FileNotFoundError:
-        return Refused(uri=listed.path, source=listed.source, reason=f"{listed.path} does not exist")
+        source = source_of(row.uri)
+        frames, info = read_video(source, max_side=OVERSIZE * max(sizes), name=row.uri)
+        vectors = vector_motion(source, name=row.uri)
     except (UnreadableVideo, OSError) as error:
-        return Refused(uri=listed.path, source=listed.source, reason=str(error))
+        return replace(row, reason=str(error))
     if len(frames) < MIN_FRAMES:
-        reason = f"{listed.path} has {len(frames)} frames, at least {MIN_FRAMES} are needed"
-        return Refused(uri=listed.path, source=listed.source, reason=reason)
-    pixels = canonical(frames, size)
-    row = Clip(
-        uri=listed.path,
-        caption=listed.caption,
-        source=listed.source,
-        content=content,
+        reason = f"{row.uri} has {len(frames)} frames, at least {MIN_FRAMES} are needed"
+        return replace(row, reason=reason)
+    solid = has_solid_background(frames)
+    pixels = {size: canonical(frames, size, cut=solid) for size in sizes}
+    moved = frame_motion(pixels[min(sizes)])
+    if vectors is None or len(vectors) != len(frames):
+        vectors = np.full(len(frames), np.nan, np.float32)
+    known = not np.isnan(vectors).any()
+    complete = replace(
+        row,
         num_frames=len(frames),
         fps=info.fps,
+        variable_fps=info.variable_fps,
         width=info.width,
         height=info.height,
         has_alpha=info.has_alpha,
-        motion_score=motion_score(pixels),
+        cut_out=solid,
+        motion_score=float(moved.mean()),
+        vector_score=float(vectors.mean()) if known else None,
+        status="ready",
     )
-    return row, pixels
+    track = np.stack([np.asarray(info.times), moved, vectors], axis=1).astype(np.float32)
+    return Looked(complete, pixels, torch.from_numpy(track))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stickers.data.latents import Balance, LatentSet
+from stickers.data.latents import Balance, LatentSet, Rate
 from stickers.video.clips import ConditioningKind, conditioning_index
 
 Window = Literal["any", "halfway"]
@@ -33,7 +33,7 @@ class Mixture:
         self,
         *,
         datasets: Sequence[tuple[str, float]],
-        fps: int,
+        fps: Rate,
         num_frames: int,
         conditioning_frame: ConditioningKind,
         batch_size: int,

@@ -15,7 +15,7 @@ from PIL import Image
 
 from stickers import store
 from stickers.artifacts import Prompt, Refused, Sticker, prompt_id, sticker_id
-from stickers.data.latents import canonical
+from stickers.data.encoding import canonical
 from stickers.data.toy.characters import SUBJECTS
 from stickers.data.toy.oracle import draw_sticker
 from stickers.data.toy.words import BUCKET_OF, BUCKETS, PHRASES, held_out, pairs

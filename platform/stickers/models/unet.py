@@ -14,6 +14,7 @@ from diffusers.models.embeddings import TextTimeEmbedding, TimestepEmbedding, Ti
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from stickers.models.temporal import KeyValue, SpatialTransformer, TemporalTransformer, VideoResnetBlock
 
@@ -58,6 +59,7 @@ class _Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.upward = upward
+        self.gradient_checkpointing = False
         self.resnets = nn.ModuleList(config.resnet(i, o) for i, o in widths)
         if attention:
             self.attentions = nn.ModuleList(config.spatial(o) for _, o in widths)
@@ -75,14 +77,13 @@ class _Stage(nn.Module):
         The given list stays as it is: hooks of sharded training (ZeRO-3) hand a module a copy of its arguments.
         """
         skips = list(skips)
-        for i, resnet in enumerate(self.resnets):
+        for i in range(len(self.resnets)):
             if self.upward:
                 x_NCHW = torch.cat([x_NCHW, skips.pop()], dim=1)
-            x_NCHW = resnet(x_NCHW, emb_NC, num_frames)
-            if text:
-                in_space, in_time = text[i]
-                x_NCHW = self.attentions[i](x_NCHW, in_space)
-                x_NCHW = self.temporal_attentions[i](x_NCHW, in_time, num_frames)
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                x_NCHW = checkpoint(self._layer, i, x_NCHW, emb_NC, text, num_frames, use_reentrant=False)
+            else:
+                x_NCHW = self._layer(i, x_NCHW, emb_NC, text, num_frames)
             if not self.upward:
                 skips.append(x_NCHW)
         for resample in getattr(self, "upsamplers", []):
@@ -91,6 +92,15 @@ class _Stage(nn.Module):
             x_NCHW = resample(x_NCHW)
             skips.append(x_NCHW)
         return x_NCHW, skips
+
+    def _layer(self, i: int, x_NCHW: Tensor, emb_NC: Tensor, text: LevelText, num_frames: int) -> Tensor:
+        """One residual block, with the transformers after it where this level has any."""
+        x_NCHW = self.resnets[i](x_NCHW, emb_NC, num_frames)
+        if text:
+            in_space, in_time = text[i]
+            x_NCHW = self.attentions[i](x_NCHW, in_space)
+            x_NCHW = self.temporal_attentions[i](x_NCHW, in_time, num_frames)
+        return x_NCHW
 
 
 class _MidStage(nn.Module):
@@ -158,6 +168,8 @@ class VideoUNet(ModelMixin, ConfigMixin):
     the temporal transformers, and with `t5_dim` a second text sequence of that width is projected to the first one's
     and attended with it.
     """
+
+    _supports_gradient_checkpointing = True
 
     @register_to_config
     def __init__(

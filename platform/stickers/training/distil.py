@@ -11,7 +11,7 @@ from stickers.diffusion.distillation import merged_target, step_weight, teacher_
 from stickers.diffusion.guidance import Condition, combine, needed
 from stickers.diffusion.prediction import Prediction, to_sample, zero_terminal_snr
 from stickers.diffusion.schedule import NoiseSchedule
-from stickers.training.recipe import Distillation
+from stickers.training.recipe import Distillation, sized
 
 if TYPE_CHECKING:
     from stickers.models.unet import VideoUNet
@@ -71,7 +71,7 @@ class DistillationTask:
         """The weighted error of the student's clean estimate against the merged target of this step's boundary."""
         recipe = self.recipe
         batch = self.mixture.batch(
-            datasets=[(recipe.dataset, 1.0)],
+            datasets=[(sized(recipe.dataset, recipe.resolution), 1.0)],
             fps=recipe.fps,
             num_frames=recipe.num_frames,
             conditioning_frame=recipe.conditioning_frame,

@@ -16,7 +16,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
 
+from stickers.training.ema import Ema
 from stickers.training.loop import parameter_groups
+from stickers.training.lora import merge_lora
+from stickers.training.recipe import Offload
 
 if TYPE_CHECKING:
     from stickers.models.unet import VideoUNet
@@ -33,6 +36,8 @@ class EngineSettings:
     precision: Literal["fp32", "bf16"] = "bf16"
     gradient_clip: float = 1.0
     weight_decay: float = 0.01
+    ema_decay: float | None = None
+    offload: Offload = "none"
 
     def deepspeed(self, world_size: int) -> dict[str, Any]:
         """DeepSpeed's configuration.
@@ -48,10 +53,19 @@ class EngineSettings:
             raise ValueError(
                 "zero_stage 0 hides the fp32 master weights of bf16 training; use zero_stage 1 or more"
             )
+        if self.offload == "weights" and self.zero_stage != 3:
+            raise ValueError(f"offload of weights needs zero_stage 3, got {self.zero_stage}")
+        if self.offload != "none" and self.zero_stage == 0:
+            raise ValueError("offload needs zero_stage 1 or more, got 0")
+        zero: dict[str, Any] = {"stage": self.zero_stage}
+        if self.offload != "none":
+            zero["offload_optimizer"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
+        if self.offload == "weights":
+            zero["offload_param"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
         return {
             "train_micro_batch_size_per_gpu": self.batch_size // world_size,
             "gradient_clipping": self.gradient_clip,
-            "zero_optimization": {"stage": self.zero_stage},
+            "zero_optimization": zero,
             "bf16": {"enabled": self.precision == "bf16"},
             "zero_force_ds_cpu_optimizer": False,
             "steps_per_print": 2**62,
@@ -74,7 +88,9 @@ class DeepSpeedEngine:
         self.network = network
         self.sharded = settings.zero_stage > 0
         low = settings.precision == "bf16"
-        exact = {name: p.detach().float().clone() for name, p in network.named_parameters()} if low else {}
+        named = list(network.named_parameters())
+        exact = {name: p.detach().float().clone() for name, p in named if low and p.requires_grad}
+        self.frozen = {name: p.detach().float().cpu().clone() for name, p in named if not p.requires_grad}
         groups = [group for group in parameter_groups(network) if group["params"]]
         optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=settings.weight_decay)
         self.model = deepspeed.initialize(
@@ -89,6 +105,7 @@ class DeepSpeedEngine:
         if low:
             cast_inputs(network, torch.bfloat16)
             _set_masters(network, exact)
+        self.ema = Ema(network, settings.ema_decay) if settings.ema_decay else None
 
     def step(self, loss: Tensor, lr: dict[str, float]) -> float:
         """Backward, clip, update; returns the gradient norm before clipping."""
@@ -98,11 +115,15 @@ class DeepSpeedEngine:
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         norm = None if self.sharded else nn.utils.get_total_norm(gradients)
         self.model.step()
+        if self.ema:
+            self.ema.update()
         return float(self.model.get_global_grad_norm() if norm is None else norm)
 
     def save(self, folder: str | Path, done_step: int) -> None:
         """Write everything that resuming needs; every worker calls it, each with its own folder or a shared one."""
         self.model.save_checkpoint(str(folder), tag=STATE, client_state={"done_step": done_step})
+        if self.ema:
+            self.ema.save(folder, self.rank)
 
     def load(self, folder: str | Path) -> int:
         """Continue from the merged folders of `save`; returns the number of steps done.
@@ -118,18 +139,27 @@ class DeepSpeedEngine:
         path, client_state = self.model.load_checkpoint(str(folder), tag=STATE)
         if path is None:
             raise ValueError(f"{folder} holds no checkpoint of a training")
-        return int(client_state["done_step"])
+        done = int(client_state["done_step"])
+        if self.ema:
+            self.ema.load(folder, self.rank, done)
+        return done
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The full fp32 weights on the CPU, gathered from all workers: every worker calls it."""
+        """The full fp32 weights on the CPU, averaged and with adapters merged where the recipe says so: every worker
+        calls it."""
         from deepspeed.utils import safe_get_full_fp32_param
 
         whole: dict[str, Tensor] = {}
         for name, parameter in self.network.named_parameters():
-            gathered = safe_get_full_fp32_param(parameter)
+            gathered = (
+                safe_get_full_fp32_param(parameter) if parameter.requires_grad else self.frozen.get(name)
+            )
             value = parameter if gathered is None else gathered
             whole[name] = value.detach().float().cpu().clone(memory_format=torch.contiguous_format)
-        return whole | {name: value.detach().cpu() for name, value in self.network.named_buffers()}
+        if self.ema:
+            whole |= self.ema.state_dict()
+        whole |= {name: value.detach().cpu() for name, value in self.network.named_buffers()}
+        return merge_lora(whole)
 
     def export_unet(self, folder: str | Path) -> None:
         """Write `config.json` and safetensors, as `VideoUNet.from_pretrained` reads them; every worker calls it, rank 0
@@ -160,7 +190,8 @@ def _set_masters(network: nn.Module, exact: dict[str, Tensor]) -> None:
     from deepspeed.utils import safe_set_full_fp32_param
 
     for name, parameter in network.named_parameters():
-        safe_set_full_fp32_param(parameter, exact[name])
+        if name in exact:
+            safe_set_full_fp32_param(parameter, exact[name])
 
 
 def _deepspeed():  # type: ignore[no-untyped-def]

@@ -5,7 +5,7 @@ digest of both: new votes make a new kept set, and that makes a new student besi
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import blake2b, file_digest
@@ -13,25 +13,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from safetensors import safe_open
 
 import stickers
 from stickers import store
-from stickers.data.latents import LatentSet, weights_digest
+from stickers.data.buckets import MotionBuckets
+from stickers.data.latents import COLUMNS, LatentSet, shape_of, weights_digest
 from stickers.data.mixture import Mixture
 from stickers.diffusion.prediction import Prediction
 from stickers.diffusion.sampling import DISTILLED, SamplerSettings
-from stickers.models.folders import load_text_encoder, load_unet
+from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.training.distil import DistillationTask
 from stickers.training.engine import EngineSettings, cast_inputs
 from stickers.training.loop import Task
 from stickers.training.objective import RecipeTask
-from stickers.training.recipe import Distillation, Recipe
+from stickers.training.recipe import Distillation, Recipe, sized
 
 if TYPE_CHECKING:
     from stickers.models.unet import VideoUNet
 
 FOLDERS = {"teacher": "teachers", "student": "students", "distilled": "distilled"}
+#: videos that are looked at before a training by motion starts
+CHECKED_FOR_MOTION = 10_000
 ROOT = Path(stickers.__file__).parents[2]
 
 
@@ -120,7 +122,7 @@ class TrainingJob:
         """Content hash of each latent file."""
         found = {}
         for name, uri in self.sets:
-            with local_file(uri).open("rb") as stream:
+            with open(store.local_file(uri), "rb") as stream:
                 found[name] = file_digest(stream, lambda: blake2b(digest_size=6)).hexdigest()
         return found
 
@@ -149,6 +151,8 @@ class TrainingJob:
             precision=recipe.precision,
             gradient_clip=recipe.gradient_clip,
             weight_decay=recipe.weight_decay if isinstance(recipe, Recipe) else 0.0,
+            ema_decay=recipe.ema_decay if isinstance(recipe, Recipe) else None,
+            offload=recipe.offload if isinstance(recipe, Recipe) else "none",
         )
 
     def check(self) -> None:
@@ -160,26 +164,38 @@ class TrainingJob:
         recipe = self.recipe
         self.engine_settings().deepspeed(recipe.num_workers)
         config = json.loads((network_folder(self.unet) / "config.json").read_text())
-        for name, uri in self.sets:
-            what = f"recipe {recipe.name!r}, dataset {name!r}"
-            check_fit(what, config, local_file(uri), self._sides())
+        factor, latents = self._factor(), self.latents()
+        for name, found in latents.items():
+            side = int(name.rpartition("@")[2]) // factor
+            check_fit(f"recipe {recipe.name!r}, dataset {name!r}", config, found, side)
+        for stage in recipe.stages if isinstance(recipe, Recipe) else ():
+            for name, _ in stage.datasets if stage.buckets else ():
+                what = f"recipe {recipe.name!r}, dataset {name!r}"
+                check_buckets(what, latents[sized(name, stage.resolution)], stage.buckets, recipe.num_frames)
 
-    def _sides(self) -> set[int]:
-        """Latent pixels a side that the recipe's resolutions ask for."""
+    def _factor(self) -> int:
+        """Pixels a latent pixel, along one side."""
         path = folder_of(self.encoders) / "autoencoder" / "config.json"
         if not path.exists():
             raise ValueError(f"recipe {self.recipe.name!r}: there is no autoencoder in {self.encoders}")
         config = json.loads(path.read_text())
-        factor = int(config["patch_size"]) * 2 ** (len(config["block_out_channels"]) - 1)
-        return {resolution // factor for resolution in resolutions(self.recipe)}
+        return int(config["patch_size"]) * 2 ** (len(config["block_out_channels"]) - 1)
+
+    def latents(self, device: torch.device | None = None) -> dict[str, LatentSet]:
+        """The sets that the recipe reads; frames that no cache holds are encoded on `device`."""
+        autoencoder = load_autoencoder(folder_of(self.encoders)).to(device or "cpu")
+        return {name: LatentSet.load(uri, autoencoder) for name, uri in self.sets}
 
     def network(self) -> "VideoUNet":
-        """The network to train, float32, in training mode."""
-        return load_unet(network_folder(self.unet)).train()
+        """The network to train, float32, in training mode, prepared as the recipe asks."""
+        network = load_unet(network_folder(self.unet)).train()
+        if isinstance(self.recipe, Recipe):
+            prepare_network(network, self.recipe)
+        return network
 
     def task(self, model: "VideoUNet", device: torch.device) -> Task:
         """What `model`, the network or a wrapper called like it, is trained to do."""
-        mixture = Mixture({name: LatentSet.load(local_file(uri)) for name, uri in self.sets})
+        mixture = Mixture(self.latents(device))
         null_text_LD = load_text_encoder(folder_of(self.encoders)).encode([""])[0]
         if isinstance(self.recipe, Recipe):
             return RecipeTask(self.recipe, model, mixture, null_text_LD)
@@ -210,12 +226,22 @@ def training_name(ensemble: str, recipe: str) -> str:
     return f"{ensemble}-{recipe}"
 
 
+def prepare_network(network: "VideoUNet", recipe: Recipe) -> None:
+    """Put in, in place, what a recipe trains differently."""
+    if recipe.gradient_checkpointing:
+        network.enable_gradient_checkpointing()
+    if recipe.lora_rank:
+        from stickers.training.lora import add_lora
+
+        add_lora(network, recipe.lora_rank, recipe.seed)
+
+
 def _read_by(recipe: Recipe | Distillation, sets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The latent files that a recipe reads, by dataset name."""
+    """The latent files that a recipe reads, by dataset name and resolution."""
     if isinstance(recipe, Distillation):
-        names = {recipe.dataset}
+        names = {sized(recipe.dataset, recipe.resolution)}
     else:
-        names = {name for stage in recipe.stages for name, _ in stage.datasets}
+        names = {sized(name, stage.resolution) for stage in recipe.stages for name, _ in stage.datasets}
     absent = sorted(names - sets.keys())
     if absent:
         known = ", ".join(sorted(sets)) or "none"
@@ -223,35 +249,51 @@ def _read_by(recipe: Recipe | Distillation, sets: Mapping[str, str]) -> tuple[tu
     return tuple((name, sets[name]) for name in sorted(names))
 
 
-def resolutions(recipe: Recipe | Distillation) -> set[int]:
-    """Pixels a side that a recipe asks for."""
-    return (
-        {recipe.resolution}
-        if isinstance(recipe, Distillation)
-        else {stage.resolution for stage in recipe.stages}
-    )
-
-
-def check_fit(what: str, config: dict[str, Any], latents: Path, sides: Iterable[int]) -> None:
+def check_fit(what: str, config: dict[str, Any], latents: LatentSet, side: int) -> None:
     """Refuse a network whose channels, text width or frame size are not the data's; only headers are read.
 
     Raises:
         ValueError: the first difference, in one sentence.
     """
-    with safe_open(str(latents), "pt") as file:
-        channels, height, width = file.get_slice("frames").get_shape()[1:]
-        text_width = file.get_slice("texts").get_shape()[-1]
+    channels, height, width = shape_of(latents.frames)[1:]
     pairs = [
         ("predicts latents of {} channels", config["out_channels"], channels),
         ("takes {} input channels (noisy and image latent)", config["in_channels"], 2 * channels),
-        ("attends to text of width {}", config["cross_attention_dim"], text_width),
+        (
+            "attends to text of width {}",
+            config["cross_attention_dim"] + (config.get("t5_dim") or 0),
+            shape_of(latents.texts)[-1],
+        ),
     ]
     for words, of_network, of_data in pairs:
         if of_network != of_data:
             raise ValueError(f"{what}: the network {words.format(of_network)}, the data have {of_data}")
-    if {height, width} != set(sides):
-        asked = ", ".join(f"{side}x{side}" for side in sorted(sides))
-        raise ValueError(f"{what}: its resolution means latents of {asked}, the data have {height}x{width}")
+    if (height, width) != (side, side):
+        raise ValueError(
+            f"{what}: its resolution means latents of {side}x{side}, the data have {height}x{width}"
+        )
+
+
+def check_buckets(what: str, latents: LatentSet, buckets: MotionBuckets, num_frames: int) -> None:
+    """Refuse motion bucketing where videos permit one rate alone, or have no such score.
+
+    Raises:
+        ValueError: it cannot be done, in one sentence.
+    """
+    longest = int(latents.length.max())
+    if longest <= num_frames:
+        raise ValueError(
+            f"{what}: its videos have {longest} frames or fewer, so {num_frames} frames can be sampled at one rate "
+            "only; motion buckets need longer videos (section 3.1.1)"
+        )
+    if latents.track is None:
+        raise ValueError(f"{what}: it knows no motion scores; prepare it again for motion buckets")
+    for index in range(min(len(latents), CHECKED_FOR_MOTION)):
+        if latents.tracked(index)[:, COLUMNS[buckets.score]].isnan().any():
+            raise ValueError(
+                f"{what}: video {index} of {len(latents)} has no {buckets.score} score (motion vectors are H.264's "
+                "alone); bucket by vmaf"
+            )
 
 
 def folder_of(name: str) -> Path:
@@ -274,12 +316,3 @@ def network_folder(name: str) -> Path:
     if not (folder / "config.json").exists():
         raise ValueError(f"{name} is no network: config.json is missing")
     return folder
-
-
-def local_file(uri: str) -> Path:
-    """A local copy of a file, fetched with the folder it lies in. ValueError when it is absent."""
-    folder, _, name = uri.rpartition("/")
-    path = Path(store.local_folder(folder)) / name
-    if not path.exists():
-        raise ValueError(f"there is no file {uri}")
-    return path

@@ -3,6 +3,7 @@
 It knows neither Ray nor DeepSpeed nor MLflow: engine, tracker and saving arrive as arguments.
 """
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -37,7 +38,34 @@ class Tracker(Protocol):
 
 
 class Diverged(RuntimeError):
-    """The loss is not a number; the last saved checkpoint is the last good one."""
+    """The training went wrong for good; the last saved checkpoint is the last good one."""
+
+
+class Watch:
+    """Stops a training whose loss or gradient is no number, or whose loss stays far above what it was."""
+
+    #: a mean loss this many times the lowest one, three times in a row, does not come back (a change of what is
+    #: predicted raises it up to tenfold)
+    TIMES, IN_A_ROW = 30.0, 3
+
+    def __init__(self) -> None:
+        self.lowest, self.high = math.inf, 0
+
+    def step(self, step: int, loss: Tensor, norm: float | None = None) -> None:
+        for name, value in (("loss", float(loss.detach())), ("gradient norm", norm)):
+            if value is not None and not math.isfinite(value):
+                raise Diverged(
+                    f"the {name} is {value} at step {step}; lower the learning rate or check the data"
+                )
+
+    def mean(self, step: int, loss: float) -> None:
+        self.lowest = min(self.lowest, loss)
+        self.high = self.high + 1 if loss > self.TIMES * self.lowest else 0
+        if self.high >= self.IN_A_ROW:
+            raise Diverged(
+                f"the loss is {loss:.3g} at step {step}, {loss / self.lowest:.0f} times its lowest; "
+                "lower the learning rate or check the data"
+            )
 
 
 def train(
@@ -48,23 +76,24 @@ def train(
     start_step: int = 0,
     save: Callable[[int], None],
     save_every: int,
+    validate: Callable[[int], None] | None = None,
+    validate_every: int = 0,
     log_every: int = 10,
 ) -> None:
     """Run steps `start_step` .. `task.num_steps` - 1; `save(done)` is called with the number of finished steps, every
-    `save_every` steps and at the end.
+    `save_every` steps and at the end, `validate(done)` likewise but not at the end, where the result is looked at.
 
     Raises:
-        Diverged: the loss became NaN or infinite.
+        Diverged: the loss or the gradient became NaN or infinite, or the loss stays far above its lowest.
     """
     recent: list[float] = []
+    watch = Watch()
     for step in range(start_step, task.num_steps):
         lr = task.lr_at(step)
         loss = task.loss_at(step, engine.rank, engine.world_size)
-        if not torch.isfinite(loss):
-            raise Diverged(
-                f"the loss is {loss.item()} at step {step}; lower the learning rate or check the data"
-            )
+        watch.step(step, loss)
         norm = engine.step(loss, lr)
+        watch.step(step, loss, norm)
         recent.append(float(loss.detach()))
         done = step + 1
         if done % log_every == 0 or done == task.num_steps:
@@ -74,15 +103,19 @@ def train(
                 "train/lr": max(lr.values()),
             }
             tracker.log(figures, done)
+            watch.mean(step, figures["train/loss"])
             recent = []
         if done % save_every == 0 or done == task.num_steps:
             save(done)
+        if validate and validate_every and done % validate_every == 0 and done < task.num_steps:
+            validate(done)
 
 
 def parameter_groups(model: nn.Module) -> list[dict]:
-    """Two groups, by name: what an image model has too, and the temporal layers."""
-    spatial = [p for name, p in model.named_parameters() if "temporal" not in name]
-    temporal = [p for name, p in model.named_parameters() if "temporal" in name]
+    """Trained weights in two groups, by name: what an image model has too, and the temporal layers."""
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    spatial = [p for name, p in trained if "temporal" not in name]
+    temporal = [p for name, p in trained if "temporal" in name]
     return [{"params": spatial, "name": "spatial"}, {"params": temporal, "name": "temporal"}]
 
 

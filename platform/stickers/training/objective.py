@@ -1,5 +1,6 @@
 """The diffusion loss with three-way condition dropout (paper section 2.1)."""
 
+from math import cos, pi
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,10 +10,15 @@ from torch.nn.functional import mse_loss
 from stickers.data.mixture import Batch, Mixture
 from stickers.diffusion.prediction import target, zero_terminal_snr
 from stickers.diffusion.schedule import NoiseSchedule
-from stickers.training.recipe import Recipe
+from stickers.training.recipe import Recipe, sized
 
 if TYPE_CHECKING:
     from stickers.models.unet import VideoUNet
+
+
+def fall(schedule: str, done: float) -> float:
+    """The share of the peak learning rate that is left when `done` (0 to 1) of a stage is."""
+    return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + cos(pi * done)) / 2}[schedule]
 
 
 class RecipeTask:
@@ -29,19 +35,19 @@ class RecipeTask:
     def lr_at(self, step: int) -> dict[str, float]:
         """Learning rates of the two parameter groups: a frozen group's is zero.
 
-        Every stage warms up anew; the last one falls linearly to nearly zero.
+        Every stage warms up anew; the last one falls to nearly zero as the recipe's schedule says.
         """
         stage, first = self.recipe.stage_at(step)
         lr = stage.lr * min(1.0, (step - first + 1) / max(1, self.recipe.warmup_steps))
         if first + stage.steps == self.num_steps:
-            lr *= max(0.02, 1 - (step - first) / stage.steps)
+            lr *= max(0.02, fall(self.recipe.lr_schedule, (step - first) / stage.steps))
         return {"spatial": 0.0 if stage.freeze_spatial else lr, "temporal": lr}
 
     def batch_at(self, step: int) -> Batch:
         stage, _ = self.recipe.stage_at(step)
         return self.mixture.batch(
-            datasets=stage.datasets,
-            fps=stage.fps,
+            datasets=[(sized(name, stage.resolution), weight) for name, weight in stage.datasets],
+            fps=stage.rate,
             num_frames=self.recipe.num_frames,
             conditioning_frame=self.recipe.conditioning_frame,
             batch_size=self.recipe.batch_size,

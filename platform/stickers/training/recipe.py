@@ -8,13 +8,20 @@ from hashlib import blake2b
 from json import dumps
 from typing import Literal
 
-from stickers.data.latents import Balance
+from stickers.data.buckets import MotionBuckets
+from stickers.data.latents import Balance, Rate
 from stickers.data.mixture import Window
 from stickers.diffusion.prediction import PREDICTIONS, Prediction
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.video.clips import ConditioningKind
 
 Role = Literal["foundation", "teacher", "student", "distilled"]
+Offload = Literal["none", "optimizer", "weights"]
+
+
+def sized(dataset: str, resolution: int) -> str:
+    """The name of a dataset's latents at one resolution."""
+    return f"{dataset}@{resolution}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +31,7 @@ class Stage:
     `resolution` is in pixels a side, `fps` the rate at which clips are sampled from videos, `datasets` pairs of
     collection name and weight: the order of stages is the data order. `window` is which part of a video becomes a clip:
     any, or the one with its conditioning frame halfway, where sticker packs put the pose of the static sticker.
+    `buckets` sample each window at the rate that its motion asks for, instead of `fps` (section 3.1.1).
     `balance` is what is drawn evenly from a dataset: its clips, or its captions and then one of each caption's clips.
     """
 
@@ -35,6 +43,7 @@ class Stage:
     freeze_spatial: bool = False
     window: Window = "any"
     balance: Balance = "clips"
+    buckets: MotionBuckets | None = None
     lr: float = 5e-5
 
     def __post_init__(self) -> None:
@@ -47,13 +56,24 @@ class Stage:
         if not self.datasets or any(weight <= 0 for _, weight in self.datasets):
             raise ValueError("a stage needs at least one dataset, each with a positive weight")
 
+    @property
+    def rate(self) -> Rate:
+        """The rate at which windows are sampled."""
+        return self.buckets or self.fps
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A teacher's, student's or foundation's training.
 
     `foundation` is the network to start from: a folder below that of the encoders, an absolute path or a URI. Dropout
-    probabilities follow paper section 2.1; the default batch size and learning rate its section 3.1.
+    probabilities follow paper section 2.1; the default batch size and learning rate its section 3.1, which gives
+    batches of 128 to 512, rates of 2.5e-5 to 1e-4 and a few thousand to 150 thousand steps.
+
+    `lr_schedule` is how the rate of the last stage falls. `ema_decay` averages the weights, and the average is what the
+    training makes. `lora_rank` trains low-rank adapters of the attention layers alone. `offload` keeps the optimiser's
+    state, or with ZeRO stage 3 the weights too, in the host's memory; `gradient_checkpointing` computes activations
+    twice instead of keeping them.
     """
 
     name: str
@@ -68,9 +88,14 @@ class Recipe:
     drop_image: float = 0.075
     drop_both: float = 0.075
     warmup_steps: int = 20
+    lr_schedule: Literal["linear", "cosine", "constant"] = "linear"
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
+    ema_decay: float | None = None
+    lora_rank: int | None = None
     zero_stage: int = 1
+    offload: Offload = "none"
+    gradient_checkpointing: bool = False
     precision: Literal["fp32", "bf16"] = "bf16"
     num_workers: int = 1
     checkpoint_every: int = 100
@@ -79,6 +104,16 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.stages:
             raise ValueError(f"recipe {self.name!r} has no stages")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ValueError(
+                f"recipe {self.name!r}: ema_decay must lie between 0 and 1, got {self.ema_decay}"
+            )
+        if self.lora_rank is not None and self.lora_rank < 1:
+            raise ValueError(f"recipe {self.name!r}: lora_rank must be at least 1, got {self.lora_rank}")
+        if self.lora_rank and any(stage.freeze_spatial for stage in self.stages):
+            raise ValueError(
+                f"recipe {self.name!r}: freeze_spatial means nothing where lora_rank freezes all weights"
+            )
 
     @property
     def num_steps(self) -> int:

@@ -114,25 +114,42 @@ def on_white(frames_THWC: np.ndarray) -> np.ndarray:
     return np.concatenate([mixed.astype(np.uint8), frames_THWC[..., 3:]], axis=-1)
 
 
-def cut_out(frames_THWC: np.ndarray) -> np.ndarray:
-    """Give an opaque clip on a solid background its alpha: 0 where background reaches in from the border, else 255.
-
-    Background enclosed by the subject stays. A clip that has transparency already, or whose border is not of one
-    colour in every frame, comes back unchanged.
-    """
+def has_solid_background(frames_THWC: np.ndarray) -> bool:
+    """Whether a clip is opaque and its border has one colour in every frame: such a background can be cut out."""
     _check(frames_THWC)
     if (frames_THWC[..., 3] < 255).any():
-        return frames_THWC
+        return False
+    border = _border(frames_THWC)
+    alike = np.abs(border - _border_colour(border)[:, None]).max(axis=-1) <= BACKGROUND_TOLERANCE
+    return not (alike.mean(axis=1) < SOLID_SHARE).any()
+
+
+def cut_out(frames_THWC: np.ndarray) -> np.ndarray:
+    """Give a clip with a solid background its alpha: 0 where background reaches in from the border, else 255.
+
+    Background enclosed by the subject stays. A clip without a solid background comes back unchanged.
+    """
+    return cut_background(frames_THWC) if has_solid_background(frames_THWC) else frames_THWC
+
+
+def cut_background(frames_THWC: np.ndarray) -> np.ndarray:
+    """Make the colour of each frame's border transparent where it reaches in, whatever the frames look like."""
+    colour = _border_colour(_border(frames_THWC))
     rgb = frames_THWC[..., :3].astype(np.int16)
-    border = np.concatenate([rgb[:, 0], rgb[:, -1], rgb[:, 1:-1, 0], rgb[:, 1:-1, -1]], axis=1)
-    colour = np.median(border, axis=1).astype(np.int16)  # [T, 3]
-    alike = np.abs(border - colour[:, None]).max(axis=-1) <= BACKGROUND_TOLERANCE
-    if (alike.mean(axis=1) < SOLID_SHARE).any():
-        return frames_THWC
     candidate = np.abs(rgb - colour[:, None, None]).max(axis=-1) <= BACKGROUND_TOLERANCE
     cut = frames_THWC.copy()
     cut[..., 3] = np.where(_reached_from_border(candidate), 0, 255)
     return cut
+
+
+def _border(frames_THWC: np.ndarray) -> np.ndarray:
+    """The outermost pixels of each frame, int16 `[T, P, 3]`."""
+    rgb = frames_THWC[..., :3].astype(np.int16)
+    return np.concatenate([rgb[:, 0], rgb[:, -1], rgb[:, 1:-1, 0], rgb[:, 1:-1, -1]], axis=1)
+
+
+def _border_colour(border_TPC: np.ndarray) -> np.ndarray:
+    return np.median(border_TPC, axis=1).astype(np.int16)
 
 
 def _reached_from_border(open_THW: np.ndarray) -> np.ndarray:

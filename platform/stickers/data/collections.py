@@ -1,0 +1,183 @@
+"""What a collection names: files of a folder, rows of a table, members of WebDataset shards; one row at a time.
+
+A collection may have millions of rows, so nothing here holds them all.
+"""
+
+import csv
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b, file_digest
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stickers import store
+
+CAPTIONS = "captions.csv"
+VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".m4v", ".gif", ".webp", ".apng", ".png")
+TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
+#: between a tar file and the name of its member
+MEMBER = "::"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A video that a collection names, whether or not it can be used. `path` is a file or `shard.tar::member`."""
+
+    path: str
+    caption: str
+    source: str
+
+
+def list_collection(place: str, source: str, *, captions: Path | None = None) -> Iterator[Listed]:
+    """The videos of a folder, of a table (CSV, JSONL or Parquet with columns file, caption) or of a tar shard.
+
+    A folder's own `captions.csv` comes first, then files that it leaves out, then the members of its tar files.
+
+    Args:
+        captions: the table of a folder further up; of that, the rows that lie in this one. Its own goes first.
+
+    Raises:
+        ValueError: there is no such place, a table is none or lacks a column, or nothing in it is a video.
+    """
+    root = Path(place)
+    if root.is_file() and root.suffix.lower() in TABLE_SUFFIXES:
+        rows: Iterable[tuple[str, str]] = _of_table(root)
+    elif root.is_file() and root.suffix == ".tar":
+        rows = _of_tar(root)
+    elif root.is_dir():
+        rows = _of_folder(root, captions)
+    else:
+        raise ValueError(
+            f"there is no collection {place}; accepted: a folder of videos with a {CAPTIONS}, "
+            f"a table ({', '.join(TABLE_SUFFIXES)}), a .tar of WebDataset"
+        )
+    empty = True
+    for path, caption in rows:
+        empty = False
+        yield Listed(path, caption, source)
+    if empty:
+        raise ValueError(f"{place} holds no videos ({', '.join(VIDEO_SUFFIXES)}) and no {CAPTIONS}")
+
+
+def _of_folder(root: Path, captions: Path | None) -> Iterator[tuple[str, str]]:
+    named: set[str] = set()
+    table = root / CAPTIONS if (root / CAPTIONS).exists() else captions
+    if table:
+        for path, caption in _of_table(table):
+            if table.parent == root or root in Path(path).parents:
+                named.add(path)
+                yield path, caption
+    tars = []
+    for found in sorted(root.rglob("*")):
+        if found.suffix == ".tar":
+            tars.append(found)
+        elif found.suffix.lower() in VIDEO_SUFFIXES and str(found) not in named:
+            yield str(found), ""
+    for tar in tars:
+        yield from _of_tar(tar)
+
+
+def _of_table(table: Path) -> Iterator[tuple[str, str]]:
+    """Files, relative to their table or absolute, and what it says of them."""
+    read = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}[table.suffix.lower()]
+    for row in read(table):
+        file = str(row["file"])
+        yield file if "://" in file else str(table.parent / file), str(row["caption"] or "")
+
+
+def _csv_rows(table: Path) -> Iterator[dict[str, str]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines, restval="")
+            _check_columns(table, reader.fieldnames or ())
+            yield from reader
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{table} is no CSV table in UTF-8: {error}") from error
+
+
+def _json_rows(table: Path) -> Iterator[dict[str, str]]:
+    with table.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{table}, line {number} is no JSON: {error}") from error
+            _check_columns(f"{table}, line {number}", row if isinstance(row, dict) else ())
+            yield row
+
+
+def _parquet_rows(table: Path) -> Iterator[dict[str, str]]:
+    try:
+        file = pq.ParquetFile(table)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{table} is no Parquet table: {str(error).splitlines()[0]}") from error
+    _check_columns(table, file.schema_arrow.names)
+    for batch in file.iter_batches(batch_size=10_000, columns=["file", "caption"]):
+        yield from batch.to_pylist()
+
+
+def _check_columns(table: object, names: Iterable[str]) -> None:
+    missing = {"file", "caption"} - set(names)
+    if missing:
+        raise ValueError(f"{table} lacks the column {sorted(missing)[0]!r}; it needs file and caption")
+
+
+def _of_tar(tar: Path) -> Iterator[tuple[str, str]]:
+    """The videos of a WebDataset shard; what a member of the same key says in `.txt`, or in `.json` as caption."""
+    members = tar_members(str(tar))
+    for name in members:
+        key, dot, suffix = name.rpartition(".")
+        if dot + suffix.lower() not in VIDEO_SUFFIXES:
+            continue
+        if f"{key}.txt" in members:
+            caption = read_member(str(tar), f"{key}.txt").decode(errors="replace").strip()
+        elif f"{key}.json" in members:
+            said = json.loads(read_member(str(tar), f"{key}.json"))
+            caption = str(said.get("caption", "")) if isinstance(said, dict) else ""
+        else:
+            caption = ""
+        yield f"{tar}{MEMBER}{name}", caption
+
+
+@lru_cache(maxsize=16)
+def tar_members(tar: str) -> dict[str, tuple[int, int]]:
+    """Offset and size in bytes of each file in an uncompressed tar. ValueError when it is none."""
+    try:
+        with tarfile.open(tar, "r:") as archive:
+            return {each.name: (each.offset_data, each.size) for each in archive if each.isfile()}
+    except tarfile.TarError as error:
+        raise ValueError(f"{tar} is no uncompressed tar file: {error}") from error
+
+
+def read_member(tar: str, name: str) -> bytes:
+    """One file of a tar. FileNotFoundError when it is not in there."""
+    found = tar_members(tar).get(name)
+    if found is None:
+        raise FileNotFoundError(f"{tar}{MEMBER}{name} does not exist")
+    with open(tar, "rb") as file:
+        file.seek(found[0])
+        return file.read(found[1])
+
+
+def content_of(uri: str) -> str:
+    """Hash of a file's, or tar member's, bytes. OSError when it cannot be read."""
+    if MEMBER not in uri and "://" not in uri:
+        with open(uri, "rb") as file:
+            return file_digest(file, lambda: blake2b(digest_size=13)).hexdigest()
+    return blake2b(_bytes_of(uri), digest_size=13).hexdigest()
+
+
+def _bytes_of(uri: str) -> bytes:
+    if MEMBER in uri:
+        return read_member(*uri.split(MEMBER, 1))
+    return store.read_bytes(uri)
+
+
+def source_of(uri: str) -> str | bytes:
+    """What `read_video` takes: the path, or the bytes of what lies in a tar or at a remote place."""
+    return _bytes_of(uri) if MEMBER in uri or "://" in uri else uri

@@ -1,0 +1,42 @@
+"""Pixels into the model's form: canonical frames, and their latents a frame at a time."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stickers.video.clips import cut_background, fit, has_solid_background, on_white
+
+if TYPE_CHECKING:
+    from stickers.models.autoencoder import RGBAAutoencoder
+
+#: frames a batch
+ENCODE_BATCH = 8
+
+
+def to_tensor(frames_THWC: np.ndarray) -> Tensor:
+    """uint8 RGBA frames to float `[T, 4, H, W]` in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(frames_THWC)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def canonical(frames_THWC: np.ndarray, size: int, *, cut: bool | None = None) -> np.ndarray:
+    """Any clip in the model's form: cut out of a solid background, over white, `size` pixels square.
+
+    `cut` says whether the background is solid; by default these frames tell.
+    """
+    solid = has_solid_background(frames_THWC) if cut is None else cut
+    return on_white(fit(cut_background(frames_THWC) if solid else frames_THWC, size))
+
+
+def encode_frames(autoencoder: "RGBAAutoencoder", frames_THWC: np.ndarray) -> Tensor:
+    """Latents, float16 `[T, C, h, w]`, of canonical frames.
+
+    Batches are always equally large, the last one filled up, so that a latent does not depend on how many frames are
+    encoded with it: convolutions of other batch sizes may round otherwise.
+    """
+    frames, device = to_tensor(frames_THWC), next(autoencoder.parameters()).device
+    missing = -len(frames) % ENCODE_BATCH
+    filled = torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)])
+    batches = [autoencoder.encode(batch[None].to(device))[0].half() for batch in filled.split(ENCODE_BATCH)]
+    return torch.cat(batches)[: len(frames)].cpu()

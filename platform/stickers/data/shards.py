@@ -1,0 +1,73 @@
+"""Rows of one tensor that lie in several files: content-addressed, written once, read a few rows at a time.
+
+A shard is a safetensors file named by the hash of its bytes, so its content never changes under its name and a set that
+lists its shards by name is itself named by their content.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from stickers import store
+
+#: files that stay open at a time
+OPEN_FILES = 128
+
+
+class Shards:
+    """One tensor of several shards, end to end; indexed by row number or by a tensor of row numbers.
+
+    Args:
+        files: URIs of the shards.
+        counts: rows in each.
+        name: the tensor's name in each.
+    """
+
+    def __init__(self, files: Sequence[str], counts: Sequence[int], name: str) -> None:
+        self.files, self.counts, self.name = list(files), list(counts), name
+        self.firsts = [0]
+        for count in counts:
+            self.firsts.append(self.firsts[-1] + count)
+
+    def __len__(self) -> int:
+        return self.firsts[-1]
+
+    def shape(self) -> tuple[int, ...]:
+        """The whole tensor's shape; only a header is read."""
+        return len(self), *_open(self.files[0], self.name).get_shape()[1:]
+
+    def __getitem__(self, index: int | Tensor) -> Tensor:
+        rows = torch.as_tensor(index)
+        if rows.ndim == 0:
+            return self[rows[None]][0]
+        low, high = int(rows.min()), int(rows.max())
+        shard = bisect_right(self.firsts, low) - 1
+        if high < self.firsts[shard + 1]:  # a clip lies in one shard
+            stored = _open(self.files[shard], self.name)
+            first = self.firsts[shard]
+            found: Tensor = stored[low - first : high - first + 1][rows - low]
+            return found
+        return torch.stack([self[int(row)] for row in rows])
+
+
+def write_shard(place: str, tensors: dict[str, Tensor]) -> str:
+    """Write tensors of equally many rows below `place`; returns the file's name, which is that of its content."""
+    data = save({name: value.contiguous() for name, value in tensors.items()})
+    name = f"{blake2b(data, digest_size=13).hexdigest()}.safetensors"
+    uri = store.join(place, name)
+    if not store.exists(uri):
+        store.write_bytes(uri, data)
+    return name
+
+
+@lru_cache(maxsize=OPEN_FILES)
+def _open(uri: str, name: str) -> Any:
+    """A tensor of a file that is mapped into memory, not read; under its name a shard never changes."""
+    return safe_open(store.local_file(uri), "pt").get_slice(name)
