@@ -10,8 +10,9 @@ import numpy as np
 
 from stickers.artifacts import Clip, Refused
 from stickers.data.latents import canonical
-from stickers.video.codec import UnreadableVideo, read_video
 from stickers.video.motion import motion_score
+from stickers.video.reading import read_video
+from stickers.video.source import UnreadableVideo
 
 CAPTIONS = "captions.csv"
 VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".m4v")
