@@ -50,7 +50,7 @@ from stickers.models.weights import inflate
 from stickers.training.loop import PlainEngine, train
 from stickers.training.objective import RecipeTask
 from stickers.training.recipe import Recipe
-from stickers.video.codec import read_video
+from stickers.video.reading import read_video
 
 console = Console()
 

@@ -15,7 +15,7 @@ from stickers.data.toy.collections import (
 )
 from stickers.data.toy.motions import MOTIONS, Mode, grid_of_modes, render_motion, render_still
 from stickers.data.toy.oracle import draw_sticker, landmarks, truths
-from stickers.video.codec import probe
+from stickers.video.reading import probe
 
 
 def test_there_are_at_least_twelve_subjects_and_motions_over_three_buckets():

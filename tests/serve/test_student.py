@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from stickers.video.clips import cut_out, fit, on_white
-from stickers.video.codec import probe
+from stickers.video.reading import probe
 from tests.processes import free_ports
 
 

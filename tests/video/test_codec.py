@@ -13,15 +13,14 @@ from PIL import Image
 
 from stickers.video.clips import on_white
 from stickers.video.codec import (
-    UnreadableVideo,
     decode_picture,
     decode_strip,
     encode_animation,
     encode_strip,
-    probe,
-    read_video,
     write_video,
 )
+from stickers.video.reading import probe, read_video
+from stickers.video.source import UnreadableVideo
 
 
 def moving_ball(num_frames: int = 8, size: int = 64) -> np.ndarray:

@@ -1,87 +1,25 @@
-"""The one place where encoded pixels become arrays and arrays become files.
+"""The one place where arrays become files, and where strips and pictures become arrays; videos are read in `reading`.
 
 Inside the platform a clip travels as a lossless strip; animated formats merge equal frames and lose colour under
-zero alpha, so they are made at the edge only (HTTP answers, previews). PyAV alone reads and writes video: it keeps
-alpha, which decord does not.
+zero alpha, so they are made at the edge only (HTTP answers, previews).
 """
 
 import io
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
-from av.video.stream import VideoStream
 from PIL import Image, ImageOps
 
 from stickers.video.clips import on_white
 
-MAX_DECODED_BYTES = 2 << 30
-"""Most memory that one decoded video may take; longer ones must be cut or shrunk first."""
 MAX_STRIP_SIDE = 16383
 """WebP's own limit, in pixels."""
 ANIMATION_MEDIA_TYPES = ("image/webp", "image/apng", "image/gif", "video/mp4")
-
-
-class UnreadableVideo(ValueError):
-    """A file that is no readable video; the message is one sentence that names the file and what is wrong."""
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video holds: `width` and `height` in pixels as displayed (or as read, shrunk), `fps` the average rate."""
-
-    num_frames: int
-    fps: float
-    width: int
-    height: int
-    has_alpha: bool
-
-
-def probe(path: str) -> VideoInfo:
-    """Read the headers and the first frame. UnreadableVideo for a missing, empty, truncated or foreign file."""
-    with _opened(path) as (container, stream):
-        num_frames = stream.frames
-        if not num_frames:  # Matroska and WebM do not say
-            num_frames = sum(packet.size > 0 for packet in container.demux(stream))
-            container.seek(0)
-        first = next(_decoded(container, stream), None)
-        if first is None:
-            raise UnreadableVideo(f"{path}: no frame can be decoded")
-        height, width = _upright(first, (stream.width, stream.height)).shape[:2]
-        return _info(path, stream, num_frames, width, height)
-
-
-def read_video(path: str, *, max_side: int | None = None) -> tuple[np.ndarray, VideoInfo]:
-    """All frames as uint8 RGBA [T, H, W, 4], upright; alpha is 255 where the file has none.
-
-    `max_side` shrinks while decoding so that neither side exceeds it. UnreadableVideo as `probe`, and when a frame
-    cannot be decoded or all frames together would take more than MAX_DECODED_BYTES.
-    """
-    frames: list[np.ndarray] = []
-    with _opened(path) as (container, stream):
-        size = _shrunk(stream, max_side)
-        for frame in _decoded(container, stream):
-            if frame.is_corrupt:
-                raise UnreadableVideo(f"{path}: frame {len(frames)} is damaged")
-            frames.append(_upright(frame, size))
-            if frames[0].nbytes * len(frames) > MAX_DECODED_BYTES:
-                raise UnreadableVideo(
-                    f"{path}: too long to read whole, {len(frames)} frames of {size[0]}x{size[1]} pixels already"
-                    f" take more than {MAX_DECODED_BYTES >> 30} GiB"
-                )
-        if not frames:
-            raise UnreadableVideo(f"{path}: no frame can be decoded")
-        height, width = frames[0].shape[:2]
-        return np.stack(frames), _info(path, stream, len(frames), width, height)
 
 
 def write_video(path: str, frames_THWC: np.ndarray, fps: float) -> None:
@@ -209,95 +147,6 @@ def _palette(frame_HWC: np.ndarray) -> Image.Image:
     colours = quantized.getpalette() or []
     image.putpalette([255, 255, 255, *colours[: 255 * 3]])
     return image
-
-
-@contextmanager
-def _opened(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a video and turn every way in which that fails into one UnreadableVideo."""
-    file = Path(path)
-    if not file.is_file():
-        raise UnreadableVideo(f"{path}: there is no such file")
-    if file.stat().st_size == 0:
-        raise UnreadableVideo(f"{path}: the file is empty (0 bytes)")
-    _refuse_truncated_mp4(file)
-    try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            if not container.streams.video or _is_picture(container):
-                raise UnreadableVideo(f"{path}: the file holds no video")
-            stream = container.streams.video[0]
-            if stream.codec_context is None:
-                raise UnreadableVideo(f"{path}: the video's codec is unknown")
-            stream.thread_type = "AUTO"
-            yield container, stream
-    except av.FFmpegError as error:
-        raise UnreadableVideo(f"{path}: cannot be decoded as a video ({error.strerror or error})") from error
-
-
-def _is_picture(container: InputContainer) -> bool:
-    """FFmpeg opens a still picture, and even a text file, as a video of one frame."""
-    name = container.format.name
-    return name in ("image2", "tty", "png_pipe") or name.endswith("_pipe")
-
-
-def _refuse_truncated_mp4(file: Path) -> None:
-    """Walk the top-level boxes of an MP4 or MOV: FFmpeg decodes what is there and says nothing of what is not."""
-    total = file.stat().st_size
-    with file.open("rb") as data:
-        position = 0
-        while position < total:
-            data.seek(position)
-            header = data.read(16)
-            kind = header[4:8]
-            if position == 0 and kind not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-                return
-            size = int.from_bytes(header[:4], "big")
-            if size == 1:
-                size = int.from_bytes(header[8:16], "big")
-            if size == 0:  # the last box reaches to the end of the file
-                return
-            if size < 8 or position + size > total:
-                raise UnreadableVideo(
-                    f"{file}: the file is truncated or damaged at byte {position} of {total}"
-                )
-            position += size
-
-
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Decoded frames; VP8/VP9 with alpha goes through libvpx, since FFmpeg's own decoder drops the alpha."""
-    codec = stream.codec_context.name
-    if codec in ("vp8", "vp9") and _has_hidden_alpha(stream):
-        decoder = av.VideoCodecContext.create("libvpx" if codec == "vp8" else "libvpx-vp9", "r")
-        for packet in container.demux(stream):
-            yield from decoder.decode(packet if packet.size else None)
-        return
-    yield from container.decode(stream)
-
-
-def _has_hidden_alpha(stream: VideoStream) -> bool:
-    """WebM keeps alpha beside the video and says so in a tag whose case depends on who wrote it."""
-    return {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1"
-
-
-def _info(path: str, stream: VideoStream, num_frames: int, width: int, height: int) -> VideoInfo:
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-    if not rate:
-        raise UnreadableVideo(f"{path}: the video states no frame rate")
-    pixel = stream.codec_context.format
-    planes = pixel.components if pixel else ()
-    alpha = _has_hidden_alpha(stream) or any(plane.is_alpha for plane in planes)
-    return VideoInfo(num_frames, float(rate), width, height, alpha)
-
-
-def _shrunk(stream: VideoStream, max_side: int | None) -> tuple[int, int]:
-    longest = max(stream.width, stream.height)
-    scale = min(1.0, max_side / longest) if max_side else 1.0
-    return max(1, round(stream.width * scale)), max(1, round(stream.height * scale))
-
-
-def _upright(frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
-    """RGBA pixels, turned as the file's display matrix says (phones film sideways)."""
-    rgba = frame.reformat(size[0], size[1], format="rgba", interpolation=Interpolation.AREA).to_ndarray()
-    return np.ascontiguousarray(np.rot90(rgba, round(frame.rotation / 90) % 4))
 
 
 def _encode_h264(target: str | io.BytesIO, frames_THWC: np.ndarray, fps: float) -> None:

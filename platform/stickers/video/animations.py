@@ -1,0 +1,111 @@
+"""Animated GIF, WebP and PNG as videos: Pillow puts their frames together, as a browser would show them.
+
+FFmpeg is not asked: it knows no animated WebP with alpha.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+
+import numpy as np
+from PIL import Image
+
+from stickers.video.headers import GIF, animation_format, claimed_size, refuse_cut_gif
+from stickers.video.source import Clock, Source, UnreadableVideo, VideoInfo, Watch, describe, shrunk_size
+
+#: pixels; each frame is drawn on the whole canvas, however small it is
+MAX_CANVAS_SIDE = 4096
+#: browsers show a frame for 100 ms when its file says 10 ms or less
+SHORTEST_MS, UNTIMED_MS = 10, 100
+#: GIF counts in hundredths of a second; equal frames of a rate between two of those differ by one
+TICK_MS = {GIF: 10}
+#: what Pillow's decoders raise on damaged data
+DECODER_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError,
+    struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
+
+
+def animation_kind(source: Source) -> str | None:
+    """GIF, WEBP or PNG; None for anything else. UnreadableVideo when there is no such file or it is empty."""
+    with source.view() as view:
+        return animation_format(bytes(view[:16]))
+
+
+def read_animation(
+    source: Source, kind: str, *, wanted: Collection[int] | None, max_side: int | None
+) -> tuple[dict[int, np.ndarray], VideoInfo]:
+    """The `wanted` frames (None: all) by their index, uint8 RGBA [H, W, 4], and what the whole holds.
+
+    All frames are gone through, since each is drawn over the last. UnreadableVideo as `reading.read_video`.
+    """
+    watch = Watch(source)
+    frames: dict[int, np.ndarray] = {}
+    durations_ms: list[float] = []
+    has_alpha = False
+    with _opened(source, kind, watch) as image:
+        size = shrunk_size(image.size, max_side)
+        hidden = int(getattr(image, "default_image", False))  # an APNG's picture for those who cannot animate
+        total = getattr(image, "n_frames", 1) - hidden
+        watch.check_length(total if wanted is None else len(wanted), *size)
+        for index in range(total):
+            watch.check_time()
+            image.seek(index + hidden)
+            rgba = image.convert("RGBA")
+            has_alpha = has_alpha or rgba.getextrema()[3][0] < 255
+            durations_ms.append(_duration_ms(image))
+            if wanted is None or index in wanted:
+                frames[index] = np.asarray(rgba if rgba.size == size else _resized(rgba, size))
+    return frames, _info(source, durations_ms, kind, size=size, has_alpha=has_alpha)
+
+
+@contextmanager
+def _opened(source: Source, kind: str, watch: Watch) -> Iterator[Image.Image]:
+    """Open an animation and turn every way in which that fails into one UnreadableVideo."""
+    data = source.read()
+    watch.check_size(*claimed_size(data, kind), MAX_CANVAS_SIDE)
+    if kind == GIF:
+        refuse_cut_gif(source.name, data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)  # what Pillow thinks of a file, on stderr
+            with Image.open(io.BytesIO(data), formats=(kind,)) as image:
+                if getattr(image, "n_frames", 1) < 2:
+                    raise UnreadableVideo(
+                        f"{source.name}: a still {image.format} picture; animated ones are accepted"
+                    )
+                yield image
+    except UnreadableVideo:
+        raise
+    except DECODER_ERRORS as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnreadableVideo(f"{source.name}: a damaged {kind} animation ({said})") from error
+
+
+def _duration_ms(image: Image.Image) -> float:
+    """How long the frame just drawn stays."""
+    stated = float(image.info.get("duration", 0))
+    return stated if stated > SHORTEST_MS else UNTIMED_MS
+
+
+def _info(
+    source: Source, durations_ms: list[float], kind: str, *, size: tuple[int, int], has_alpha: bool
+) -> VideoInfo:
+    unit = TICK_MS.get(kind, 1)
+    starts = np.cumsum([0, *durations_ms]).tolist()
+    clock = Clock(
+        ticks=[round(start / unit) for start in starts[:-1]],
+        tick=Fraction(unit, 1000),
+        last=round(durations_ms[-1] / unit),
+        stated_fps=len(durations_ms) * 1000 / starts[-1],
+    )
+    return describe(source, clock, size=size, has_alpha=has_alpha)
+
+
+def _resized(rgba: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return rgba.resize(size, Image.Resampling.BOX)  # antialiased, alpha-weighted
