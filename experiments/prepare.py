@@ -74,7 +74,7 @@ def user_listing(videos: Path | None, sets: tuple[str, ...]) -> Listing:
     Raises:
         ValueError: a set is not given as NAME=PATH.
     """
-    named = []
+    named: list[tuple[str, str, Path | None]] = []
     for each in sets:
         name, found, path = each.partition("=")
         if not (name and found and path):

@@ -49,7 +49,7 @@ from stickers.models.unet import VideoUNet
 from stickers.models.weights import inflate
 from stickers.training.loop import PlainEngine, train
 from stickers.training.objective import RecipeTask
-from stickers.training.recipe import Recipe
+from stickers.training.recipe import Recipe, sized
 from stickers.video.reading import read_video
 
 console = Console()
@@ -268,7 +268,9 @@ def train_video_unet(work: Path, out: Path, recipe: Recipe, folder: Path) -> Non
         model = inflate(UNet2DConditionModel.from_pretrained(out / recipe.foundation))
     model = model.train().to(memory_format=torch.channels_last)
     null = TextEncoder.load(out).encode([""])[0]
-    task = RecipeTask(recipe, model, Mixture({"general": general_latents(work, out)}), null)
+    task = RecipeTask(
+        recipe, model, Mixture({sized("general", PICTURE_SIZE): general_latents(work, out)}), null
+    )
     engine = PlainEngine(model, weight_decay=recipe.weight_decay, gradient_clip=recipe.gradient_clip)
 
     def save(done: int) -> None:

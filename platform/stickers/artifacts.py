@@ -37,9 +37,9 @@ def _arrow_field(each: Field) -> pa.Field:
 class Clip:
     """A video that a collection names, and what became of it.
 
-    `content` is the hash of the file, `source` the collection it belongs to. `status` is ready, duplicate (the same
-    file again in one collection) or refused; of the last two `reason` is one sentence, a refused one's facts are zero.
-    `cut_out` says that a solid background was made transparent.
+    `fps` is the average rate where it varies. `content` is the hash of the file, `source` the collection it belongs to.
+    `status` is ready, duplicate (the same file again in one collection) or refused; of the last two `reason` is one
+    sentence, a refused one's facts are zero. `cut_out` says that a solid background was made transparent.
     """
 
     clip_id: str = _column(pa.string())
@@ -48,7 +48,7 @@ class Clip:
     source: str = _column(pa.string())
     content: str = _column(pa.string(), "hash of the file")
     num_frames: int = _column(pa.int32(), "frames")
-    fps: float = _column(pa.float64(), "frames per second, the average where they vary")
+    fps: float = _column(pa.float64(), "frames per second")
     variable_fps: bool = _column(pa.bool_())
     width: int = _column(pa.int32(), "pixels")
     height: int = _column(pa.int32(), "pixels")
@@ -59,6 +59,15 @@ class Clip:
         pa.float64(), "mean norm of H.264 motion vectors a frame, pixels", nullable=True
     )
     status: str = _column(pa.string(), "ready | duplicate | refused")
+    reason: str = _column(pa.string())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A file or row that cannot be used; `reason` is one sentence."""
+
+    uri: str = _column(pa.string())
+    source: str = _column(pa.string())
     reason: str = _column(pa.string())
 
 

@@ -34,7 +34,7 @@ def cluster() -> Iterator[None]:
 
 
 def job_of(recipe: Recipe, foundations: Path, runs: Path) -> TrainingJob:
-    sets = {path.stem: str(path) for path in (runs / "latents").rglob("*.safetensors")}
+    sets = {path.stem.replace("-", "@"): str(path) for path in (runs / "latents").rglob("*.safetensors")}
     return TrainingJob.of_recipe(recipe, foundations=str(foundations), sets=sets)
 
 
@@ -97,7 +97,7 @@ def test_student_is_distilled_after_its_worker_was_killed(
     cluster: None, tiny_foundations: Path, prepared_runs: Path
 ) -> None:
     """The student's worker vanishes in the middle; another goes on, and the distillation starts from the result."""
-    kept = {"kept": str(prepared_runs / "kept" / "0123456789ab" / "latents.safetensors")}
+    kept = {"kept@32": str(prepared_runs / "kept" / "0123456789ab" / "latents.safetensors")}
     recipe = Changes(steps=40, batch_size=2, checkpoint_every=5).apply(TINY.students[0])
     student = TrainingJob.of_recipe(recipe, foundations=str(tiny_foundations), sets=kept)
     outcomes: dict[str, Outcome] = {}

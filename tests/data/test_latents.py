@@ -1,5 +1,7 @@
 """Latent sets and batches: what is stored comes back, and seed and step decide a batch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -68,7 +70,7 @@ def _batch(mixture, **changes):
 
 
 def test_batches_depend_on_seed_and_step_alone_and_follow_the_weights(latents):
-    low = LatentSet(**{**vars(latents), "frames": latents.frames - 1000})
+    low = replace(latents, frames=latents.frames - 1000)
     mixture = Mixture({"a": latents, "b": low})
     one, same, other = _batch(mixture), _batch(mixture), _batch(mixture, step=3)
     assert torch.equal(one.z_BTCHW, same.z_BTCHW) and not torch.equal(one.z_BTCHW, other.z_BTCHW)

@@ -3,14 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments.prepare import list_user_videos
-from stickers.data.manifest import Listed, examine, list_collection
 from stickers.data.toy import words
 from stickers.data.toy.characters import SUBJECTS, Look
 from stickers.data.toy.collections import (
     COLLECTIONS,
-    write_broken_files,
-    write_captions,
     write_clip,
 )
 from stickers.data.toy.motions import MOTIONS, Mode, grid_of_modes, render_motion, render_still
@@ -89,62 +85,6 @@ def test_the_same_seed_and_index_draw_the_same_file(tmp_path):
             write_clip(str(folder), "keyword", index, seed=9)
     for first in one.iterdir():
         assert first.read_bytes() == (two / first.name).read_bytes()
-
-
-def test_bad_files_are_refused_with_their_reason_and_good_ones_are_untouched(tmp_path):
-    rows = [write_clip(str(tmp_path), "keyword", 0, seed=0), *write_broken_files(str(tmp_path))]
-    write_captions(str(tmp_path), rows)
-    results = {row.path: examine(row, 32) for row in list_collection(str(tmp_path), "keyword")}
-    reasons = {path.rpartition("-")[2]: getattr(result, "reason", "") for path, result in results.items()}
-    assert "empty (0 bytes)" in reasons["empty.mp4"]
-    assert "truncated" in reasons["truncated.mp4"]
-    assert "cannot be decoded" in reasons["text.mp4"]
-    assert "5 frames, at least 8" in reasons["short.mp4"]
-    assert "does not exist" in reasons["absent.mp4"]
-    assert all(
-        path in reason for path, result in results.items() if (reason := getattr(result, "reason", ""))
-    )
-    clip, pixels = results[str(tmp_path / rows[0]["file"])]
-    assert pixels.shape == (clip.num_frames, 32, 32, 4) and clip.motion_score >= 0
-
-
-@pytest.mark.parametrize("text", ["file\nx.mp4\n", "path,caption\nx.mp4,a cat\n"])
-def test_a_captions_table_without_its_columns_is_refused(tmp_path, text):
-    (tmp_path / "captions.csv").write_text(text)
-    with pytest.raises(ValueError, match="lacks the column"):
-        list_collection(str(tmp_path), "artist")
-
-
-def test_an_absent_or_empty_folder_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="there is no folder"):
-        list_collection(str(tmp_path / "nowhere"), "artist")
-    with pytest.raises(ValueError, match="holds no videos"):
-        list_collection(str(tmp_path), "artist")
-
-
-def test_videos_missing_from_the_table_are_listed_without_caption(tmp_path):
-    row = write_clip(str(tmp_path), "artist", 0, seed=0)
-    assert list_collection(str(tmp_path), "artist") == [Listed(str(tmp_path / row["file"]), "", "artist")]
-
-
-def test_one_table_at_the_top_serves_the_sets_below_it(tmp_path):
-    for source in ("artist", "keyword"):
-        (tmp_path / source).mkdir()
-    names = {
-        source: write_clip(str(tmp_path / source), source, 0, seed=0)["file"]
-        for source in ("artist", "keyword")
-    }
-    text = "file,caption\n" + "".join(f"{source}/{name},a {source} clip\n" for source, name in names.items())
-    (tmp_path / "captions.csv").write_text(text + "artist/short-row.mp4\n", encoding="utf-8-sig")
-    rows = list_user_videos(tmp_path)
-    assert [(row.source, row.caption) for row in rows] == [
-        ("artist", "a artist clip"),
-        ("artist", ""),
-        ("keyword", "a keyword clip"),
-    ]
-    (tmp_path / "captions.csv").write_bytes("file,caption\nx.mp4,fr\u00e4ulein\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"captions\.csv is no CSV table in UTF-8"):
-        list_user_videos(tmp_path)
 
 
 def test_prompts_read_back_and_single_subjects_admit_several_motions():

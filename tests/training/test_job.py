@@ -14,7 +14,7 @@ from stickers.training.recipe import Recipe
 
 
 def sets_of(runs: Path) -> dict[str, str]:
-    return {path.stem: str(path) for path in (runs / "latents").rglob("*.safetensors")}
+    return {path.stem.replace("-", "@"): str(path) for path in (runs / "latents").rglob("*.safetensors")}
 
 
 def job_of(recipe: Recipe, foundations: Path, runs: Path) -> TrainingJob:
@@ -30,9 +30,9 @@ def test_digest_follows_recipe_weights_and_data(
         first.digest,
         job_of(replace(TINY.teachers[0], seed=99), tiny_foundations, prepared_runs).digest,
     }
-    latents = LatentSet.load(dict(first.sets)["artist"])
+    latents = LatentSet.load(dict(first.sets)["artist@32"])
     replace(latents, fps=latents.fps * 2).save(tmp_path / "artist.safetensors")
-    sets = sets_of(prepared_runs) | {"artist": str(tmp_path / "artist.safetensors")}
+    sets = sets_of(prepared_runs) | {"artist@32": str(tmp_path / "artist.safetensors")}
     digests.add(TrainingJob.of_recipe(TINY.teachers[0], foundations=str(tiny_foundations), sets=sets).digest)
     config = Path(first.unet, "config.json")
     before = config.read_text()
@@ -54,11 +54,11 @@ def test_what_fits_is_accepted(tiny_foundations: Path, prepared_runs: Path) -> N
         ({"foundation": "video_unets/absent"}, "there is no folder .*absent"),
         (
             {"stages": tuple(replace(stage, resolution=64) for stage in TINY.teachers[0].stages)},
-            "its resolution means latents of 16x16, the data have 8x8",
+            "there is no dataset 'artist@64'; prepared are: artist@32, keyword@32, neighbours@32",
         ),
         (
             {"stages": (replace(TINY.teachers[0].stages[0], datasets=(("secret", 1.0),)),)},
-            "there is no dataset 'secret'; prepared are: artist, keyword, neighbours",
+            "there is no dataset 'secret@32'; prepared are: artist@32, keyword@32, neighbours@32",
         ),
     ],
 )
@@ -88,10 +88,10 @@ def test_network_of_another_size_is_refused(
 def test_distillation_starts_from_the_student(tiny_foundations: Path, prepared_runs: Path) -> None:
     settings = {"num_frames": 6, "fps": 4}
     student = {"prediction": "v_prediction", "settings": settings, "picture_size": 32}
-    found, sets = store.Found("/runs/students/x", student), {"kept": "/k", "all": "/a"}
+    found, sets = store.Found("/runs/students/x", student), {"kept@32": "/k", "all@32": "/a"}
     recipe = replace(TINY.distillation, num_frames=6, fps=4)
     job = TrainingJob.of_distillation(recipe, found, foundations=str(tiny_foundations), sets=sets)
-    assert (job.unet, job.sets) == ("/runs/students/x/checkpoint", (("kept", "/k"),))
+    assert (job.unet, job.sets) == ("/runs/students/x/checkpoint", (("kept@32", "/k"),))
     assert (job.settings.passes(), job.settings.num_frames, job.settings.fps) == (8, 6, 4)
     sentence = (
         "'distilled' asks for 32 pixels, 8 frames at 8 fps; its student 'student' learned 32 pixels, 6 frames"

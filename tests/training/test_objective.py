@@ -41,7 +41,7 @@ def mixture():
     drift = torch.linspace(-1, 1, 12)[None, :, None, None, None]
     return Mixture(
         {
-            "kept": LatentSet(
+            "kept@16": LatentSet(
                 frames=(still + drift).flatten(0, 1).half(),
                 first=torch.arange(6) * 12,
                 length=torch.full((6,), 12),
@@ -92,7 +92,7 @@ def test_dropout_drops_text_image_and_both_at_their_rates():
 
 def test_a_halfway_window_always_shows_the_middle_of_the_video():
     task = RecipeTask(recipe(stages=(stage(window="halfway"),)), unet(), mixture(), torch.zeros(4, 16))
-    middles = mixture().sets["kept"].frames.unflatten(0, (6, 12))[:, 12 // 2].float()
+    middles = mixture().sets["kept@16"].frames.unflatten(0, (6, 12))[:, 12 // 2].float()
     for step in range(4):
         gaps = (task.batch_at(step).image_BCHW[:, None] - middles).abs().amax(dim=(2, 3, 4))
         assert (gaps.amin(dim=1) == 0).all()

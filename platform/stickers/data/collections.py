@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stickers import store
+from stickers.video.source import Source
 
 CAPTIONS = "captions.csv"
 VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".m4v", ".gif", ".webp", ".apng", ".png")
@@ -178,6 +179,6 @@ def _bytes_of(uri: str) -> bytes:
     return store.read_bytes(uri)
 
 
-def source_of(uri: str) -> str | bytes:
-    """What `read_video` takes: the path, or the bytes of what lies in a tar or at a remote place."""
-    return _bytes_of(uri) if MEMBER in uri or "://" in uri else uri
+def source_of(uri: str) -> Source:
+    """What `read_video` takes: the file, or the bytes of what lies in a tar or at a remote place."""
+    return Source(uri, _bytes_of(uri) if MEMBER in uri or "://" in uri else None)

@@ -1,5 +1,7 @@
 """Pixels into the model's form: canonical frames, and their latents a frame at a time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,11 +34,25 @@ def canonical(frames_THWC: np.ndarray, size: int, *, cut: bool | None = None) ->
 def encode_frames(autoencoder: "RGBAAutoencoder", frames_THWC: np.ndarray) -> Tensor:
     """Latents, float16 `[T, C, h, w]`, of canonical frames.
 
-    Batches are always equally large, the last one filled up, so that a latent does not depend on how many frames are
-    encoded with it: convolutions of other batch sizes may round otherwise.
+    Batches are always equally large, the last one filled up, and on a CPU done by one thread, so that a latent does not
+    depend on how many frames are encoded with it: convolutions of other sizes or layouts may round otherwise.
     """
     frames, device = to_tensor(frames_THWC), next(autoencoder.parameters()).device
     missing = -len(frames) % ENCODE_BATCH
-    filled = torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)])
-    batches = [autoencoder.encode(batch[None].to(device))[0].half() for batch in filled.split(ENCODE_BATCH)]
+    filled = torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)]).contiguous()
+    with _one_thread():
+        batches = [
+            autoencoder.encode(batch[None].to(device))[0].half() for batch in filled.split(ENCODE_BATCH)
+        ]
     return torch.cat(batches)[: len(frames)].cpu()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums of another number of threads may round otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -23,7 +23,7 @@ from stickers.data.buckets import MotionBuckets, Score
 from stickers.data.encoding import canonical, encode_frames
 from stickers.data.online import OnlineFrames
 from stickers.data.shards import Shards
-from stickers.video.clips import clip_indices, clip_indices_by_time
+from stickers.video.clips import clip_indices
 
 if TYPE_CHECKING:
     from stickers.models.autoencoder import RGBAAutoencoder
@@ -109,6 +109,8 @@ class LatentSet:
                 start_fraction=start_fraction,
             )
             return taken
+        from stickers.video.clips import clip_indices_by_time
+
         times = self.tracked(index)[:, TIME].numpy()[skip:]
         return clip_indices_by_time(
             times - times[0], fps=fps, num_frames=num_frames, start_fraction=start_fraction
@@ -173,7 +175,7 @@ class LatentSet:
         frames, texts, parts = 0, 0, []
         for one in sets:
             parts.append((one.first + frames, one.text_of + texts))
-            frames, texts = frames + len(one.frames), texts + len(one.texts)
+            frames, texts = frames + shape_of(one.frames)[0], texts + shape_of(one.texts)[0]
         return LatentSet(
             frames=torch.cat([s.frames for s in sets]),  # type: ignore[misc]
             first=torch.cat([p[0] for p in parts]),

@@ -11,8 +11,9 @@ from stickers.data.collections import Listed, source_of
 from stickers.data.encoding import canonical
 from stickers.data.online import OVERSIZE
 from stickers.video.clips import has_solid_background
-from stickers.video.codec import UnreadableVideo, read_video
 from stickers.video.motion import frame_motion, vector_motion
+from stickers.video.reading import read_video
+from stickers.video.source import UnreadableVideo
 
 MIN_FRAMES = 8
 UNKNOWN = Clip(
@@ -57,8 +58,8 @@ def examine(row: Clip, sizes: tuple[int, ...]) -> Looked | Clip:
     """
     try:
         source = source_of(row.uri)
-        frames, info = read_video(source, max_side=OVERSIZE * max(sizes), name=row.uri)
-        vectors = vector_motion(source, name=row.uri)
+        frames, info = read_video(source, max_side=OVERSIZE * max(sizes))
+        vectors = vector_motion(source)
     except (UnreadableVideo, OSError) as error:
         return replace(row, reason=str(error))
     if len(frames) < MIN_FRAMES:

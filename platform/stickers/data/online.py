@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stickers.data.collections import source_of
 from stickers.data.encoding import canonical, encode_frames
-from stickers.video.codec import read_frames
+from stickers.video.reading import read_frames
 
 if TYPE_CHECKING:
     from stickers.models.autoencoder import RGBAAutoencoder
@@ -48,7 +48,7 @@ class OnlineFrames:
         position = int(torch.searchsorted(self.begins, rows[0], right=True)) - 1
         video, begin = int(self.order[position]), self.begins[position]
         uri, indices = self.uris[video], (rows - begin).tolist()
-        frames = read_frames(source_of(uri), indices, max_side=self.decoded_side, name=uri)
+        frames = read_frames(source_of(uri), indices, max_side=self.decoded_side)
         pixels = canonical(frames, self.size, cut=bool(self.cut[video]))
         return encode_frames(self.autoencoder, pixels)
 

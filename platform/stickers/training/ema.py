@@ -39,10 +39,11 @@ class Ema:
         for name, parameter in self.network.named_parameters():
             if name in self.average:
                 value = self.average[name]
-                if hasattr(parameter, "ds_tensor"):
+                if hasattr(parameter, "ds_tensor"):  # what ZeRO-3 adds to a parameter
+                    size, shape = getattr(parameter, "ds_numel"), getattr(parameter, "ds_shape")  # noqa: B009
                     parts = [torch.empty_like(value) for _ in range(distributed.get_world_size())]
                     distributed.all_gather(parts, value)
-                    value = torch.cat(parts)[: parameter.ds_numel].view(parameter.ds_shape)
+                    value = torch.cat(parts)[:size].view(shape)
                 whole[name] = value.cpu().clone(memory_format=torch.contiguous_format)
         return whole
 

@@ -169,9 +169,11 @@ class TrainingJob:
             side = int(name.rpartition("@")[2]) // factor
             check_fit(f"recipe {recipe.name!r}, dataset {name!r}", config, found, side)
         for stage in recipe.stages if isinstance(recipe, Recipe) else ():
-            for name, _ in stage.datasets if stage.buckets else ():
-                what = f"recipe {recipe.name!r}, dataset {name!r}"
-                check_buckets(what, latents[sized(name, stage.resolution)], stage.buckets, recipe.num_frames)
+            if stage.buckets:
+                for name, _ in stage.datasets:
+                    what = f"recipe {recipe.name!r}, dataset {name!r}"
+                    found = latents[sized(name, stage.resolution)]
+                    check_buckets(what, found, stage.buckets, recipe.num_frames)
 
     def _factor(self) -> int:
         """Pixels a latent pixel, along one side."""
