@@ -54,7 +54,7 @@ class Board:
         for run_id in run_ids:
             metrics = self.tracking.latest(run_id)
             step = int(metrics.get(STEP, 0))
-            if not step:
+            if not step or "train/loss" not in metrics:
                 continue
             loss = f"loss {metrics['train/loss']:.4f}"
             self.bars.update(self.tasks[run_id], completed=step, said=loss)

@@ -13,6 +13,7 @@ from stickers.models.folders import load_autoencoder, load_text_encoder, load_un
 from stickers.pipeline import AnimationPipeline
 from stickers.training.job import TrainingJob, folder_of
 from stickers.video.codec import decode_picture, encode_animation
+from stickers.video.motion import motion_score
 
 NUM_CLIPS = 6
 SEED = 97
@@ -38,8 +39,18 @@ class Preview:
         )
 
 
-def film(unet: str, job: TrainingJob, preview: Preview, tracker: RunTracker, device: str) -> None:
-    """Animate the preview with the network in folder `unet`, and log `preview.mp4` and `contact-sheet.png`."""
+def film(
+    unet: str,
+    job: TrainingJob,
+    preview: Preview,
+    tracker: RunTracker,
+    device: str,
+    *,
+    step: int | None = None,
+) -> None:
+    """Animate the preview with the network in folder `unet`: log the clips, as MP4 and contact sheet, and how much they
+    move and hold together. In the middle of a training `step` is the number of steps done.
+    """
     encoders = folder_of(job.encoders)
     pipeline = AnimationPipeline(
         unet=load_unet(unet).to(device),
@@ -51,9 +62,13 @@ def film(unet: str, job: TrainingJob, preview: Preview, tracker: RunTracker, dev
     )
     seeds = [SEED + i for i in range(len(preview.prompts))]
     clips = pipeline.animate(pictures=list(preview.pictures), prompts=list(preview.prompts), seeds=seeds)
+    figures = {"preview/motion_size": float(np.mean([motion_score(clip) for clip in clips]))}
+    tracker.log(figures, job.recipe.num_steps if step is None else step)
+    folder = "" if step is None else f"step-{step:06d}/"
     clips = enlarge(clips)
-    tracker.log_preview("preview.mp4", encode_animation(side_by_side(clips), job.settings.fps, "video/mp4"))
-    tracker.log_preview("contact-sheet.png", png(contact_sheet(clips)))
+    video = encode_animation(side_by_side(clips), job.settings.fps, "video/mp4")
+    tracker.log_preview(f"{folder}preview.mp4", video)
+    tracker.log_preview(f"{folder}contact-sheet.png", png(contact_sheet(clips)))
 
 
 def enlarge(clips_BTHWC: np.ndarray) -> np.ndarray:

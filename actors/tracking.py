@@ -195,27 +195,29 @@ class RunTracker:
 
     def __init__(self, uri: str, run_id: str) -> None:
         self.client, self.run_id = connect_client(uri), run_id
-        history = self.client.get_metric_history(run_id, STEP)
-        self.last_step = max((each.step for each in history), default=0)
+        known = self.client.get_run(run_id).data.metrics
+        self.last_steps = {
+            name: max(each.step for each in self.client.get_metric_history(run_id, name)) for name in known
+        }
 
     def log(self, metrics: dict[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
-        if step <= self.last_step:
-            return
         now = int(time.time() * 1000)
         whole = {**metrics, STEP: float(step)}
-        self.client.log_batch(
-            self.run_id, metrics=[Metric(name, value, now, step) for name, value in whole.items()]
-        )
-        self.last_step = step
+        new = {name: value for name, value in whole.items() if step > self.last_steps.get(name, 0)}
+        if new:
+            found = [Metric(name, value, now, step) for name, value in new.items()]
+            self.client.log_batch(self.run_id, metrics=found)
+            self.last_steps |= dict.fromkeys(new, step)
 
     def log_preview(self, name: str, data: bytes) -> None:
-        """A file that the page shows: MP4, GIF or PNG."""
+        """A file that the page shows, MP4, GIF or PNG; `name` may have folders."""
+        inside, _, file = name.rpartition("/")
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, name)
+            path = Path(folder, file)
             path.write_bytes(data)
-            self.client.log_artifact(self.run_id, str(path), "previews")
+            self.client.log_artifact(self.run_id, str(path), f"previews/{inside}".rstrip("/"))
 
 
 class SilentTracker:

@@ -51,6 +51,7 @@ class Assignment:
     revision: str
     simulated: bool
     preview: Preview
+    validate_every: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,14 @@ def train_worker(config: dict[str, Assignment]) -> None:
     torch.set_num_threads(work.num_threads)
     engine = DeepSpeedEngine(job.network().to(device), job.engine_settings())
     tracker = RunTracker(work.tracking_uri, work.run_id) if engine.rank == 0 else SilentTracker()
+
+    def look(done: int) -> None:
+        """Animate the preview with the weights as they are."""
+        with tempfile.TemporaryDirectory() as folder:
+            engine.export_unet(folder)
+            if isinstance(tracker, RunTracker):
+                film(folder, job, work.preview, tracker, str(device), step=done)
+
     loop.train(
         job.task(engine.model, device),
         engine,
@@ -77,6 +86,8 @@ def train_worker(config: dict[str, Assignment]) -> None:
         start_step=_resume(engine),
         save=lambda done: _report(engine, done),
         save_every=job.recipe.checkpoint_every,
+        validate=look,
+        validate_every=work.validate_every,
     )
     with tempfile.TemporaryDirectory() as folder:
         engine.export_unet(folder)
@@ -167,6 +178,7 @@ def train_all(
     *,
     ensemble: str,
     simulated: bool = False,
+    validate_every: int = 0,
     console: Console | None = None,
 ) -> list[Outcome]:
     """Train what is not finished, as many side by side as the cluster has room for, and say what became of each.
@@ -176,6 +188,7 @@ def train_all(
         runs: the runs folder, absolute.
         ensemble: name of the MLflow parent run, a profile's; what is finished is current under it afterwards.
         simulated: whether simulated people had a part in the data.
+        validate_every: steps from one animated preview to the next; 0 for one at the end alone.
 
     Raises:
         ValueError: a job cannot be trained, or the cluster has no room for it; then nothing was started.
@@ -189,7 +202,7 @@ def train_all(
         with connect():
             side_by_side = min(len(todo), check_room(job.recipe for job in todo))
             tracking = Tracking.open(runs)
-            works = _assign(todo, runs, tracking, side_by_side, ensemble, simulated)
+            works = _assign(todo, runs, tracking, side_by_side, ensemble, simulated, validate_every)
             outcomes += _run(works, side_by_side, tracking, console)
     for each in outcomes:
         if not each.reason:
@@ -200,7 +213,13 @@ def train_all(
 
 
 def _assign(
-    jobs: list[TrainingJob], runs: str, tracking: Tracking, side_by_side: int, ensemble: str, simulated: bool
+    jobs: list[TrainingJob],
+    runs: str,
+    tracking: Tracking,
+    side_by_side: int,
+    ensemble: str,
+    simulated: bool,
+    validate_every: int,
 ) -> list[Assignment]:
     parent, revision = tracking.parent(ensemble), code_revision()
     return [
@@ -213,6 +232,7 @@ def _assign(
             revision=revision,
             simulated=simulated,
             preview=Preview.toy(job.picture_size),
+            validate_every=validate_every,
         )
         for job in jobs
     ]

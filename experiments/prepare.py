@@ -7,6 +7,7 @@ decoded and encoded is found in the cache by its content, whatever it was called
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import astuple
 from hashlib import blake2b
 from itertools import chain, islice
 from pathlib import Path
@@ -130,7 +131,7 @@ def encode(listing: Iterable[Listed], place: str, foundations: str, cache: Frame
     dataset = ray.data.read_parquet(listed).repartition(target_num_rows_per_block=40)
     dataset.map_batches(
         ClipEncoder,
-        fn_constructor_args=(foundations, cache),
+        fn_constructor_args=(foundations, *astuple(cache)),
         batch_size=8,
         compute=ActorPoolStrategy(size=max(1, min(4, os.cpu_count() or 1))),
         num_cpus=1,

@@ -69,7 +69,9 @@ class TrainOptions:
     foundations: str | None = None
     """folder of autoencoder, text encoder, tokenizer and the networks to start from; by default the profile's"""
     dry_run: bool = False
-    """print the resolved recipes with their digests and stop"""
+    """print the resolved recipes, their digests, and what they take, and stop"""
+    validate_every: int = 0
+    """steps from one animated preview on the MLflow page to the next; 0 for one at the end alone"""
     changes: tyro.conf.OmitArgPrefixes[Changes] = NO_CHANGES
 
     @property
@@ -84,7 +86,14 @@ class TrainOptions:
 
     def train(self, jobs: Sequence[TrainingJob], *, simulated: bool = False) -> int:
         """Train what is not finished. Returns 1 when a training failed: the others are finished all the same."""
-        outcomes = train_all(jobs, self.place, ensemble=self.profile, simulated=simulated, console=console)
+        outcomes = train_all(
+            jobs,
+            self.place,
+            ensemble=self.profile,
+            simulated=simulated,
+            validate_every=self.validate_every,
+            console=console,
+        )
         return int(any(each.reason for each in outcomes))
 
 

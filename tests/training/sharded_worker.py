@@ -42,7 +42,7 @@ def main(rank: int, world_size: int, zero_stage: int, precision: str, folder: Pa
     torch.set_num_threads(1)
     store = distributed.FileStore(str(folder / "rendezvous"), world_size)
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=world_size)
-    settings = EngineSettings(batch_size=BATCH, zero_stage=zero_stage, precision=precision)  # type: ignore[arg-type]
+    settings = EngineSettings(batch_size=BATCH, zero_stage=zero_stage, precision=precision, ema_decay=0.9)  # type: ignore[arg-type]
     straight = DeepSpeedEngine(tiny_unet(), settings)
     train(straight, range(2))
     straight.save(folder / "checkpoint", 2)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from stickers.models.unet import VideoUNet
 from stickers.training.engine import DeepSpeedEngine, EngineSettings
 from stickers.training.loop import PlainEngine
+from stickers.training.lora import add_lora
 
 WORKER = Path(__file__).with_name("sharded_worker.py")
 ROOT = Path(__file__).parents[2]
@@ -47,9 +48,14 @@ def settings(**changes: object) -> EngineSettings:
     return EngineSettings(batch_size=worker.BATCH, **changes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("zero_stage", "precision"), [(0, "fp32"), (1, "bf16")])
-def test_resume_gives_bit_identical_weights(tmp_path: Path, zero_stage: int, precision: str) -> None:
-    chosen = settings(zero_stage=zero_stage, precision=precision)
+@pytest.mark.parametrize(
+    ("zero_stage", "precision", "ema_decay"),
+    [(0, "fp32", None), (1, "bf16", None), (0, "fp32", 0.9), (1, "bf16", 0.9)],
+)
+def test_resume_gives_bit_identical_weights(
+    tmp_path: Path, zero_stage: int, precision: str, ema_decay: float | None
+) -> None:
+    chosen = settings(zero_stage=zero_stage, precision=precision, ema_decay=ema_decay)
     straight = DeepSpeedEngine(worker.tiny_unet(), chosen)
     worker.train(straight, range(3))
     straight.save(tmp_path, 3)
@@ -59,6 +65,57 @@ def test_resume_gives_bit_identical_weights(tmp_path: Path, zero_stage: int, pre
     worker.train(resumed, range(3, 5))
     wanted, found = straight.state_dict(), resumed.state_dict()
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+
+def test_the_average_of_weights_is_what_comes_out() -> None:
+    """By hand, with a decay that rises from 1 / 10 to the one asked for."""
+    engine = DeepSpeedEngine(worker.tiny_unet(), settings(precision="fp32", zero_stage=0, ema_decay=0.25))
+    average = engine.state_dict()
+    for step, decay in enumerate((0.1, 2 / 11, 0.25, 0.25)):
+        worker.train(engine, range(step, step + 1))
+        now = {name: p.detach() for name, p in engine.network.named_parameters()}
+        average = {name: decay * average[name] + (1 - decay) * now[name] for name in now}
+    found = engine.state_dict()
+    assert all(torch.allclose(found[name], value, atol=1e-7) for name, value in average.items())
+    assert any(not torch.equal(found[name], value) for name, value in now.items())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_adapters_train_alone_and_are_merged_in_the_end(tmp_path: Path, precision: str) -> None:
+    network = worker.tiny_unet()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    add_lora(network, rank=2, seed=1)
+    engine = DeepSpeedEngine(network, settings(precision=precision))
+    worker.train(engine, range(3))
+    merged = engine.state_dict()
+    moved = {name for name, value in merged.items() if not torch.equal(value, before[name])}
+    assert set(merged) == set(before)
+    assert moved and all(".transformer_blocks." in name and "to_" in name for name in moved)
+    engine.save(tmp_path, 3)
+    again = worker.tiny_unet()
+    add_lora(again, rank=2, seed=1)
+    resumed = DeepSpeedEngine(again, settings(precision=precision))
+    assert resumed.load(tmp_path) == 3
+    assert all(torch.equal(value, merged[name]) for name, value in resumed.state_dict().items())
+    if precision == "fp32":
+        whole = worker.tiny_unet()
+        whole.load_state_dict(merged)
+        z = torch.randn(2, 3, 8, 4, 4)
+        inputs = (z, torch.tensor([5]), torch.ones(2, 2, 8), z[:, 0])
+        with torch.no_grad():
+            assert torch.allclose(whole(*inputs), network(*inputs), atol=1e-5)
+
+
+def test_recomputed_activations_give_the_same_gradients() -> None:
+    gradients = []
+    for recompute in (False, True):
+        network = worker.tiny_unet().train()
+        if recompute:
+            network.enable_gradient_checkpointing()
+        z = torch.randn(2, 3, 8, 4, 4, generator=torch.Generator().manual_seed(0))
+        network(z, torch.tensor([5]), torch.ones(2, 2, 8), z[:, 0]).square().mean().backward()
+        gradients.append({name: p.grad for name, p in network.named_parameters()})
+    assert all(torch.allclose(gradients[0][name], value, atol=1e-6) for name, value in gradients[1].items())
 
 
 def test_fp32_follows_plain_adamw() -> None:
@@ -114,7 +171,7 @@ def test_two_workers_without_a_compiler(tmp_path: Path, zero_stage: int) -> None
     if zero_stage < 3:
         straight = weights(tmp_path / "straight")
         assert all(torch.equal(straight[name], resumed[name]) for name in straight)
-    alone = DeepSpeedEngine(worker.tiny_unet(), settings(precision="fp32"))
+    alone = DeepSpeedEngine(worker.tiny_unet(), settings(precision="fp32", ema_decay=0.9))
     worker.train(alone, range(4))
     assert distance(resumed, alone.state_dict()) < 0.01
     if zero_stage < 3:

@@ -44,7 +44,7 @@ ROWS = pa.schema([*CLIPS, *PLACES])
 OF_LISTING = ("clip_id", "uri", "caption", "source")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class FrameCache:
     """Where entries lie: folders of the cache by size, and that of the texts. `with_frames` is false where frames are
     decoded anew each time, and their tracks alone are kept."""
