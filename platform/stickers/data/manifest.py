@@ -12,10 +12,11 @@ from stickers.artifacts import Clip, Refused
 from stickers.data.latents import canonical
 from stickers.video.motion import motion_score
 from stickers.video.reading import read_video
-from stickers.video.source import UnreadableVideo
+from stickers.video.source import Source, UnreadableVideo
 
 CAPTIONS = "captions.csv"
-VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".m4v")
+#: of the pictures only animated ones can be used; a still is refused with its reason, as any other file
+VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".m4v", ".gif", ".webp", ".apng", ".png")
 MIN_FRAMES = 8
 #: how many times larger than needed a video is decoded: enough to cut it out cleanly, little enough for memory
 OVERSIZE = 8
@@ -77,8 +78,8 @@ def examine(listed: Listed, size: int) -> tuple[Clip, np.ndarray] | Refused:
         Its manifest row and canonical frames, uint8 RGBA `[T, size, size, 4]`; or the reason it was refused.
     """
     try:
-        content = blake2b(Path(listed.path).read_bytes(), digest_size=13).hexdigest()
-        frames, info = read_video(listed.path, max_side=OVERSIZE * size)
+        data = Path(listed.path).read_bytes()
+        frames, info = read_video(Source(listed.path, data), max_side=OVERSIZE * size)
     except FileNotFoundError:
         return Refused(uri=listed.path, source=listed.source, reason=f"{listed.path} does not exist")
     except (UnreadableVideo, OSError) as error:
@@ -91,7 +92,7 @@ def examine(listed: Listed, size: int) -> tuple[Clip, np.ndarray] | Refused:
         uri=listed.path,
         caption=listed.caption,
         source=listed.source,
-        content=content,
+        content=blake2b(data, digest_size=13).hexdigest(),
         num_frames=len(frames),
         fps=info.fps,
         width=info.width,
