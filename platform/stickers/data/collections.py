@@ -19,6 +19,7 @@ from stickers import store
 from stickers.video.source import Source
 
 CAPTIONS = "captions.csv"
+#: of the pictures only animated ones can be used; a still is refused with its reason, as any other file
 VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".m4v", ".gif", ".webp", ".apng", ".png")
 TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 #: between a tar file and the name of its member

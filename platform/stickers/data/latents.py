@@ -23,7 +23,7 @@ from stickers.data.buckets import MotionBuckets, Score
 from stickers.data.encoding import canonical, encode_frames
 from stickers.data.online import OnlineFrames
 from stickers.data.shards import Shards
-from stickers.video.clips import clip_indices
+from stickers.video.clips import clip_indices, clip_indices_by_time
 
 if TYPE_CHECKING:
     from stickers.models.autoencoder import RGBAAutoencoder
@@ -109,11 +109,9 @@ class LatentSet:
                 start_fraction=start_fraction,
             )
             return taken
-        from stickers.video.clips import clip_indices_by_time
-
-        times = self.tracked(index)[:, TIME].numpy()[skip:]
+        times = self.tracked(index)[skip:, TIME].numpy()
         return clip_indices_by_time(
-            times - times[0], fps=fps, num_frames=num_frames, start_fraction=start_fraction
+            (times - times[0]).tolist(), fps=fps, num_frames=num_frames, start_fraction=start_fraction
         )
 
     def tracked(self, index: int) -> Tensor:

@@ -4,6 +4,8 @@ Everything takes and gives uint8 RGBA `THWC` arrays (a picture is a clip of one 
 alone, so that machines without any video library can use it.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from math import floor
 from typing import Literal
 
@@ -17,6 +19,8 @@ BACKGROUND_TOLERANCE = 28
 
 H.264 and JPEG leave a solid colour noisy by about 10; drawn colours differ by far more.
 """
+CLOCK_ERROR = 1e-6
+"""Seconds; far less than any frame stays."""
 SOLID_SHARE = 0.8
 """Share of the border that must have one colour; the subject may touch the rest."""
 
@@ -54,6 +58,47 @@ def clip_indices(
     else:
         start = floor(start_fraction * num_starts)
     return start + spacing * np.arange(num_frames)
+
+
+def clip_indices_by_time(
+    times: Sequence[float],
+    *,
+    fps: float,
+    num_frames: int,
+    start_fraction: float | None,
+    duration: float | None = None,
+) -> np.ndarray:
+    """Indices [num_frames] of the frames on show at evenly spaced instants of a video whose frame rate varies.
+
+    Args:
+        times: when each frame appears, in seconds from 0, increasing.
+        fps: instants lie 1 / fps seconds apart, or duration / num_frames where the video is too short for that.
+        start_fraction: as in `clip_indices`: of all places for the first instant that leave the last one within the
+            video, or None for the one whose middle conditioning frame lies halfway, as near as it fits.
+        duration: when the last frame goes, in seconds; by default it stays as long as the others do on average.
+
+    A frame that stays for several instants is taken several times: that is how the video looks. Where all frames
+    stay for a whole part of 1 / fps these are the indices of `clip_indices`.
+    """
+    if start_fraction is not None and not 0 <= start_fraction < 1:
+        raise ValueError(f"start_fraction must lie in [0, 1), got {start_fraction}")
+    if not fps > 0:
+        raise ValueError(f"frame rates must be positive, got {fps} fps")
+    if num_frames < 1:
+        raise ValueError(f"at least 1 frame must be asked for, got {num_frames}")
+    if len(times) == 0 or times[0] != 0 or any(late <= early for early, late in pairwise(times)):
+        raise ValueError("the frames' times must increase from 0 seconds")
+    if duration is None:
+        duration = times[-1] * len(times) / max(1, len(times) - 1)
+    spacing = min(1 / fps, duration / num_frames)
+    room = duration - (num_frames - 1) * spacing
+    if start_fraction is None:
+        start = duration / 2 - conditioning_index("middle", num_frames) * spacing
+    else:
+        start = start_fraction * room
+    instants = min(max(0.0, start), room) + spacing * np.arange(num_frames)
+    # An instant that should meet a frame's beginning may miss it by a rounding.
+    return np.searchsorted(np.asarray(times), instants + CLOCK_ERROR, side="right") - 1
 
 
 def conditioning_index(

@@ -10,7 +10,7 @@ import numpy as np
 
 from stickers.video.animations import animation_kind
 from stickers.video.clips import on_white
-from stickers.video.packets import Index, decoded, ended, index_packets, opened, packet_roles
+from stickers.video.packets import Index, decoded, ended, index_packets, opened, serves_others
 from stickers.video.source import Source, as_source
 
 #: the 5-tap Gaussian of FFmpeg's vmafmotion filter, in units of 1 / 32768
@@ -152,11 +152,11 @@ def vector_motion(source: str | Path | Source) -> np.ndarray | None:
     if animation_kind(source):
         return None
     scores = []
-    with opened(source, threads=False, options={"flags2": "+export_mvs"}) as film:
+    with opened(source, num_threads=1, options={"flags2": "+export_mvs"}) as film:
         if film.codec != "h264":
             return None
         index = index_packets(film)
-        distances = reference_distances(index, [role.serves_others for role in packet_roles(film, index)])
+        distances = reference_distances(index, [serves_others(film, packet) for packet in index.packets])
         for frame in decoded(film, ended(index.packets)):
             vectors = frame.side_data.get("MOTION_VECTORS")
             if vectors is not None:
@@ -183,27 +183,25 @@ def mean_length(vectors: np.ndarray, width: int, height: int, past: int = 1, fut
     return float((area * length / np.maximum(away, 1) / sides[block]).sum() / coded)
 
 
-def reference_distances(index: Index, serves_others: list[bool]) -> dict[int | None, tuple[int, int]]:
+def reference_distances(index: Index, kept: list[bool]) -> dict[int | None, tuple[int, int]]:
     """How many frames before and after each one its nearest references lie, by its time; 1 where there is none.
 
     Args:
-        serves_others: of each packet, in the file's order, whether later ones may refer to it.
+        kept: of each packet, in the file's order, whether later ones may refer to it.
     """
     distances = {}
     for number, at in enumerate(index.order):
         near = [
-            next(
-                (abs(other - number) for other in others if _refers(index.order[other], at, serves_others)), 1
-            )
+            next((abs(other - number) for other in others if _refers(index.order[other], at, kept)), 1)
             for others in (range(number - 1, -1, -1), range(number + 1, len(index.order)))
         ]
         distances[index.ticks[number]] = (near[0], near[1])
     return distances
 
 
-def _refers(other: int, at: int, serves_others: list[bool]) -> bool:
+def _refers(other: int, at: int, kept: list[bool]) -> bool:
     """Whether the packet `at` may lean on `other`: that one comes first in the file, and is kept."""
-    return other < at and serves_others[other]
+    return other < at and kept[other]
 
 
 def _filled(scores_T: np.ndarray) -> np.ndarray | None:

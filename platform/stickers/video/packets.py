@@ -25,8 +25,10 @@ from stickers.video.source import MAX_SIDE, Clock, Source, UnreadableVideo, Watc
 
 #: codecs of which each packet is one frame that is shown, so that a frame's index is known without decoding
 ONE_FRAME_A_PACKET = ("h264", "hevc", "vp9", "av1", "png", "mjpeg")
+#: packets between two looks at whether enough have been gone through
+CHECK_EVERY = 16
 #: NAL unit types of H.264
-SLICE, SLICE_A, IDR = 1, 2, 5
+SLICE, IDR = 1, 5
 
 
 @dataclass
@@ -68,11 +70,11 @@ class Film:
 
 
 @contextmanager
-def opened(source: Source, *, threads: bool, options: dict[str, str] | None = None) -> Iterator[Film]:
+def opened(source: Source, *, num_threads: int, options: dict[str, str] | None = None) -> Iterator[Film]:
     """Open a video and turn every way in which that or its decoding fails into one UnreadableVideo.
 
     Args:
-        threads: decode several frames at once; not worth starting for a clip.
+        num_threads: of the decoder; 0 takes all processors.
         options: more of the decoder's own.
     """
     with source.view() as view:
@@ -89,10 +91,8 @@ def opened(source: Source, *, threads: bool, options: dict[str, str] | None = No
                 raise UnreadableVideo(f"{source.name}: the video's codec is unknown")
             watch.check_size(stream.width, stream.height)
             stream.codec_context.options = {**limits, **(options or {})}
-            if threads:
-                stream.thread_type = "AUTO"
-            else:
-                stream.codec_context.thread_count = 1
+            stream.thread_type = "AUTO"
+            stream.codec_context.thread_count = num_threads
             yield Film(source, container, stream, watch)
     except av.FFmpegError as error:
         raise UnreadableVideo(
@@ -140,13 +140,21 @@ class Index:
     last: int
 
 
-def index_packets(film: Film) -> Index:
-    """Go through the file without decoding. Holds the encoded video in memory."""
-    packets = []
+def index_packets(film: Film, num_frames: int | None = None) -> Index:
+    """Go through the file without decoding, to its end or until the first `num_frames` frames are certain.
+
+    Holds what it went through in memory, encoded.
+    """
+    packets: list[Packet] = []
     for packet in film.container.demux(film.stream):
         film.watch.check_time()
         if packet.size:
             packets.append(packet)
+        if num_frames and len(packets) >= num_frames and len(packets) % CHECK_EVERY == 0:
+            # No later packet is shown before it is decoded, and those come in order.
+            shown = [each for each in packets if each.pts is not None and not each.is_discard]
+            if packet.dts is not None and sum(each.pts <= packet.dts for each in shown) >= num_frames:
+                break
     shown = [i for i, packet in enumerate(packets) if not packet.is_discard]
     if all(packets[i].pts is not None for i in shown):
         shown.sort(key=lambda i: packets[i].pts or 0)
@@ -163,17 +171,16 @@ def decode_some(film: Film, index: Index, wanted: Collection[int]) -> dict[int, 
     regular = all(tick is not None for tick in ticks) and len(set(ticks)) == len(ticks)
     if film.codec not in ONE_FRAME_A_PACKET or film.hides_alpha or not regular or not index.packets:
         return None
-    roles = packet_roles(film, index)
-    starts = [i for i, role in enumerate(roles) if role.stands_alone]
+    packets = index.packets
+    starts = [i for i, packet in enumerate(packets) if stands_alone(film, packet)]
     if not starts or starts[0] != 0:
         return None
-    number_of = {index.packets[i].pts: number for number, i in enumerate(index.order)}
+    number_of = {packets[i].pts: number for number, i in enumerate(index.order)}
     found: dict[int, VideoFrame] = {}
     for start, numbers in _runs(index, starts, wanted).items():
         needed = {index.order[number] for number in numbers}
-        chosen = (
-            index.packets[i] for i in range(start, max(needed) + 1) if i in needed or roles[i].serves_others
-        )
+        run = range(start, max(needed) + 1)
+        chosen = (packets[i] for i in run if i in needed or serves_others(film, packets[i]))
         for frame in decoded(film, ended(chosen)):
             number = number_of.get(frame.pts)
             if number in numbers:
@@ -204,28 +211,28 @@ def ended(packets: Iterable[Packet]) -> Iterator[Packet]:
     yield Packet()
 
 
-@dataclass(frozen=True)
-class Role:
-    """What other frames have of one: whether decoding can start with it, and whether any leans on it."""
+def stands_alone(film: Film, packet: Packet) -> bool:
+    """Whether decoding can start here.
 
-    stands_alone: bool
-    serves_others: bool
-
-
-def packet_roles(film: Film, index: Index) -> list[Role]:
-    return [_role(film, packet) for packet in index.packets]
-
-
-def _role(film: Film, packet: Packet) -> Role:
-    """Read from the H.264 itself, since a file calls a frame a key frame that only begins a gradual refresh."""
-    if film.codec != "h264":
-        return Role(packet.is_keyframe, True)
-    units = list(_units(memoryview(packet), film.stream.codec_context.extradata or b""))
-    slices = [unit for unit in units if SLICE <= unit & 31 <= IDR]
-    return Role(
-        stands_alone=any(unit & 31 == IDR for unit in slices),
-        serves_others=not slices or any(unit & 0x60 for unit in slices),
+    H.264 itself is asked, since a file also calls a frame a key frame with which a gradual refresh only begins.
+    """
+    return packet.is_keyframe and (
+        film.codec != "h264" or any(kind & 31 == IDR for kind in _slices(film, packet))
     )
+
+
+def serves_others(film: Film, packet: Packet) -> bool:
+    """Whether another frame may lean on this one, as far as the file says."""
+    if film.codec != "h264":
+        return True
+    slices = _slices(film, packet)
+    return not slices or any(kind & 0x60 for kind in slices)
+
+
+def _slices(film: Film, packet: Packet) -> list[int]:
+    """Of the units that hold picture: their first bytes."""
+    units = _units(memoryview(packet), film.stream.codec_context.extradata or b"")
+    return [kind for kind in units if SLICE <= kind & 31 <= IDR]
 
 
 def _units(data: memoryview, extradata: bytes) -> Iterator[int]:

@@ -22,7 +22,7 @@ def probe(source: str | Path | Source) -> VideoInfo:
     source = as_source(source)
     if kind := animation_kind(source):
         return read_animation(source, kind, wanted=(), max_side=None)[1]
-    with opened(source, threads=False) as film:
+    with opened(source, num_threads=1) as film:
         index = index_packets(film)
         film.container.seek(0)
         first = next(decoded(film), None)
@@ -44,7 +44,7 @@ def read_video(source: str | Path | Source, *, max_side: int | None = None) -> t
     frames: list[np.ndarray] = []
     ticks: list[int | None] = []
     last = 0
-    with opened(source, threads=True) as film:
+    with opened(source, num_threads=0) as film:
         size = _size(film, max_side)
         for frame in decoded(film):
             film.watch.check_length(len(frames) + 1, *size)
@@ -61,10 +61,15 @@ def read_video(source: str | Path | Source, *, max_side: int | None = None) -> t
 
 
 def read_frames(
-    source: str | Path | Source, indices: Sequence[int] | np.ndarray, *, max_side: int | None = None
+    source: str | Path | Source,
+    indices: Sequence[int] | np.ndarray,
+    *,
+    max_side: int | None = None,
+    num_threads: int = 1,
 ) -> np.ndarray:
     """The frames of these indices, in their order, uint8 RGBA [N, H, W, 4]: what `read_video` gives, for less.
 
+    One thread is right where many clips are read at once; 0 takes all processors for this one.
     UnreadableVideo as `read_video`, of damage only where it is met; ValueError for an index the video does not have.
     """
     source = as_source(source)
@@ -74,10 +79,10 @@ def read_frames(
     if kind := animation_kind(source):
         found, _ = read_animation(source, kind, wanted=set(asked), max_side=max_side)
         return _arranged(source, found, asked)
-    with opened(source, threads=False) as film:
+    with opened(source, num_threads=num_threads) as film:
         size = _size(film, max_side)
         film.watch.check_length(len(asked), *size)
-        index = index_packets(film)
+        index = index_packets(film, max(asked) + 1)
         some = decode_some(film, index, {i for i in asked if i < len(index.order)})
         if some is not None:
             found = {number: film.upright(frame, size) for number, frame in some.items()}
@@ -95,7 +100,7 @@ def read_luma(source: str | Path | Source) -> tuple[np.ndarray, int]:
     bits = 8
     if animation_kind(source):
         raise UnreadableVideo(f"{source.name}: an animated picture holds colours, no luma")
-    with opened(source, threads=True) as film:
+    with opened(source, num_threads=0) as film:
         for frame in decoded(film):
             bits = _luma_bits(source, frame.format)
             film.watch.check_length(len(planes) + 1, frame.width, frame.height)
@@ -110,7 +115,7 @@ def read_luma(source: str | Path | Source) -> tuple[np.ndarray, int]:
 def _from_the_start(source: Source, wanted: set[int], max_side: int | None) -> dict[int, np.ndarray]:
     """Decode up to the last wanted frame, and turn into pixels only those."""
     found: dict[int, np.ndarray] = {}
-    with opened(source, threads=True) as film:
+    with opened(source, num_threads=0) as film:
         size = _size(film, max_side)
         for number, frame in enumerate(decoded(film)):
             if number in wanted:
