@@ -7,11 +7,15 @@ ends with the driver, even a killed one.
 import logging
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+import psutil
 import ray
+import torch
 
+from stickers.training.estimate import GIB
+from stickers.training.job import TrainingJob
 from stickers.training.recipe import Distillation, Recipe
 
 #: Ray wants room for a reader, a filter and a writer beside a pool of actors, so two cores count as four
@@ -78,6 +82,35 @@ def _start_private(num_cpus: int) -> None:
 def worker_resource() -> str:
     """What a training worker takes one of: GPU where the cluster has any, else CPU."""
     return "GPU" if ray.cluster_resources().get("GPU", 0) >= 1 else "CPU"
+
+
+def worker_memory() -> tuple[str, int]:
+    """What a worker's tensors live on, cuda or cpu, and its bytes: of one GPU, or of this machine."""
+    if worker_resource() == "CPU":
+        return "cpu", psutil.virtual_memory().total
+    ask = ray.remote(num_gpus=1)(lambda: torch.cuda.mem_get_info()[1])
+    return "cuda", int(ray.get(ask.remote()))
+
+
+def check_memory(jobs: Sequence[TrainingJob], side_by_side: int) -> None:
+    """Refuse a training whose tensors cannot fit, before anything starts.
+
+    Raises:
+        ValueError: a worker would need more than a GPU has, or than this machine has for each of those side by side.
+    """
+    device, there = worker_memory()
+    for job in jobs:
+        found = job.estimate()
+        if found is None:
+            continue
+        share = there if device == "cuda" else there // (side_by_side * job.recipe.num_workers)
+        needed = found.bytes_a_worker(device)
+        if needed > share:
+            raise ValueError(
+                f"recipe {job.recipe.name!r} cannot fit: a worker needs {needed / GIB:.1f} GiB of {share / GIB:.1f} "
+                f"({found}); lower batch_size, or use more workers, a higher zero_stage, offload or "
+                "gradient_checkpointing"
+            )
 
 
 def check_room(recipes: Iterable[Recipe | Distillation]) -> int:

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.board import Board
-from actors.cluster import check_room, connect, worker_resource
+from actors.cluster import check_memory, check_room, connect, worker_resource
 from actors.preview import Preview, film
 from actors.tracking import RunTracker, SilentTracker, Tracking
 from stickers import store
@@ -201,6 +201,7 @@ def train_all(
     if todo:
         with connect():
             side_by_side = min(len(todo), check_room(job.recipe for job in todo))
+            check_memory(todo, side_by_side)
             tracking = Tracking.open(runs)
             works = _assign(todo, runs, tracking, side_by_side, ensemble, simulated, validate_every)
             outcomes += _run(works, side_by_side, tracking, console)

@@ -25,7 +25,7 @@ def main(options: Options) -> int:
     profile = choose_profile(options.profile)
     recipes = choose([profile.distillation], options.only, options.changes)
     if options.dry_run:
-        return show(recipes)
+        return show(recipes, options.base)
     kept = current(options.place, "kept", options.profile)
     sets = kept_sets(kept, profile.picture_size)
     jobs = [

@@ -22,7 +22,7 @@ def main(options: Options) -> int:
     """Train every student of a profile."""
     recipes = choose(choose_profile(options.profile).students, options.only, options.changes)
     if options.dry_run:
-        return show(recipes)
+        return show(recipes, options.base)
     kept = current(options.place, "kept", options.profile)
     sets = kept_sets(kept, choose_profile(options.profile).picture_size)
     return options.train(

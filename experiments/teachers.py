@@ -15,7 +15,7 @@ def main(options: Options) -> int:
     """Train every teacher of a profile."""
     recipes = choose(choose_profile(options.profile).teachers, options.only, options.changes)
     if options.dry_run:
-        return show(recipes)
+        return show(recipes, options.base)
     latents = current(options.place, "latents", options.profile)
     sets = {
         sized(name, size): store.join(latents.uri, f"{name}-{size}.safetensors")

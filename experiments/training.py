@@ -11,7 +11,8 @@ from rich.pretty import Pretty
 from actors.trainer import train_all
 from experiments.options import RUNS, Runs, choose_profile, foundations_of
 from stickers import store
-from stickers.training.job import TrainingJob
+from stickers.training.estimate import estimate
+from stickers.training.job import TrainingJob, foundation_of, latent_factor, network_folder
 from stickers.training.recipe import Distillation, Recipe, Stage
 
 console = Console()
@@ -100,9 +101,13 @@ class TrainOptions:
 Options = Annotated[TrainOptions, tyro.conf.arg(name="")]
 
 
-def show(recipes: Sequence[Recipe | Distillation]) -> int:
-    """The resolved recipes with their digests, for --dry-run."""
+def show(recipes: Sequence[Recipe | Distillation], foundations: str) -> int:
+    """The resolved recipes with their digests and what they take, for --dry-run."""
     for recipe in recipes:
         console.print(f"[bold]{recipe.name}[/] {recipe.digest()}", highlight=False)
         console.print(Pretty(recipe, expand_all=False))
+        if isinstance(recipe, Recipe):
+            network = network_folder(foundation_of(recipe, foundations))
+            found = estimate(recipe, network, latent_factor(foundations))
+            console.print(str(found), highlight=False, soft_wrap=True)
     return 0

@@ -129,6 +129,10 @@ def test_no_room_is_said_before_anything_starts(
         train(prepared_runs, job_of(large, tiny_foundations, prepared_runs))
     assert not (prepared_runs / "teachers").exists()
     assert check_room([TEACHER]) >= 1
+    huge = replace(TEACHER, batch_size=2_000_000)
+    with pytest.raises(ValueError, match=r"cannot fit: a worker needs [\d.]+ GiB of .* lower batch_size"):
+        train(prepared_runs, job_of(huge, tiny_foundations, prepared_runs))
+    assert not (prepared_runs / "teachers").exists()
 
 
 def start_teachers(runs: Path, foundations: Path, log: Path) -> subprocess.Popen[bytes]:

@@ -24,7 +24,9 @@ from stickers.diffusion.sampling import DISTILLED, SamplerSettings
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.training.distil import DistillationTask
 from stickers.training.engine import EngineSettings, cast_inputs
+from stickers.training.estimate import Estimate, estimate
 from stickers.training.loop import Task
+from stickers.training.network import prepare_network
 from stickers.training.objective import RecipeTask
 from stickers.training.recipe import Distillation, Recipe, sized
 
@@ -70,12 +72,11 @@ class TrainingJob:
             raise ValueError(
                 f"recipe {recipe.name!r} makes a foundation; experiments/pretrain.py trains those"
             )
-        last, start = recipe.stages[-1], recipe.foundation
-        elsewhere = "://" in start or start.startswith("/")
+        last = recipe.stages[-1]
         return cls(
             recipe=recipe,
             role=recipe.role,
-            unet=start if elsewhere else store.join(foundations, start),
+            unet=foundation_of(recipe, foundations),
             encoders=foundations,
             sets=_read_by(recipe, sets),
             prediction=last.prediction,
@@ -164,7 +165,7 @@ class TrainingJob:
         recipe = self.recipe
         self.engine_settings().deepspeed(recipe.num_workers)
         config = json.loads((network_folder(self.unet) / "config.json").read_text())
-        factor, latents = self._factor(), self.latents()
+        factor, latents = latent_factor(self.encoders), self.latents()
         for name, found in latents.items():
             side = int(name.rpartition("@")[2]) // factor
             check_fit(f"recipe {recipe.name!r}, dataset {name!r}", config, found, side)
@@ -175,13 +176,11 @@ class TrainingJob:
                     found = latents[sized(name, stage.resolution)]
                     check_buckets(what, found, stage.buckets, recipe.num_frames)
 
-    def _factor(self) -> int:
-        """Pixels a latent pixel, along one side."""
-        path = folder_of(self.encoders) / "autoencoder" / "config.json"
-        if not path.exists():
-            raise ValueError(f"recipe {self.recipe.name!r}: there is no autoencoder in {self.encoders}")
-        config = json.loads(path.read_text())
-        return int(config["patch_size"]) * 2 ** (len(config["block_out_channels"]) - 1)
+    def estimate(self) -> Estimate | None:
+        """What the training takes; none of a distillation, which holds its teacher too and is not counted."""
+        if isinstance(self.recipe, Distillation):
+            return None
+        return estimate(self.recipe, network_folder(self.unet), latent_factor(self.encoders))
 
     def latents(self, device: torch.device | None = None) -> dict[str, LatentSet]:
         """The sets that the recipe reads; frames that no cache holds are encoded on `device`."""
@@ -228,14 +227,19 @@ def training_name(ensemble: str, recipe: str) -> str:
     return f"{ensemble}-{recipe}"
 
 
-def prepare_network(network: "VideoUNet", recipe: Recipe) -> None:
-    """Put in, in place, what a recipe trains differently."""
-    if recipe.gradient_checkpointing:
-        network.enable_gradient_checkpointing()
-    if recipe.lora_rank:
-        from stickers.training.lora import add_lora
+def foundation_of(recipe: Recipe, foundations: str) -> str:
+    """The folder or URI of the network that a recipe starts from."""
+    elsewhere = "://" in recipe.foundation or recipe.foundation.startswith("/")
+    return recipe.foundation if elsewhere else store.join(foundations, recipe.foundation)
 
-        add_lora(network, recipe.lora_rank, recipe.seed)
+
+def latent_factor(encoders: str) -> int:
+    """Pixels a latent pixel along one side. ValueError when there is no autoencoder."""
+    path = folder_of(encoders) / "autoencoder" / "config.json"
+    if not path.exists():
+        raise ValueError(f"there is no autoencoder in {encoders}")
+    config = json.loads(path.read_text())
+    return int(config["patch_size"]) * 2 ** (len(config["block_out_channels"]) - 1)
 
 
 def _read_by(recipe: Recipe | Distillation, sets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

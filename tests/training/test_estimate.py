@@ -1,0 +1,71 @@
+"""What a recipe is said to take: weights counted, activations as autograd keeps them, and what lowers them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+
+from recipes.profiles import TINY
+from stickers.models.unet import VideoUNet
+from stickers.training.estimate import estimate
+from stickers.training.recipe import Recipe
+
+RECIPE = TINY.teachers[0]
+
+
+@pytest.fixture
+def network(tiny_foundations: Path) -> Path:
+    return tiny_foundations / RECIPE.foundation
+
+
+def test_it_counts_what_a_real_step_keeps(network: Path) -> None:
+    found = estimate(RECIPE, network, 4)
+    unet = VideoUNet.from_pretrained(network).train()
+    assert found.parameters == found.trained == sum(p.numel() for p in unet.parameters())
+    assert (found.weights, found.gradients, found.optimizer) == tuple(n * found.parameters for n in (4, 4, 8))
+    own = {p.untyped_storage()._cdata for p in unet.parameters()}
+    kept: dict[int, torch.Tensor] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.untyped_storage()._cdata not in own:
+            kept[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    z = torch.randn(RECIPE.batch_size, 8, 8, 8, 8)
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        unet(z, torch.full((len(z),), 5.0), torch.randn(len(z), 77, 16), z[:, 0])
+    real = sum(each.untyped_storage().nbytes() for each in kept.values())
+    assert abs(found.activations / real - 1) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"gradient_checkpointing": True}, "activations"),
+        ({"batch_size": 4}, "activations"),
+        ({"num_workers": 2}, "activations"),
+        ({"zero_stage": 1, "num_workers": 2}, "optimizer"),
+        ({"zero_stage": 2, "num_workers": 2}, "gradients"),
+        ({"zero_stage": 3, "num_workers": 2}, "weights"),
+        ({"zero_stage": 1, "offload": "optimizer"}, "optimizer"),
+        ({"zero_stage": 3, "offload": "weights"}, "weights"),
+        ({"zero_stage": 1, "precision": "bf16"}, "weights"),
+        ({"lora_rank": 2}, "optimizer"),
+    ],
+)
+def test_what_saves_memory_is_seen(network: Path, changes: dict[str, object], part: str) -> None:
+    plain, lean = estimate(RECIPE, network, 4), estimate(replace(RECIPE, **changes), network, 4)  # type: ignore[arg-type]
+    assert getattr(lean, part) < getattr(plain, part)
+
+
+def test_cost_grows_with_steps_and_recomputing(network: Path) -> None:
+    def flops(recipe: Recipe) -> float:
+        return estimate(recipe, network, 4).flops
+
+    twice = replace(RECIPE, stages=(*RECIPE.stages, *RECIPE.stages))
+    assert flops(twice) == 2 * flops(RECIPE)
+    assert flops(replace(RECIPE, gradient_checkpointing=True)) == pytest.approx(flops(RECIPE) * 4 / 3)
+    assert estimate(RECIPE, network, 4).gpu_hours < 1
+    assert "H100-hours" in str(estimate(RECIPE, network, 4))
