@@ -1,0 +1,118 @@
+"""The page for setting motion buckets: `python experiments/buckets.py --collection keyword`, after `prepare.py`.
+
+It shows windows of a prepared collection by how much they move; the line that it prints goes into a recipe.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from experiments.options import RUNS, Runs, choose_profile, current, foundations_of, run_script
+from stickers import store
+from stickers.curation.buckets import EXAMPLE_FPS, Window, sample_windows, suggest_edges, write_page
+from stickers.data.buckets import MotionBuckets, Score
+from stickers.data.collections import source_of
+from stickers.data.encoding import canonical
+from stickers.data.latents import TIME, LatentSet, Rate
+from stickers.models.folders import load_autoencoder
+from stickers.video.motion import motion_score
+from stickers.video.reading import read_frames
+
+console = Console()
+SEED = 5
+#: pixels a side of an example, at most
+SHOWN = 128
+
+
+def videos_of(latents: store.Found, collection: str) -> list[str]:
+    """The videos of a prepared set, in its order."""
+    rows: list[dict[str, Any]] = []
+    for part in store.listing(store.join(latents.uri, "clips")):
+        rows += store.read_table(part, columns=["clip_id", "uri", "source", "status"]).to_pylist()
+    mine = [row for row in rows if row["status"] == "ready" and row["source"] == collection]
+    if not mine:
+        known = ", ".join(sorted({row["source"] for row in rows}))
+        raise ValueError(f"{latents.uri} holds no collection {collection!r}; collections: {known}")
+    return [row["uri"] for row in sorted(mine, key=lambda row: row["clip_id"])]
+
+
+def films(windows: list[Window], videos: list[str], latents: LatentSet) -> Iterator[np.ndarray]:
+    """Each window's pixels as it looks at `EXAMPLE_FPS`."""
+    for window in tqdm(windows, desc="examples", unit="clip"):
+        times = latents.tracked(window.video)[window.indices, TIME].numpy()
+        instants = np.arange(times[0], times[-1] + 1e-6, 1 / EXAMPLE_FPS)
+        taken = window.indices[np.searchsorted(times, instants, side="right") - 1]
+        yield read_frames(source_of(videos[window.video]), taken, max_side=SHOWN)
+
+
+def sizes_of_motion(
+    rate: Rate, windows: list[Window], videos: list[str], latents: LatentSet, size: int
+) -> np.ndarray:
+    """How much moves from frame to frame of clips sampled at a rate, one for each window's video."""
+    rng = np.random.default_rng(SEED)
+    found = []
+    for window in windows:
+        taken = latents.indices(window.video, fps=rate, num_frames=8, start_fraction=float(rng.random()))
+        frames = read_frames(source_of(videos[window.video]), taken, max_side=SHOWN)
+        found.append(motion_score(canonical(frames, size)))
+    return np.array(found)
+
+
+def show_spread(
+    buckets: MotionBuckets, windows: list[Window], videos: list[str], latents: LatentSet, size: int
+) -> None:
+    """What bucketing does to the motion of sampled clips, beside each of its rates alone."""
+    table = Table(
+        "sampled at", "mean motion", "spread / mean", title="vmafmotion from frame to frame of a clip"
+    )
+    rates: dict[str, Rate] = {f"{rate} fps": rate for rate in sorted(set(buckets.rates))}
+    for name, rate in {**rates, "buckets": buckets}.items():
+        found = sizes_of_motion(rate, windows, videos, latents, size)
+        table.add_row(name, f"{found.mean():.2f}", f"{found.std() / found.mean():.3f}")
+    console.print(table)
+
+
+def main(
+    runs: Runs = RUNS,
+    profile: str = "tiny",
+    collection: str = "keyword",
+    score: Score = "vmaf",
+    edges: tuple[float, ...] = (),
+    rates: tuple[int, ...] = (4, 6, 8),
+    examples: int = 90,
+    out: Path = Path("buckets.html"),
+) -> None:
+    """Write the page.
+
+    Args:
+        collection: which prepared collection.
+        score: vmaf, or vectors for H.264 files.
+        edges: scores a second between the buckets; by default those that fill them evenly.
+        rates: frames a second of each bucket, slow ones first.
+        examples: windows that are shown.
+        out: where the page goes.
+    """
+    chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    found = current(place, "latents", profile)
+    videos = videos_of(found, collection)
+    size = found.record["sizes"][0]
+    autoencoder = load_autoencoder(foundations_of(chosen, None)) if found.record["online"] else None
+    latents = LatentSet.load(store.join(found.uri, f"{collection}-{size}.safetensors"), autoencoder)
+    windows = sample_windows(latents, score, count=examples, num_frames=8, slowest_fps=min(rates), seed=SEED)
+    buckets = MotionBuckets(score=score, edges=edges or suggest_edges(windows, len(rates)), rates=rates)
+    page = write_page(windows, list(films(windows, videos, latents)), buckets, collection=collection)
+    out.write_text(page, encoding="utf-8")
+    console.print(
+        f"{out.resolve()}: {len(windows)} windows of {len(videos)} videos", highlight=False, soft_wrap=True
+    )
+    show_spread(buckets, windows, videos, latents, size)
+    console.print(f"buckets={buckets!r}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run_script(main)
