@@ -1,4 +1,4 @@
-"""A thousand bad videos through the door: `python experiments/soak.py --count 1000`.
+"""A thousand bad videos through the door: `make soak`.
 
 Each file is examined as a stage would, in a process that is watched: a decoder that crashes or hangs ends that
 process, not the run, and counts as a failure. Ends with a table of outcomes and status 1 if any failed.
