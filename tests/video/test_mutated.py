@@ -41,6 +41,7 @@ def test_the_watch_sees_a_crash_and_a_hang(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(soak, "examine_files", crash_and_hang)
     monkeypatch.setattr(soak, "LIMIT_SECONDS", 3.0)
     watched = soak.Watched(str(tmp_path))
+    watched.start()
     said = [watched.examine(path)[0] for path in ("good", "crash", "good", "hang", "good")]
     watched.process.kill()
     assert said == [soak.USABLE, soak.CRASHED, soak.USABLE, soak.HUNG, soak.USABLE]

@@ -192,6 +192,7 @@ def test_single_frames_are_those_of_the_whole(tmp_path: Path, name: str) -> None
     codec, options = FILMS[name]
     path = encode(tmp_path / name, drifting(40), codec, **options)
     whole, info = read_video(path)
+    assert info == probe(path) and info.num_frames == 40
     rng = np.random.default_rng(0)
     assert (read_frames(path, range(info.num_frames)) == whole).all()
     for _ in range(12):

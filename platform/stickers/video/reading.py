@@ -11,7 +11,7 @@ import numpy as np
 from av.video.format import VideoFormat
 
 from stickers.video.animations import animation_kind, read_animation
-from stickers.video.packets import Film, Index, decode_some, decoded, index_packets, opened
+from stickers.video.packets import Film, Index, decode_some, decoded, ended, index_packets, opened
 from stickers.video.source import Source, UnreadableVideo, VideoInfo, as_source, describe, shrunk_size
 
 
@@ -25,8 +25,7 @@ def probe(source: str | Path | Source) -> VideoInfo:
         return read_animation(source, kind, wanted=(), max_side=None)[1]
     with opened(source, num_threads=1) as film:
         index = index_packets(film)
-        film.container.seek(0)
-        first = next(decoded(film), None)
+        first = next(decoded(film, ended(index.packets)), None)
         if first is None:
             raise _nothing(source)
         return _info(film, index, film.upright(first, _size(film, None)))
