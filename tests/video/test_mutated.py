@@ -1,14 +1,17 @@
 """Bad files end in a clip or in a sentence: examined in a watched process, where a crash or a hang is a failure."""
 
 import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments import soak
 from experiments.mutations import MUTATIONS, good_files, mutants
 from stickers.video.headers import refuse_damaged_mp4
-from stickers.video.reading import probe, read_video
+from stickers.video.motion import vector_motion
+from stickers.video.reading import probe, read_frames, read_luma, read_video
 from stickers.video.source import Source, UnreadableVideo
 
 
@@ -45,6 +48,31 @@ def test_the_watch_sees_a_crash_and_a_hang(tmp_path: Path, monkeypatch: pytest.M
     said = [watched.examine(path)[0] for path in ("good", "crash", "good", "hang", "good")]
     watched.process.kill()
     assert said == [soak.USABLE, soak.CRASHED, soak.USABLE, soak.HUNG, soak.USABLE]
+
+
+@pytest.mark.parametrize(
+    "read", [probe, read_video, read_luma, vector_motion, lambda s: read_frames(s, [0, 5])]
+)
+def test_every_way_of_reading_answers_or_says_why_not(read: Callable[[Source], object]) -> None:
+    for mutant in mutants(66, seed=5):
+        try:
+            read(Source("bad", mutant.data))
+        except ValueError as error:
+            assert str(error).startswith("bad: ") and "\n" not in str(error), error
+
+
+def test_single_frames_of_a_file_whose_times_lie_are_still_those_of_the_whole() -> None:
+    compared = 0
+    for seed in range(60):
+        data = MUTATIONS["rate untrue"](good_files()["mp4"], "mp4", np.random.default_rng(seed))
+        try:
+            whole, _ = read_video(Source("lie", data))
+        except UnreadableVideo:
+            continue
+        if len(whole) > 5:
+            assert (read_frames(Source("lie", data), [0, 5, 3]) == whole[[0, 5, 3]]).all()
+            compared += 1
+    assert compared > 5
 
 
 @pytest.mark.parametrize("kind", ["apng", "gif", "mov", "mp4", "webm", "webp"])

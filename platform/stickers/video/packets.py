@@ -186,8 +186,13 @@ def decode_some(film: Film, index: Index, wanted: Collection[int]) -> dict[int, 
         needed = {index.order[number] for number in numbers}
         run = range(start, max(needed) + 1)
         chosen = (packets[i] for i in run if i in needed or serves_others(film, packets[i]))
+        latest = -1
         for frame in decoded(film, ended(chosen)):
-            number = number_of.get(frame.pts)
+            number = number_of.get(frame.pts, -1)
+            # The file's times are not those of its frames, or its packets may be half frames.
+            if number <= latest or frame.interlaced_frame:
+                return None
+            latest = number
             if number in numbers:
                 found[number] = frame
         film.stream.codec_context.flush_buffers()
