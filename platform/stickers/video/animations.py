@@ -1,6 +1,6 @@
 """Animated GIF, WebP and PNG as videos: Pillow puts their frames together, as a browser would show them.
 
-FFmpeg is not asked: it knows no animated WebP with alpha.
+FFmpeg is not asked: it does not read animated WebP.
 """
 
 import io

@@ -1,7 +1,7 @@
 """What can be refused from a file's headers alone, before any decoder believes them.
 
-FFmpeg decodes what is left of a truncated MP4 and says nothing of what is not, and reserves memory for as many frames
-as a table claims; WebP's decoder reserves two canvases of whatever size the header states.
+Decoders show what is left of a file that was cut off and say nothing of what is not, and some reserve a canvas of
+whatever size a header states. Sizes and counts are therefore compared with the file and with our limits first.
 """
 
 from collections.abc import Iterator

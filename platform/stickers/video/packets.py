@@ -1,8 +1,8 @@
 """FFmpeg's part of reading: opening a file, decoding it whole, or only as much of it as some frames need.
 
 A clip of eight frames needs few of the packets of its video. Decoding starts at the last frame that stands alone, and
-in H.264 leaves out every frame that neither is wanted nor serves another. decord, the usual choice for this, drops
-alpha and is no longer maintained.
+in H.264 leaves out every frame that neither is wanted nor serves another. decord, the usual choice for this, was slower
+(experiments/LOG.md), drops alpha and is no longer maintained.
 """
 
 import io
