@@ -12,7 +12,7 @@ RUNS ?= $(STICKERS_RUNS)
 PORT ?= 8000
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup quickstart quickstart-full mlflow serve test check format
+.PHONY: help setup quickstart quickstart-full mlflow serve test soak check format
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -35,6 +35,9 @@ serve: setup ## serve the registered student (http://127.0.0.1:8000)
 
 test: setup ## run every test a machine without a GPU can run
 	$(PYTHON) -m pytest $(ARGS)
+
+soak: setup ## the long trials: a thousand bad videos
+	$(PYTHON) experiments/soak.py $(ARGS)
 
 check: setup ## format, lint, types, floors
 	$(BIN)/ruff format --check .

@@ -9,6 +9,7 @@ import tempfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
@@ -30,11 +31,12 @@ def sample_frames() -> np.ndarray:
     return frames
 
 
-def encode_webm(frames_THWC: np.ndarray, fps: int) -> bytes:
+def encode_webm(frames_THWC: np.ndarray, fps: float) -> bytes:
     """VP9 with alpha."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="webm") as container:
-        stream = container.add_stream("libvpx-vp9", rate=fps, options={"cpu-used": "8", "crf": "30"})
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = container.add_stream("libvpx-vp9", rate=rate, options={"cpu-used": "8", "crf": "30"})
         stream.height, stream.width = frames_THWC.shape[1:3]
         stream.pix_fmt, stream.metadata["alpha_mode"] = "yuva420p", "1"
         for pixels in frames_THWC:
@@ -93,7 +95,9 @@ def spoil_head(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
     mutated = bytearray(data)
     places = [*range(4, min(256, len(data))), *range(max(0, len(data) - 1024), len(data))]
     for _ in range(int(rng.integers(1, 20))):
-        mutated[places[rng.integers(len(places))]] = int(rng.choice([0, 1, 127, 128, 255, rng.integers(256)]))
+        mutated[places[rng.integers(len(places))]] = int(
+            rng.choice([0, 1, 127, 128, 255, int(rng.integers(256))])
+        )
     return bytes(mutated)
 
 

@@ -1,4 +1,4 @@
-"""A thousand bad videos through the door: `python experiments/soak.py --count 1000`.
+"""A thousand bad videos through the door: `make soak`.
 
 Each file is examined as a stage would, in a process that is watched: a decoder that crashes or hangs ends that
 process, not the run, and counts as a failure. Ends with a table of outcomes and status 1 if any failed.
@@ -74,10 +74,9 @@ class Watched:
 
     def __init__(self, folder: str) -> None:
         self.stderr = Path(folder) / "stderr"
-        self.stderr.touch()
-        self._start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        self.stderr.touch()
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=examine_files, args=(theirs, str(self.stderr)), daemon=True)
@@ -99,7 +98,7 @@ class Watched:
                 self.process.join()
                 verdict, said = CRASHED, f"the process ended with status {self.process.exitcode}"
         if verdict in (HUNG, CRASHED):
-            self._start()
+            self.start()
         elif self.stderr.stat().st_size > before:
             return NOISY, self.stderr.read_text(errors="replace")[before:]
         return verdict, said
@@ -113,6 +112,7 @@ def soak(count: int, seed: int) -> Iterator[Outcome]:
     """Examine `count` mutated files, one after the other."""
     with tempfile.TemporaryDirectory() as folder:
         watched = Watched(folder)
+        watched.start()
         for number, mutant in enumerate(mutants(count, seed)):
             path = Path(folder) / f"{number}.{mutant.kind}"
             path.write_bytes(mutant.data)

@@ -5,6 +5,7 @@ import pytest
 
 from stickers.video.clips import (
     clip_indices,
+    clip_indices_by_time,
     conditioning_index,
     cut_out,
     fit,
@@ -63,6 +64,47 @@ def test_the_halfway_window_is_conditioned_on_the_middle_of_the_video(frames: in
     indices = clip_indices(frames, video_fps, fps=8, num_frames=8, start_fraction=None)
     assert indices[0] >= 0 and indices[-1] < frames
     assert indices[3] == frames // 2 or indices[-1] == frames - 1  # the last window, when none lies later
+
+
+@pytest.mark.parametrize("video_fps", [8, 24, 32])
+@pytest.mark.parametrize("start_fraction", [None, 0.0, 0.3, 0.77, 0.999])
+def test_at_a_steady_rate_times_choose_what_counting_does(
+    video_fps: int, start_fraction: float | None
+) -> None:
+    times = [index / video_fps for index in range(100)]
+    asked = {"fps": 8, "num_frames": 8, "start_fraction": start_fraction}
+    counted = clip_indices(100, video_fps, **asked)
+    assert clip_indices_by_time(times, **asked).tolist() == counted.tolist()
+    assert clip_indices_by_time(times, **asked, duration=100 / video_fps).tolist() == counted.tolist()
+
+
+def test_an_instant_shows_the_frame_that_came_last() -> None:
+    times = [0.0, 0.1, 0.2, 1.0, 1.05, 1.1, 1.5]
+    first = clip_indices_by_time(times, fps=4, num_frames=4, start_fraction=0.0, duration=2.0)
+    assert first.tolist() == [0, 2, 2, 2]  # at 0, 0.25, 0.5, 0.75 seconds
+    half = clip_indices_by_time(times, fps=4, num_frames=4, start_fraction=None, duration=2.0)
+    assert half.tolist() == [2, 3, 5, 6]  # 0.75, 1, 1.25, 1.5: the second of four lies halfway
+    late = clip_indices_by_time(times, fps=4, num_frames=4, start_fraction=0.9999, duration=2.0)
+    assert late.tolist() == [5, 5, 6, 6]  # from just before 1.25, for the last instant must come before 2
+
+
+def test_a_video_too_short_is_stretched_over_its_whole_length() -> None:
+    times = [0.0, 0.3, 0.4]
+    taken = clip_indices_by_time(times, fps=4, num_frames=8, start_fraction=0.0, duration=0.8)
+    assert taken.tolist() == [0, 0, 0, 1, 2, 2, 2, 2]  # every 0.1 seconds
+    assert clip_indices_by_time([0.0], fps=4, num_frames=3, start_fraction=None).tolist() == [0, 0, 0]
+
+
+def test_times_that_cannot_be_are_refused() -> None:
+    for times in ([], [0.1, 0.2], [0.0, 0.2, 0.2], [0.0, 0.3, 0.2]):
+        with pytest.raises(ValueError, match="increase from 0"):
+            clip_indices_by_time(times, fps=8, num_frames=8, start_fraction=None)
+    with pytest.raises(ValueError, match="start_fraction"):
+        clip_indices_by_time([0.0, 1.0], fps=8, num_frames=8, start_fraction=1.0)
+    with pytest.raises(ValueError, match="positive"):
+        clip_indices_by_time([0.0, 1.0], fps=0, num_frames=8, start_fraction=None)
+    with pytest.raises(ValueError, match="at least 1"):
+        clip_indices_by_time([0.0, 1.0], fps=8, num_frames=0, start_fraction=None)
 
 
 def test_conditioning_frame() -> None:

@@ -1,6 +1,6 @@
 """Animated GIF, WebP and PNG as videos: Pillow puts their frames together, as a browser would show them.
 
-FFmpeg is not asked: it knows no animated WebP with alpha.
+FFmpeg is not asked: it does not read animated WebP.
 """
 
 import io
@@ -56,7 +56,7 @@ def read_animation(
             watch.check_time()
             image.seek(index + hidden)
             rgba = image.convert("RGBA")
-            has_alpha = has_alpha or rgba.getextrema()[3][0] < 255
+            has_alpha = has_alpha or bool((np.asarray(rgba)[..., 3] < 255).any())
             durations_ms.append(_duration_ms(image))
             if wanted is None or index in wanted:
                 frames[index] = np.asarray(rgba if rgba.size == size else _resized(rgba, size))
@@ -82,6 +82,8 @@ def _opened(source: Source, kind: str, watch: Watch) -> Iterator[Image.Image]:
                 yield image
     except UnreadableVideo:
         raise
+    except Image.UnidentifiedImageError as error:
+        raise UnreadableVideo(f"{source.name}: a {kind} animation with a broken header") from error
     except DECODER_ERRORS as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise UnreadableVideo(f"{source.name}: a damaged {kind} animation ({said})") from error

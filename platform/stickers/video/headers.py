@@ -1,7 +1,7 @@
 """What can be refused from a file's headers alone, before any decoder believes them.
 
-FFmpeg decodes what is left of a truncated MP4 and says nothing of what is not, and reserves memory for as many frames
-as a table claims; WebP's decoder reserves two canvases of whatever size the header states.
+Decoders show what is left of a file that was cut off and say nothing of what is not, and some reserve a canvas of
+whatever size a header states. Sizes and counts are therefore compared with the file and with our limits first.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from stickers.video.source import UnreadableVideo
 GIF, WEBP, PNG = "GIF", "WEBP", "PNG"
 #: boxes on the way to a track's tables
 PARENTS = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 
 
@@ -65,6 +66,31 @@ class Box:
     kind: bytes
     start: int
     end: int
+
+
+def refuse_cut_matroska(name: str, data: memoryview) -> None:
+    """UnreadableVideo when a WebM or Matroska ends before its segment does; other formats pass."""
+    if bytes(data[:4]) != EBML:
+        return
+    size, start = _ebml_size(data, 4)
+    segment = start + (size or 0)
+    if size is None or bytes(data[segment : segment + 4]) != SEGMENT:
+        return
+    size, start = _ebml_size(data, segment + 4)
+    if size is not None and start + size > len(data):
+        raise UnreadableVideo(f"{name}: the file is truncated, it has {len(data)} of {start + size} bytes")
+
+
+def _ebml_size(data: memoryview, at: int) -> tuple[int | None, int]:
+    """A size (None: not known, as in what is streamed) and where what it measures begins.
+
+    Its length in bytes stands in the place of its first set bit.
+    """
+    first = data[at] if at < len(data) else 0
+    length = 9 - first.bit_length()
+    size = int.from_bytes(data[at : at + length], "big") & ((1 << 7 * length) - 1)
+    unknown = length > 8 or size == (1 << 7 * length) - 1
+    return None if unknown else size, at + length
 
 
 def refuse_damaged_mp4(name: str, data: memoryview) -> None:

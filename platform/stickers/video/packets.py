@@ -1,8 +1,8 @@
 """FFmpeg's part of reading: opening a file, decoding it whole, or only as much of it as some frames need.
 
 A clip of eight frames needs few of the packets of its video. Decoding starts at the last frame that stands alone, and
-in H.264 leaves out every frame that neither is wanted nor serves another. decord, the usual choice for this, drops
-alpha and is no longer maintained.
+in H.264 leaves out every frame that neither is wanted nor serves another. decord, the usual choice for this, was slower
+(experiments/LOG.md), drops alpha and is no longer maintained.
 """
 
 import io
@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-from stickers.video.headers import refuse_damaged_mp4
+from stickers.video.headers import refuse_cut_matroska, refuse_damaged_mp4
 from stickers.video.source import MAX_SIDE, Clock, Source, UnreadableVideo, Watch
 
 #: codecs of which each packet is one frame that is shown, so that a frame's index is known without decoding
@@ -59,7 +59,7 @@ class Film:
         """RGBA pixels, turned as the file's display matrix says (phones film sideways)."""
         # one reformatter for all frames: setting one up costs more than a frame of 256 pixels
         scaled = self.reformatter.reformat(
-            frame, size[0], size[1], format="rgba", interpolation=Interpolation.AREA
+            frame, size[0], size[1], format="rgba", interpolation=Interpolation.AREA, threads=1
         )
         return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), round(frame.rotation / 90) % 4))
 
@@ -79,6 +79,7 @@ def opened(source: Source, *, num_threads: int, options: dict[str, str] | None =
     """
     with source.view() as view:
         refuse_damaged_mp4(source.name, view)
+        refuse_cut_matroska(source.name, view)
     watch = Watch(source)
     limits = {"max_pixels": str(MAX_SIDE**2)}
     file = source.name if source.data is None else io.BytesIO(source.data)
@@ -150,16 +151,20 @@ def index_packets(film: Film, num_frames: int | None = None) -> Index:
         film.watch.check_time()
         if packet.size:
             packets.append(packet)
-        if num_frames and len(packets) >= num_frames and len(packets) % CHECK_EVERY == 0:
-            # No later packet is shown before it is decoded, and those come in order.
-            shown = [each for each in packets if each.pts is not None and not each.is_discard]
-            if packet.dts is not None and sum(each.pts <= packet.dts for each in shown) >= num_frames:
-                break
+        if num_frames and len(packets) % CHECK_EVERY == 0 and _certain(packets, packet.dts) >= num_frames:
+            break
     shown = [i for i, packet in enumerate(packets) if not packet.is_discard]
     if all(packets[i].pts is not None for i in shown):
         shown.sort(key=lambda i: packets[i].pts or 0)
     last = packets[shown[-1]].duration or 0 if shown else 0
     return Index(packets, shown, [packets[i].pts for i in shown], last)
+
+
+def _certain(packets: list[Packet], now: int | None) -> int:
+    """How many frames have their place: no later packet is shown before it is decoded, and that is in order."""
+    if now is None:
+        return 0
+    return sum(each.pts is not None and each.pts <= now and not each.is_discard for each in packets)
 
 
 def decode_some(film: Film, index: Index, wanted: Collection[int]) -> dict[int, VideoFrame] | None:
@@ -181,8 +186,13 @@ def decode_some(film: Film, index: Index, wanted: Collection[int]) -> dict[int, 
         needed = {index.order[number] for number in numbers}
         run = range(start, max(needed) + 1)
         chosen = (packets[i] for i in run if i in needed or serves_others(film, packets[i]))
+        latest = -1
         for frame in decoded(film, ended(chosen)):
-            number = number_of.get(frame.pts)
+            number = number_of.get(frame.pts, -1)
+            # The file's times are not those of its frames, or its packets may be half frames.
+            if number <= latest or frame.interlaced_frame:
+                return None
+            latest = number
             if number in numbers:
                 found[number] = frame
         film.stream.codec_context.flush_buffers()

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from av.video.format import VideoFormat
 
 from stickers.video.animations import animation_kind, read_animation
-from stickers.video.packets import Film, Index, decode_some, decoded, index_packets, opened
+from stickers.video.packets import Film, Index, decode_some, decoded, ended, index_packets, opened
 from stickers.video.source import Source, UnreadableVideo, VideoInfo, as_source, describe, shrunk_size
 
 
@@ -24,8 +25,7 @@ def probe(source: str | Path | Source) -> VideoInfo:
         return read_animation(source, kind, wanted=(), max_side=None)[1]
     with opened(source, num_threads=1) as film:
         index = index_packets(film)
-        film.container.seek(0)
-        first = next(decoded(film), None)
+        first = next(decoded(film, ended(index.packets)), None)
         if first is None:
             raise _nothing(source)
         return _info(film, index, film.upright(first, _size(film, None)))
@@ -49,15 +49,11 @@ def read_video(source: str | Path | Source, *, max_side: int | None = None) -> t
         for frame in decoded(film):
             film.watch.check_length(len(frames) + 1, *size)
             frames.append(film.upright(frame, size))
-            if frames[-1].shape != frames[0].shape:
-                raise UnreadableVideo(f"{source.name}: frame {len(ticks)} is turned other than the first")
             ticks.append(frame.pts)
             last = frame.duration or 0
-        if not frames:
-            raise _nothing(source)
-        height, width = frames[0].shape[:2]
-        info = describe(source, film.clock(ticks, last), size=(width, height), has_alpha=film.has_alpha)
-        return np.stack(frames), info
+        pixels = _stacked(source, frames)
+        size = (pixels.shape[2], pixels.shape[1])
+        return pixels, describe(source, film.clock(ticks, last), size=size, has_alpha=film.has_alpha)
 
 
 def read_frames(
@@ -104,12 +100,10 @@ def read_luma(source: str | Path | Source) -> tuple[np.ndarray, int]:
         for frame in decoded(film):
             bits = _luma_bits(source, frame.format)
             film.watch.check_length(len(planes) + 1, frame.width, frame.height)
-            plane = frame.planes[0]
-            rows = np.frombuffer(plane, np.uint8 if bits == 8 else "<u2").reshape(frame.height, -1)
+            rows = np.frombuffer(memoryview(frame.planes[0]), np.uint8 if bits == 8 else np.uint16)
+            rows = rows.reshape(frame.height, -1)
             planes.append(rows[:, : frame.width].copy())
-    if not planes:
-        raise _nothing(source)
-    return np.stack(planes), bits
+    return _stacked(source, planes), bits
 
 
 def _from_the_start(source: Source, wanted: set[int], max_side: int | None) -> dict[int, np.ndarray]:
@@ -129,7 +123,15 @@ def _arranged(source: Source, found: dict[int, np.ndarray], asked: list[int]) ->
     for index in asked:
         if index not in found:
             raise ValueError(f"{source.name}: the video has no frame {index}")
-    return np.stack([found[index] for index in asked])
+    return _stacked(source, [found[index] for index in asked])
+
+
+def _stacked(source: Source, frames: list[np.ndarray]) -> np.ndarray:
+    if not frames:
+        raise _nothing(source)
+    if any(frame.shape != frames[0].shape for frame in frames):
+        raise UnreadableVideo(f"{source.name}: its frames differ in size or in how they are turned")
+    return np.stack(frames)
 
 
 def _info(film: Film, index: Index, first: np.ndarray) -> VideoInfo:
@@ -142,11 +144,13 @@ def _size(film: Film, max_side: int | None) -> tuple[int, int]:
     return shrunk_size((film.stream.width, film.stream.height), max_side)
 
 
-def _luma_bits(source: Source, pixel: object) -> int:
+def _luma_bits(source: Source, pixel: VideoFormat) -> int:
     """8 or 10."""
-    name, bits = getattr(pixel, "name", ""), getattr(pixel, "components", ())[0].bits
-    if not name.startswith(("yuv", "gray")) or bits not in (8, 10):
-        raise UnreadableVideo(f"{source.name}: pixels are {name}; luma is read from planes of 8 or 10 bits")
+    bits = pixel.components[0].bits if pixel.components else 0
+    if not pixel.name.startswith(("yuv", "gray")) or bits not in (8, 10):
+        raise UnreadableVideo(
+            f"{source.name}: pixels are {pixel.name}; luma is read from planes of 8 or 10 bits"
+        )
     return bits
 
 
