@@ -105,8 +105,9 @@ def fingerprint(listing: Listing) -> str:
     return digest.hexdigest()
 
 
-def write_listing(listing: Iterable[Listed], place: str) -> None:
-    """The listing as a table in parts, so that no more than one part is held."""
+def write_listing(listing: Iterable[Listed], place: str) -> int:
+    """The listing as a table in parts, so that no more than one part is held. Returns how many rows it has."""
+    total = 0
     rows = (
         {"clip_id": content_id("file", each.source, each.path), **vars(each)}
         for each in tqdm(listing, desc="list", unit="file")
@@ -114,6 +115,8 @@ def write_listing(listing: Iterable[Listed], place: str) -> None:
     for number, part in enumerate(in_parts(rows)):
         table = pa.Table.from_pylist(part, schema=LISTED)
         store.write_table(store.join(place, f"part-{number:05d}.parquet"), table, LISTED)
+        total += len(part)
+    return total
 
 
 def encode(listing: Iterable[Listed], place: str, foundations: str, cache: FrameCache) -> None:
@@ -121,14 +124,16 @@ def encode(listing: Iterable[Listed], place: str, foundations: str, cache: Frame
     listed, rows = store.join(place, "listed"), store.join(place, "rows")
     for torn in store.discard_torn(place):
         console.print(f"[yellow]half written, made again: {torn}", highlight=False, soft_wrap=True)
-    write_listing(listing, listed)
+    total = write_listing(listing, listed)
+    # what a crash loses at most; many small files would cost more than it
+    block = max(40, min(1000, total // 100))
     context = DataContext.get_current()
     context.checkpoint_config = CheckpointConfig(
         id_column="clip_id",
         checkpoint_path=store.join(place, "checkpoint"),
         delete_checkpoint_on_success=False,
     )
-    dataset = ray.data.read_parquet(listed).repartition(target_num_rows_per_block=40)
+    dataset = ray.data.read_parquet(listed).repartition(target_num_rows_per_block=block)
     dataset.map_batches(
         ClipEncoder,
         fn_constructor_args=(foundations, *astuple(cache)),
