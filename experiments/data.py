@@ -1,8 +1,8 @@
 """What preparing and sampling data cost: `python experiments/data.py {cache,plan}`.
 
-`cache` compares batches from the frame-latent cache with decoding and encoding online, and a training step on each, taking
-turns in one run. `plan` prepares a table of many rows, kills it in the middle, gives the command again, and says how much
-memory the driver took.
+`cache` compares batches from the frame-latent cache with decoding and encoding online, and a training step on each,
+taking turns in one run. `plan` prepares a table of many rows, kills it in the middle, gives the command again, and says
+how much memory the driver took.
 """
 
 import csv
@@ -98,7 +98,7 @@ def measure_cache(videos: int, repeats: int) -> None:
         "what",
         "ms",
         "to the cache",
-        title=f"{recipe.batch_size} clips of {videos} videos, {VIDEO_SIDE} pixels",
+        title=f"{recipe.batch_size} clips, {VIDEO_SIDE} pixels",
     )
     for name, timing in timings.items():
         base = timings[f"{name.partition(',')[0]}, cache"].p50
