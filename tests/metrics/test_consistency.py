@@ -57,7 +57,9 @@ def test_a_true_motion_lies_between_a_translation_and_a_flicker() -> None:
 
 def test_it_hardly_depends_on_the_size() -> None:
     """At 160 pixels the step is a fraction of a pixel of what is compared."""
-    small, large = (np.stack([np.roll(cut(size), size // 20 * s, axis=1) for s in (0, 1)]) for size in (40, 160))
+    small, large = (
+        np.stack([np.roll(cut(size), size // 20 * s, axis=1) for s in (0, 1)]) for size in (40, 160)
+    )
     assert consistency(small) == pytest.approx(1) and consistency(large) > 0.9
 
 
