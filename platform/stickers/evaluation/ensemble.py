@@ -77,7 +77,8 @@ class TeacherFigures:
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One step of the greedy order: the ensemble's best with `teacher`, and what that adds to those before it, as it
-    is and against as many clips of those before it alone; `needed_for` names the groups of which the latter holds."""
+    is and against as many clips of those before it alone; `needed_for` names the groups where the latter is more than
+    the tolerance, and above 0 over the whole interval."""
 
     teacher: str
     reached: Interval
@@ -204,13 +205,15 @@ class Pilot:
         before = self.of(inside)
         added = self.of(grown) - before
         at_equal = self.sampled(grown, len(inside)) - before if inside else added
-        needed = {n: each.value for n, each in self._by(self.groups, at_equal).items()}
+        needed = [
+            n for n, e in self._by(self.groups, at_equal).items() if e.value > self.tolerance and e.low > 0
+        ]
         return Step(
             teacher=self.teachers[index],
             reached=self.average(self.of(grown)),
             added=self.average(added),
             added_at_equal_clips=self.average(at_equal),
-            needed_for=tuple(name for name, value in needed.items() if value > self.tolerance),
+            needed_for=tuple(needed) if inside else (),
         )
 
     def quality_overlap(self) -> np.ndarray:
@@ -265,12 +268,13 @@ def _all_below(below: np.ndarray, drawn: int, there: int) -> np.ndarray:
 
 
 def suggest(steps: Sequence[Step], threshold: float) -> tuple[str, ...]:
-    """The teachers that a program would take: along the greedy order, those that add at least `threshold` to the best
-    clips, or that a group needs. A person decides.
+    """The teachers that a program would take: the first of the greedy order, and of the others those that add at least
+    `threshold` at equal clips or that a group needs. A person decides.
 
     Raises:
         ValueError: the threshold is negative.
     """
     if threshold < 0:
         raise ValueError(f"the threshold is a gain of quality and at least 0, got {threshold}")
-    return tuple(step.teacher for step in steps if step.added.value >= threshold)
+    wanted = [step for step in steps[1:] if step.needed_for or step.added_at_equal_clips.value >= threshold]
+    return tuple(step.teacher for step in [*steps[:1], *wanted])
