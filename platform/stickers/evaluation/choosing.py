@@ -31,15 +31,16 @@ class GroupRow:
 class ChoosingData:
     """Everything the page says.
 
-    `teachers` are in the order of the columns and of the rows and columns of both overlaps; `suggested` are those that
-    a program would take at `threshold`; `choice` is a sentence on the choice that stands, or empty; `rows` hold, for
-    each teacher, its best and its typical clip.
+    From `able` on a clip is worth sharing. `teachers` are in the order of the columns and of the rows and columns of
+    both overlaps; `suggested` are those that a program would take at `threshold`; `choice` is a sentence on the choice
+    that stands, or empty; `rows` hold, for each teacher, its best and its typical clip.
     """
 
     title: str
     facts: Sequence[tuple[str, str]]
     quality: str
     simulated: bool
+    able: float
     tolerance: float
     threshold: float
     teachers: Sequence[TeacherFigures]
@@ -78,6 +79,7 @@ def choosing_data(
         facts=facts,
         quality=quality,
         simulated=simulated,
+        able=pilot.able,
         tolerance=pilot.tolerance,
         threshold=threshold,
         teachers=pilot.figures(),
