@@ -207,7 +207,7 @@ def record_the_choice(
     if unknown:
         raise ValueError(
             f"--choose names {unknown[0]!r}, which drew no clip of this pilot; teachers are: "
-            f"{', '.join(evidence.teachers)}"
+            f"{', '.join(sorted(evidence.teachers))}"
         )
     if len(set(names)) < len(names):
         raise ValueError(f"--choose names a teacher twice: {', '.join(names)}")
