@@ -160,6 +160,7 @@ def test_a_clip_that_could_not_be_made_counts_as_nothing() -> None:
     failed = [Scored(**{**vars(each), "quality": 0.0, "speed": None, "consistency": None}) for each in POOR]
     poor = Pilot([*GOOD, *failed], able=0.5).figures()[1]
     assert poor.best.value == poor.mean == poor.speed == 0
+    assert Pilot([*GOOD, *failed], able=0).figures()[1].able == 0
 
 
 def test_what_cannot_be_compared_is_refused() -> None:

@@ -160,7 +160,7 @@ class Pilot:
         others = [each for each in everyone if each != index]
         lost = self.of(everyone) - self.of(others)
         at_equal = self.sampled(everyone, len(others)) - self.of(others) if others else lost
-        mine, able = self.best[index], self.best >= self.able
+        mine, able = self.best[index], (self.best >= self.able) & (self.best > 0)
         alone = able[index] & ~able[others].any(axis=0)
         return TeacherFigures(
             teacher=self.teachers[index],
