@@ -7,7 +7,7 @@ and experiments/candidates.py obeys. What a program suggests is printed and neve
 
 import shlex
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.candidates import announce, find_teachers, gather_stickers, make_candidates, origins, planned
+from experiments.candidates import announce, find_teachers, gather_stickers, make_candidates, planned
 from experiments.options import RUNS, Runs, choose_profile, foundations_of, run_script
 from experiments.pilot import KIND, QualityName, choose_quality, measure_clips, pilot_plan, score, votes_on
 from recipes.profiles import Profile
@@ -71,7 +71,9 @@ class Evidence:
         return Pilot(self.scored, able=self.quality.able)
 
 
-def record_evidence(runs: str, profile: str, evidence: Evidence, suggested: Sequence[str]) -> store.Found:
+def record_evidence(
+    runs: str, profile: str, evidence: Evidence, suggested: Sequence[str], threshold: float
+) -> store.Found:
     """Write the scores and their figures, unless they are there."""
     uri = store.join(runs, "selection", evidence.digest)
     if not store.exists(store.join(uri, store.RECORD)):
@@ -88,7 +90,7 @@ def record_evidence(runs: str, profile: str, evidence: Evidence, suggested: Sequ
             "teachers": {name: asdict(each) for name, each in evidence.teachers.items()},
             "figures": [asdict(each) for each in evidence.pilot.figures()],
             "order": [asdict(each) for each in evidence.pilot.greedy()],
-            "suggested": list(suggested),
+            "suggested": {"threshold": threshold, "teachers": list(suggested)},
         }
         store.write_record(uri, record)
     return store.Found(uri, store.read_json(store.join(uri, store.RECORD)))
@@ -169,12 +171,29 @@ def _prompt_row(prompt: str, rows: list[Scored], clips: dict[str, Candidate], si
     return PromptRow(prompt=prompt, bucket=rows[0].bucket, clips=found)
 
 
-def page(runs: str, profile: Profile, evidence: Evidence, suggested: Sequence[str], threshold: float) -> str:
-    """The page as it is now: the evidence with the choice that stands."""
-    standing = current_choice(runs, profile.name)
+def command(runs: str, profile: str, given: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The command that records a choice on the same pilot, ready to be changed."""
+    usual = {"quality": "auto", "num-seeds": NUM_SEEDS}
+    options = [
+        word
+        for name, value in given.items()
+        if value is not None and value != usual.get(name)
+        for word in (f"--{name}", str(value))
+    ]
+    start = ("python", "experiments/select_teachers.py", "--runs", runs, "--profile", profile, *options)
+    return shlex.join((*start, "--choose", *names, "--by", "YOUR NAME", "--because", "WHY THESE"))
+
+
+def page(
+    profile: Profile,
+    evidence: Evidence,
+    suggested: Sequence[str],
+    threshold: float,
+    standing: Choice | None,
+    again: str,
+) -> str:
+    """The page as it is now: the evidence, the choice that stands, and the command for another."""
     seeds = len(evidence.scored) // (len(evidence.plan.stickers) * len(evidence.teachers))
-    start = ("python", "experiments/select_teachers.py", "--runs", runs, "--profile", profile.name)
-    words = ("--by", "YOUR NAME", "--because", "WHY THESE")
     data = choosing_data(
         evidence.pilot,
         title=f"Choosing teachers: {profile.name} profile",
@@ -190,7 +209,7 @@ def page(runs: str, profile: Profile, evidence: Evidence, suggested: Sequence[st
         suggested=suggested,
         rows=wall(evidence, profile.picture_size),
         choice=standing.sentence if standing else "",
-        command=shlex.join((*start, "--choose", *suggested, *words)),
+        command=again,
     )
     return render_choosing(data)
 
@@ -224,23 +243,16 @@ def record_the_choice(
 
 
 def gather_evidence(
-    runs: str,
-    profile: Profile,
-    plan: Plan,
-    found: dict[str, store.Found],
-    base: str,
-    quality: QualityName,
-    toy: bool,
+    runs: str, profile: Profile, plan: Plan, made: store.Found, base: str, quality: QualityName, toy: bool
 ) -> Evidence:
-    """Draw what is missing of the pilot, measure and score it."""
-    made = make_candidates(runs, plan, found, base, profile=profile.name, kind=KIND)
+    """A finished pilot, measured and scored; toy stickers are measured by the oracle too."""
     candidates = read_candidates(made.uri)
     measured = measure_clips(runs, made, candidates, base if toy else None, profile.picture_size)
     votes = votes_on(runs, plan.plan_id)
     chosen = choose_quality(quality, votes, candidates, toy=toy, threshold=profile.panel_threshold)
     return Evidence(
         plan=plan,
-        teachers=origins({row.teacher: row.checkpoint for row in plan.rows}, found),
+        teachers={name: Origin(**origin) for name, origin in made.record["teachers"].items()},
         candidates=candidates,
         scored=score(candidates, measured, chosen, toy=toy),
         quality=chosen,
@@ -264,6 +276,26 @@ def refuse_unseen(runs: str, kind: str, folder: str) -> None:
             f"there is no finished {store.join(runs, kind, folder)}: the teachers, their clips or the votes are not "
             "what they were when somebody last looked; give the same command without --choose and look at the page"
         )
+
+
+def decide(
+    runs: str,
+    profile: str,
+    evidence: Evidence,
+    threshold: float,
+    choose: Sequence[str],
+    by: str,
+    because: str,
+) -> tuple[str, ...]:
+    """Show the evidence and keep it, then the choice that was made on it, if any; returns what a program would take."""
+    if choose:
+        refuse_unseen(runs, "selection", evidence.digest)
+    suggested = suggest(evidence.pilot.greedy(), threshold)
+    show(evidence, suggested, threshold)
+    record_evidence(runs, profile, evidence, suggested, threshold)
+    if choose:
+        record_the_choice(runs, profile, evidence, choose, by, because)
+    return suggested
 
 
 def main(
@@ -306,15 +338,13 @@ def main(
         return
     if choose:
         refuse_unseen(place, "plans", plan.plan_id)
-    evidence = gather_evidence(place, chosen, plan, found, base, quality, toy=pictures is None)
-    if choose:
-        refuse_unseen(place, "selection", evidence.digest)
-    suggested = suggest(evidence.pilot.greedy(), threshold)
-    show(evidence, suggested, threshold)
-    record_evidence(place, profile, evidence, suggested)
-    if choose:
-        record_the_choice(place, profile, evidence, choose, by, because)
-    store.write_bytes(store.join(place, PAGE), page(place, chosen, evidence, suggested, threshold).encode())
+    made = make_candidates(place, plan, found, base, profile=profile, refused=sources.refused, kind=KIND)
+    evidence = gather_evidence(place, chosen, plan, made, base, quality, toy=pictures is None)
+    suggested = decide(place, profile, evidence, threshold, choose, by, because)
+    given = {"quality": quality, "pictures": pictures, "num-prompts": num_prompts, "num-seeds": num_seeds}
+    again = command(place, profile, {**given, "foundations": foundations}, suggested)
+    whole = page(chosen, evidence, suggested, threshold, current_choice(place, profile), again)
+    store.write_bytes(store.join(place, PAGE), whole.encode())
     console.print(f"page: {store.join(place, PAGE)}", soft_wrap=True, highlight=False)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from experiments import candidates
 from experiments.pilot import KIND, choose_quality, votes_on
-from experiments.select_teachers import main
+from experiments.select_teachers import command, main
 from recipes.profiles import SMOKE
 from stickers import store
 from stickers.artifacts import Vote
@@ -46,6 +46,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_foundations: Path) -> Pa
     for seed, name in enumerate(NAMES, start=1):
         train(folder, name, seed, tiny_foundations / "video_unets" / "student")
     return folder
+
+
+def test_the_command_on_the_page_asks_for_the_same_pilot() -> None:
+    said = command("/runs", "tiny", {"quality": "auto", "num-seeds": 2, "num-prompts": None}, ["calm"])
+    assert "--profile tiny --choose calm --by 'YOUR NAME'" in said
+    said = command("/runs", "tiny", {"quality": "pixels", "num-seeds": 3, "num-prompts": 6}, ["calm"])
+    assert "--quality pixels --num-seeds 3 --num-prompts 6 --choose calm" in said
 
 
 @pytest.mark.ray
