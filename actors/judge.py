@@ -7,20 +7,20 @@ import numpy as np
 import torch
 
 from stickers.artifacts import content_id, seed_from
-from stickers.data.encoding import canonical, to_tensor
+from stickers.data.encoding import canonical
 from stickers.data.toy.characters import Look
 from stickers.data.toy.motions import FASTEST, MOTIONS, SLOWEST, Mode, render_motion
-from stickers.data.toy.oracle import draw_sticker, landmarks, look_of, truths
+from stickers.data.toy.oracle import look_of
 from stickers.data.toy.words import meaning
+from stickers.evaluation.oracle import ToyOracle
 from stickers.export import assemble
-from stickers.metrics.truth_error import Scale, make_scale, read
-from stickers.pipeline import AnimationPipeline, to_pixels
+from stickers.metrics.truth_error import read
+from stickers.pipeline import AnimationPipeline
 from stickers.video.codec import encode_strip
 from stickers.video.motion import motion_score
 
 NUM_FRAMES = 8
 STILL_AT = NUM_FRAMES // 2 - 1
-BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,12 @@ class Judge:
             name: replace(assemble(folder, foundations), picture_size=size)
             for name, folder in systems.items()
         }
-        self.autoencoder = next(iter(self.pipelines.values())).autoencoder
-
-    def reconstruct(self, clips_NTHWC: np.ndarray) -> np.ndarray:
-        """Clips through the autoencoder and back."""
-        done = []
-        for start in range(0, len(clips_NTHWC), BATCH):
-            batch = torch.stack([to_tensor(clip) for clip in clips_NTHWC[start : start + BATCH]])
-            done.append(to_pixels(self.autoencoder.decode(self.autoencoder.encode(batch))))
-        return np.concatenate(done)
+        self.oracle = ToyOracle(next(iter(self.pipelines.values())).autoencoder, size, NUM_FRAMES)
 
     def judge(self, item: Item) -> list[dict]:
         """Every system's clips of one sticker, with their readings: one row a system and seed."""
-        still = canonical(draw_sticker(item.prompt, item.image_index, self.size)[None], self.size)[0]
-        scale = self._scale(item, still)
+        still = self.oracle.still(item.prompt, item.image_index)
+        scale = self.oracle.scale(item.prompt, item.image_index, grid="fine", with_landmarks=True)
         rows = []
         for seed_index in range(item.num_seeds):
             seed = seed_from("held-out", item.prompt, item.image_index, seed_index)
@@ -83,21 +75,13 @@ class Judge:
                 )
         return rows
 
-    def _scale(self, item: Item, still: np.ndarray) -> Scale:
-        place = {"size": self.size, "num_frames": NUM_FRAMES, "still_at": STILL_AT}
-        admitted = truths(item.prompt, item.image_index, grid="fine", **place)
-        every, motions = landmarks(item.prompt, item.image_index, **place)
-        right = meaning(item.prompt).motions
-        clean, marks = (np.stack([canonical(clip, self.size) for clip in many]) for many in (admitted, every))
-        return make_scale(clean, marks, motions, right, still, self.reconstruct)
-
     def _clips(self, item: Item, still: np.ndarray, seed: int) -> list[tuple[str, np.ndarray, int]]:
         rng = np.random.default_rng(seed)
         look, motion = look_of(item.prompt, item.image_index), meaning(item.prompt).motions[0]
         wrong = str(rng.choice([name for name in MOTIONS if name not in meaning(item.prompt).motions]))
         right_clip, wrong_clip = (self._drawn(look, name, rng) for name in (motion, wrong))
         shuffled = right_clip[rng.permutation(NUM_FRAMES)]
-        shown = self.reconstruct(
+        shown = self.oracle.reconstruct(
             np.stack([np.repeat(still[None], NUM_FRAMES, 0), right_clip, shuffled, wrong_clip])
         )
         clips = [

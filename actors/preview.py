@@ -9,11 +9,12 @@ from PIL import Image
 
 from actors.tracking import RunTracker
 from stickers.hitl.prompts import toy_prompts, toy_stickers
+from stickers.metrics.consistency import consistency
+from stickers.metrics.motion_size import motion_size
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.pipeline import AnimationPipeline
 from stickers.training.job import TrainingJob, folder_of
 from stickers.video.codec import decode_picture, encode_animation
-from stickers.video.motion import motion_score
 
 NUM_CLIPS = 6
 SEED = 97
@@ -62,7 +63,10 @@ def film(
     )
     seeds = [SEED + i for i in range(len(preview.prompts))]
     clips = pipeline.animate(pictures=list(preview.pictures), prompts=list(preview.prompts), seeds=seeds)
-    figures = {"preview/motion_size": float(np.mean([motion_score(clip) for clip in clips]))}
+    figures = {
+        "preview/motion_size": float(np.mean([motion_size(clip) for clip in clips])),
+        "preview/consistency": float(np.mean([consistency(clip) for clip in clips])),
+    }
     tracker.log(figures, job.recipe.num_steps if step is None else step)
     folder = "" if step is None else f"step-{step:06d}/"
     clips = enlarge(clips)

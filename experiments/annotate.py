@@ -183,7 +183,7 @@ def keep(
     digest = content_id("kept", *made_of)[:12]
     uri = store.join(place, "kept", digest)
     if store.exists(store.join(uri, store.RECORD)):
-        store.set_current(place, "kept", profile.name, digest)
+        let_stand(place, plan, profile, digest)
         console.print(f"nothing to do, the kept set is finished: {uri}")
         show(store.read_json(store.join(uri, store.RECORD)))
         return
@@ -214,7 +214,13 @@ def keep(
         "quality": quality(rows, kept, errors, panel),
     }
     show(store.write_record(uri, record))
-    store.set_current(place, "kept", profile.name, digest)
+    let_stand(place, plan, profile, digest)
+
+
+def let_stand(place: str, plan: store.Found, profile: Profile, digest: str) -> None:
+    """A kept set stands for its profile, unless it comes of the pilot by which teachers are chosen."""
+    if plan.record.get("kind") != "pilot":
+        store.set_current(place, "kept", profile.name, digest)
 
 
 def main(

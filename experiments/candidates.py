@@ -6,6 +6,7 @@ durable once written. Failed rows get further passes. A finished plan is one sor
 
 import os
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
@@ -30,6 +31,7 @@ from stickers import store
 from stickers.artifacts import PLAN, Candidate, PlanRow, Refused, content_id, table_of
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.hitl.candidates import compact, counts_of, durable_rows
+from stickers.hitl.choice import Origin, current_choice
 from stickers.hitl.generation import FAILED
 from stickers.hitl.plan import Plan, PlannedTeacher, make_plan, save_plan
 from stickers.hitl.prompts import Stickers, import_stickers, toy_prompts, toy_stickers
@@ -67,6 +69,41 @@ def planned(name: str, found: store.Found, foundations: str) -> PlannedTeacher:
     encoders = encoder_digests(foundations)
     checkpoint = content_id("checkpoint", found.record["weights"], *encoders, found.record["prediction"])[:12]
     return PlannedTeacher(name, checkpoint, asdict(SamplerSettings(**found.record["settings"])))
+
+
+def origins(checkpoints: Mapping[str, str], found: Mapping[str, store.Found]) -> dict[str, Origin]:
+    """Each teacher of `checkpoints` (name to digest) as it is now."""
+    return {
+        name: Origin(record=found[name].folder, checkpoint=digest) for name, digest in checkpoints.items()
+    }
+
+
+def obey_choice(
+    runs: str,
+    profile: Profile,
+    ensemble: list[PlannedTeacher],
+    found: Mapping[str, store.Found],
+    names: tuple[str, ...],
+) -> list[PlannedTeacher]:
+    """The teachers that a person has chosen for the profile; all when none are, or when `names` came with the command.
+
+    Raises:
+        ValueError: a chosen teacher is not finished, or is no longer what was chosen.
+    """
+    choice = current_choice(runs, profile.name)
+    if choice is None:
+        return ensemble
+    if names:
+        console.print(f"[yellow]set aside, because --teachers names them:[/] {escape(choice.sentence)}")
+        return ensemble
+    choice.check(origins({each.name: each.checkpoint for each in ensemble}, found))
+    mark = " [yellow]on simulated evidence[/]" if choice.simulated else ""
+    console.print(
+        f"{len(choice.teachers)} of {len(ensemble)} teachers{mark}: {escape(choice.sentence)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return [each for each in ensemble if each.name in choice.teachers]
 
 
 def gather_stickers(profile: Profile, pictures: str | None, num_prompts: int | None) -> Stickers:
@@ -115,7 +152,7 @@ def run_teacher(
     return list(final.values())
 
 
-def show(plan_id: str, counts: list[dict], refused: list[Refused]) -> None:
+def show(plan_id: str, counts: list[dict], refused: Sequence[Refused]) -> None:
     table = Table(
         "teacher", "bucket", "planned", "made", "failed", "s/candidate", title=f"candidates of plan {plan_id}"
     )
@@ -146,7 +183,8 @@ def main(
 
     Args:
         profile: tiny, full or smoke.
-        teachers: names of the teachers to use; by default all of the profile.
+        teachers: names of the teachers to use; by default those that a person has chosen
+            (experiments/select_teachers.py), or all of the profile when nobody has.
         pictures: your own table of prompts and pictures (CSV or Parquet: prompt, picture, optionally bucket).
         num_prompts: how many toy prompts; by default the profile's.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
@@ -156,36 +194,55 @@ def main(
     base = foundations_of(chosen, foundations)
     found = find_teachers(place, chosen, teachers)
     sources = gather_stickers(chosen, pictures, num_prompts)
-    ensemble = [planned(name, each, base) for name, each in found.items()]
-    plan = make_plan(sources.prompts, sources.stickers, ensemble, chosen.seed)
-    console.print(
-        f"plan {plan.plan_id}: {len(plan.prompts)} prompts, {len(plan.stickers)} stickers, "
-        f"{len(plan.teachers)} teachers, {len(plan.rows)} candidates"
+    ensemble = obey_choice(
+        place, chosen, [planned(name, each, base) for name, each in found.items()], found, teachers
     )
+    plan = make_plan(sources.prompts, sources.stickers, ensemble, chosen.seed)
+    announce("plan", plan)
     if dry_run:
         return
+    made = make_candidates(place, plan, found, base, profile=profile, refused=sources.refused)
+    store.set_current(place, "plans", profile, made.folder)
+
+
+def announce(kind: str, plan: Plan) -> None:
+    """What a plan asks for, in one line."""
+    console.print(
+        f"{kind} {plan.plan_id}: {len(plan.prompts)} prompts, {len(plan.stickers)} stickers, "
+        f"{len(plan.teachers)} teachers, {len(plan.rows)} candidates"
+    )
+
+
+def make_candidates(
+    place: str,
+    plan: Plan,
+    found: dict[str, store.Found],
+    foundations: str,
+    *,
+    profile: str,
+    refused: Sequence[Refused] = (),
+    kind: str = "plan",
+) -> store.Found:
+    """Every candidate of a plan, unless it is finished already; shows the counts and gives the finished plan."""
     uri = save_plan(place, plan)
-    if store.exists(store.join(uri, store.RECORD)):
-        store.set_current(place, "plans", profile, uri.rpartition("/")[2])
-        console.print(f"nothing to do, the plan is finished: {uri}")
-        show(plan.plan_id, store.read_json(store.join(uri, store.RECORD))["counts"], sources.refused)
-        return
-    rows = run_ensemble(uri, plan, found, base)
-    compact(uri, plan, rows)
-    counts = counts_of(rows)
-    show(plan.plan_id, counts, sources.refused)
-    origin = {
-        each.name: {"record": found[each.name].folder, "checkpoint": each.checkpoint} for each in ensemble
-    }
-    record = {
-        "kind": "plan",
-        "plan_id": plan.plan_id,
-        "profile": profile,
-        "teachers": origin,
-        "counts": counts,
-    }
-    store.write_record(uri, {**record, "refused": len(sources.refused), "prompts": len(plan.prompts)})
-    store.set_current(place, "plans", profile, uri.rpartition("/")[2])
+    place_of_record = store.join(uri, store.RECORD)
+    if store.exists(place_of_record):
+        console.print(f"nothing to do, the {kind} is finished: {uri}")
+    else:
+        rows = run_ensemble(uri, plan, {name: found[name] for name in plan.teachers}, foundations)
+        compact(uri, plan, rows)
+        checkpoints = {row.teacher: row.checkpoint for row in plan.rows}
+        record = {
+            "kind": kind,
+            "plan_id": plan.plan_id,
+            "profile": profile,
+            "teachers": {name: asdict(each) for name, each in origins(checkpoints, found).items()},
+            "counts": counts_of(rows),
+        }
+        store.write_record(uri, {**record, "refused": len(refused), "prompts": len(plan.prompts)})
+    finished = store.Found(uri, store.read_json(place_of_record))
+    show(plan.plan_id, finished.record["counts"], refused)
+    return finished
 
 
 def run_ensemble(uri: str, plan: Plan, found: dict[str, store.Found], foundations: str) -> list[Candidate]:

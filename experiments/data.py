@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -91,7 +92,9 @@ def measure_cache(videos: int, repeats: int) -> None:
             with torch.enable_grad():
                 task.loss_at(0).backward()
 
-        runs = {f"batch, {kind}": partial(task.batch_at, 0) for kind, task in tasks.items()}
+        runs: dict[str, Callable[[], object]] = {
+            f"batch, {kind}": partial(task.batch_at, 0) for kind, task in tasks.items()
+        }
         runs |= {f"training step, {kind}": partial(step, task) for kind, task in tasks.items()}
         timings = time_in_turns(runs, device=torch.device("cpu"), repeats=repeats)
     table = Table(

@@ -3,7 +3,6 @@
 import io
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,18 +143,6 @@ def test_an_unknown_column_is_refused(data: ReportData) -> None:
 
 def test_durations() -> None:
     assert [duration(s) for s in (0.24, 42, 185, 4800)] == ["0.2 s", "42 s", "3 min 05 s", "1 h 20 min"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = Path("/usr/bin/chromium")
-    if not chromium.exists():
-        pytest.skip("Chromium is not installed (see .ci/apt.txt)")
-    with playwright.sync_playwright() as session:
-        opened = session.chromium.launch(executable_path=str(chromium), args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 PIXELS = """() => [...document.querySelectorAll('canvas')].map(c =>

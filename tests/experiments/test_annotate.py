@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.annotate import main
+from experiments.annotate import let_stand, main
+from recipes.profiles import TINY
 from stickers import store
 from stickers.artifacts import KEPT, VOTES, Candidate, PlanRow, clip_digest
 from stickers.data.latents import LatentSet
@@ -111,6 +112,13 @@ def test_another_threshold_is_another_panel(
         main(runs=str(runs), foundations=str(tiny_foundations), threshold=threshold)
     counts = [found.record["counts"]["kept"] for found in store.find_records(str(runs), "kept")]
     assert len(counts) == 2 and counts[1] > counts[0] + 10
+
+
+def test_what_people_keep_of_a_pilot_stands_for_nothing(tmp_path: Path) -> None:
+    let_stand(str(tmp_path), store.Found("", {"kind": "pilot"}), TINY, "digest")
+    assert not (tmp_path / "kept").exists()
+    let_stand(str(tmp_path), store.Found("", {"kind": "plan"}), TINY, "digest")
+    assert (tmp_path / "kept" / "current" / "tiny.json").exists()
 
 
 def test_nothing_to_judge_is_one_sentence(tiny_foundations: Path, tmp_path: Path) -> None:

@@ -26,6 +26,15 @@ def test_every_sticker_meets_every_teacher_once() -> None:
     assert plan.plan_id == make_plan(PROMPTS, STICKERS[::-1], TEACHERS[::-1]).plan_id
 
 
+def test_more_seeds_are_more_candidates_and_the_first_stay() -> None:
+    once, often = make_plan(PROMPTS, STICKERS, TEACHERS), make_plan(PROMPTS, STICKERS, TEACHERS, num_seeds=3)
+    assert len(often.rows) == len({row.candidate_id for row in often.rows}) == 3 * len(once.rows)
+    assert {row.candidate_id for row in once.rows} < {row.candidate_id for row in often.rows}
+    assert len({row.seed for row in often.rows}) == 3 * len(once.rows)
+    with pytest.raises(ValueError, match="got num_seeds 0"):
+        make_plan(PROMPTS, STICKERS, TEACHERS, num_seeds=0)
+
+
 def test_another_checkpoint_or_setting_is_another_plan() -> None:
     plan = make_plan(PROMPTS, STICKERS, TEACHERS)
     retrained = [replace(TEACHERS[0], checkpoint="other"), *TEACHERS[1:]]

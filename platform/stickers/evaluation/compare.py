@@ -42,7 +42,7 @@ class Difference:
         return self.low > 0 or self.high < 0
 
 
-def _resamples(groups: Sequence[str], seed: int) -> np.ndarray:
+def resamples(groups: Sequence[str], seed: int) -> np.ndarray:
     """How often each reading is drawn in each resample `[R, N]`: whole groups are drawn, not single readings."""
     names, index = np.unique(np.asarray(groups), return_inverse=True)
     rng = np.random.default_rng(seed)
@@ -56,17 +56,18 @@ def _errors(readings: Sequence[Reading], weights: np.ndarray) -> np.ndarray:
     return (weights @ distance) / (weights @ still)
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """The middle 95 % of resampled values."""
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
 def figures(system: str, readings: Sequence[Reading], groups: Sequence[str], seed: int = 0) -> Figures:
     """Error and share of right motions of one system; `groups[i]` names what reading i belongs to."""
-    weights, once = _resamples(groups, seed), np.ones((1, len(readings)))
+    weights, once = resamples(groups, seed), np.ones((1, len(readings)))
     right = np.array([r.right for r in readings], dtype=float)
-    error_low, error_high = _interval(_errors(readings, weights))
-    right_low, right_high = _interval((weights @ right) / weights.sum(axis=1))
+    error_low, error_high = interval(_errors(readings, weights))
+    right_low, right_high = interval((weights @ right) / weights.sum(axis=1))
     return Figures(
         system=system,
         error=float(_errors(readings, once)[0]),
@@ -87,8 +88,8 @@ def paired(
     seed: int = 0,
 ) -> Difference:
     """The paired comparison: both systems are resampled together."""
-    weights, once = _resamples(groups, seed), np.ones((1, len(groups)))
+    weights, once = resamples(groups, seed), np.ones((1, len(groups)))
     gap = _errors(readings[system], weights) - _errors(readings[baseline], weights)
-    low, high = _interval(gap)
+    low, high = interval(gap)
     here = _errors(readings[system], once) - _errors(readings[baseline], once)
     return Difference(system=system, baseline=baseline, difference=float(here[0]), low=low, high=high)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 TEMPLATE = "report.html.j2"
 MIN_AXIS = 1.25
@@ -133,6 +133,18 @@ def render_report(data: ReportData) -> str:
             raise ValueError(
                 f"prompt {row.prompt!r} shows {foreign[0]!r}, which no column of the report names"
             )
+    reach = max([MIN_AXIS, *(figure.error_high for figure in data.figures)])
+    return page_template(TEMPLATE).render(
+        data=data,
+        axis=min(reach, 3.0) * 1.02,
+        stages=_by_stage(data.counts),
+        longest=max([1.0, *(each.seconds for each in data.times)]),
+        total=sum(each.seconds for each in data.times),
+    )
+
+
+def page_template(name: str) -> Template:
+    """A page of this folder: escaped, strict about names, with filters for strips, durations and counts."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -141,14 +153,7 @@ def render_report(data: ReportData) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"data_uri": _data_uri, "duration": duration, "thousands": lambda n: f"{n:,}"}
-    reach = max([MIN_AXIS, *(figure.error_high for figure in data.figures)])
-    return environment.get_template(TEMPLATE).render(
-        data=data,
-        axis=min(reach, 3.0) * 1.02,
-        stages=_by_stage(data.counts),
-        longest=max([1.0, *(each.seconds for each in data.times)]),
-        total=sum(each.seconds for each in data.times),
-    )
+    return environment.get_template(name)
 
 
 def duration(seconds: float) -> str:

@@ -35,7 +35,7 @@ class PlannedTeacher:
 
 @dataclass(frozen=True)
 class Plan:
-    """Stickers times teachers. `rows` is sorted by candidate id."""
+    """Stickers times teachers times seeds. `rows` is sorted by candidate id."""
 
     plan_id: str
     prompts: list[Prompt]
@@ -51,27 +51,40 @@ class Plan:
 
 
 def make_plan(
-    prompts: list[Prompt], stickers: list[Sticker], teachers: list[PlannedTeacher], seed: int = 0
+    prompts: list[Prompt],
+    stickers: list[Sticker],
+    teachers: list[PlannedTeacher],
+    seed: int = 0,
+    *,
+    num_seeds: int = 1,
 ) -> Plan:
-    """Every sticker by every teacher, each with a seed of its own that follows from their names.
+    """Every sticker by every teacher, `num_seeds` times, each with a seed of its own that follows from their names.
 
     Raises:
-        ValueError: there is no teacher or no sticker, or two teachers have one name.
+        ValueError: there is no teacher, no sticker or no seed, or two teachers have one name.
     """
+    if num_seeds < 1:
+        raise ValueError(f"a plan draws every sticker at least once, got num_seeds {num_seeds}")
     names = [teacher.name for teacher in teachers]
     if not teachers or not stickers:
         raise ValueError(f"a plan needs stickers and teachers, got {len(stickers)} and {len(teachers)}")
     if len(set(names)) < len(names):
         raise ValueError(f"two teachers of one plan have the same name: {', '.join(sorted(names))}")
     said = {prompt.prompt_id: prompt for prompt in prompts}
-    rows = [_row(sticker, said[sticker.prompt_id], each, seed) for sticker in stickers for each in teachers]
+    rows = [
+        _row(sticker, said[sticker.prompt_id], each, seed, again)
+        for sticker in stickers
+        for each in teachers
+        for again in range(num_seeds)
+    ]
     rows.sort(key=lambda row: row.candidate_id)
     plan_id = content_id("plan", [row.candidate_id for row in rows])[:12]
     return Plan(plan_id=plan_id, prompts=prompts, stickers=stickers, rows=rows)
 
 
-def _row(sticker: Sticker, prompt: Prompt, teacher: PlannedTeacher, seed: int) -> PlanRow:
-    noise = seed_from(seed, sticker.sticker_id, teacher.name)
+def _row(sticker: Sticker, prompt: Prompt, teacher: PlannedTeacher, seed: int, again: int) -> PlanRow:
+    # the first keeps the seed that it has in a plan of one
+    noise = seed_from(seed, sticker.sticker_id, teacher.name, *([again] if again else []))
     identity = candidate_id(
         sticker=sticker.sticker_id,
         prompt=prompt.text,

@@ -1,0 +1,138 @@
+"""What a clip of the pilot is worth, in [0, 1]: by people's votes, by the toy world's oracle, or by pixels alone.
+
+A quality is injected into the counting, which knows none of them. Votes are what counts; without them the toy world
+has its oracle, and everything else the pixels, which see motion and consistency but not whether it is the motion asked
+for: of two teachers that move alike they cannot tell which one listens.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stickers.artifacts import Candidate, Vote
+from stickers.hitl.votes import votes_digest
+from stickers.metrics.consistency import consistency
+from stickers.metrics.motion_size import motion_size
+
+HALF_MOTION = 2.0
+"""Luma levels a frame at which motion counts half. A still counts nothing, and twice a large motion little more."""
+SHARPNESS = 4
+"""Power of the consistency: 0.95, a clean clip, counts 0.8; 0.8, a flickering one, 0.4."""
+PIXELS_ABLE = 0.4
+QUORUM_SHARE = 0.5
+"""From half of those asked on, people agree more than they do not: two of three."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A made clip as it was measured; `truth_error` (truth 0, frozen still 1) is known in the toy world alone."""
+
+    candidate_id: str
+    clip_digest: str
+    motion_size: float
+    consistency: float
+    truth_error: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """How clips are scored: `able` is the score from which one is worth sharing, `explanation` one sentence for the
+    page, `source` the digest of what it was read from, where that is not the clips."""
+
+    name: str
+    explanation: str
+    able: float
+    simulated: bool
+    score: Callable[[Measured], float]
+    source: str = ""
+
+
+def measure(candidate: Candidate, frames_THWC: np.ndarray, truth_error: float | None = None) -> Measured:
+    """A made candidate's pixels, measured."""
+    assert candidate.clip_digest is not None
+    return Measured(
+        candidate_id=candidate.candidate_id,
+        clip_digest=candidate.clip_digest,
+        motion_size=motion_size(frames_THWC),
+        consistency=consistency(frames_THWC),
+        truth_error=truth_error,
+    )
+
+
+def by_oracle(threshold: float) -> Quality:
+    """1 minus the truth error, at least 0: a clip no nearer to what its prompt admits than the frozen still is worth
+    nothing, however wrong. `threshold` is the error up to which a clip is worth sharing."""
+
+    def score(clip: Measured) -> float:
+        assert clip.truth_error is not None
+        return min(1.0, max(0.0, 1 - clip.truth_error))
+
+    return Quality(
+        name="oracle",
+        explanation=(
+            "quality is 1 - the toy oracle's error: 1 is a clip that the prompt admits, 0 the frozen still or worse; "
+            f"worth sharing from {max(0.0, 1 - threshold):.2f} on"
+        ),
+        able=max(0.0, 1 - threshold),
+        simulated=True,
+        score=score,
+    )
+
+
+def by_pixels() -> Quality:
+    """Consistency to the fourth power times m / (m + 2), m being the motion size: large and clean motion, whatever it
+    means. A frozen clip is worth 0, and so is one that is never the same."""
+
+    def score(clip: Measured) -> float:
+        lively = clip.motion_size / (clip.motion_size + HALF_MOTION)
+        return clip.consistency**SHARPNESS * lively
+
+    return Quality(
+        name="pixels",
+        explanation=(
+            "quality is motion times consistency, read off the pixels: it does not know whether the motion is the one "
+            f"asked for; worth looking at from {PIXELS_ABLE:.2f} on"
+        ),
+        able=PIXELS_ABLE,
+        simulated=False,
+        score=score,
+    )
+
+
+def by_votes(votes: Sequence[Vote], candidates: Sequence[Candidate]) -> Quality:
+    """The share of the first round's annotators who picked the clip, of those it was shown to.
+
+    Raises:
+        ValueError: a made clip was shown to nobody.
+    """
+    shares = approval(votes)
+    unseen = [e for e in candidates if e.clip_digest and (e.candidate_id, e.clip_digest) not in shares]
+    if unseen:
+        made = sum(each.clip_digest is not None for each in candidates)
+        raise ValueError(
+            f"{len(unseen)} of {made} clips of plan {unseen[0].plan_id} were shown to nobody yet, "
+            f"{unseen[0].candidate_id} is the first; votes count when every clip was judged"
+        )
+    return Quality(
+        name="votes",
+        explanation=(
+            "quality is the share of annotators who picked the clip in the first round; "
+            f"worth sharing from {QUORUM_SHARE:.2f} on"
+        ),
+        able=QUORUM_SHARE,
+        simulated=any(vote.simulated for vote in votes),
+        score=lambda clip: shares[clip.candidate_id, clip.clip_digest],
+        source=votes_digest(list(votes)),
+    )
+
+
+def approval(votes: Sequence[Vote]) -> Mapping[tuple[str, str], float]:
+    """By candidate and clip digest, the share of the first round's annotators who picked what they were shown."""
+    said: defaultdict[tuple[str, str], dict[str, bool]] = defaultdict(dict)
+    for vote in votes:
+        if vote.round == 1:
+            for clip in zip(vote.shown, vote.shown_digests, strict=True):
+                said[clip][vote.annotator] = clip[0] in vote.picks
+    return {clip: sum(answers.values()) / len(answers) for clip, answers in said.items()}

@@ -1,0 +1,24 @@
+"""How much a clip moves, for a clip alone and for a second of it: what teachers trade against consistency.
+
+Clips of different frame rates show their motion at different paces, so speeds are compared a second, not a frame.
+"""
+
+import numpy as np
+
+from stickers.video.motion import motion_score
+
+
+def motion_size(frames_THWC: np.ndarray) -> float:
+    """The vmafmotion score (paper section 3.1.1) of uint8 RGBA frames: 0 for a still, mean luma levels a frame."""
+    return motion_score(frames_THWC)
+
+
+def motion_per_second(motion_score: float, fps: float) -> float:
+    """The motion that a second of a clip shows, in luma levels: its score times its frames a second.
+
+    Raises:
+        ValueError: the frame rate is not positive.
+    """
+    if not fps > 0:
+        raise ValueError(f"the frame rate must be positive, got {fps}")
+    return motion_score * fps

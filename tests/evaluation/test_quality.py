@@ -1,0 +1,108 @@
+"""What a clip is worth by votes, by the oracle and by pixels; and what each of them cannot say."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from stickers.artifacts import Candidate, Vote, clip_digest, content_id
+from stickers.data.toy.motions import Mode, render_motion
+from stickers.data.toy.oracle import draw_sticker, look_of
+from stickers.evaluation.oracle import asked_for
+from stickers.evaluation.quality import Measured, approval, by_oracle, by_pixels, by_votes, measure
+from stickers.video.codec import encode_strip
+
+PROMPT, SIZE = "a fox waving", 32
+WAVING = render_motion(look_of(PROMPT, 0), "wave", Mode(hz=1 / 8), np.arange(8) - 3, SIZE)
+STILL = np.repeat(draw_sticker(PROMPT, 0, SIZE)[None], 8, axis=0)
+
+
+def candidate(frames: np.ndarray, seed: int = 0) -> Candidate:
+    strip = encode_strip(frames)
+    return Candidate(
+        candidate_id=content_id("candidate", seed, strip),
+        sticker_id="sticker",
+        teacher="t",
+        checkpoint="c",
+        seed=seed,
+        prompt=PROMPT,
+        bucket="action",
+        plan_id="pilot",
+        attempt=0,
+        status="made",
+        error="",
+        clip=strip,
+        clip_digest=clip_digest(strip),
+        num_frames=8,
+        fps=8,
+        motion_score=1.0,
+        seconds=0.1,
+    )
+
+
+def vote(person: str, shown: list[Candidate], picks: list[Candidate], *, round: int = 1) -> Vote:
+    return Vote(
+        job_id="job",
+        annotator=person,
+        round=round,
+        plan_id="pilot",
+        shown=[each.candidate_id for each in shown],
+        shown_digests=[str(each.clip_digest) for each in shown],
+        picks=[each.candidate_id for each in picks],
+        started_at=datetime(2026, 1, 1, tzinfo=UTC),
+        submitted_at=datetime(2026, 1, 1, tzinfo=UTC),
+        simulated=person == "simulated",
+    )
+
+
+def measured(truth_error: float) -> Measured:
+    return Measured(candidate_id="x", clip_digest="y", motion_size=1, consistency=1, truth_error=truth_error)
+
+
+def test_the_oracle_is_one_for_truth_and_zero_from_the_still_on() -> None:
+    quality = by_oracle(threshold=0.65)
+    assert [quality.score(measured(error)) for error in (0.0, 0.25, 1.0, 3.0)] == [1, 0.75, 0, 0]
+    assert quality.able == pytest.approx(0.35) and quality.simulated and "0.35" in quality.explanation
+    assert by_oracle(threshold=100).able == 0
+
+
+def test_pixels_want_motion_and_consistency_both() -> None:
+    flicker = WAVING.copy()
+    flicker[1::2, ..., :3] //= 3
+    scores = {
+        name: by_pixels().score(measure(candidate(frames), frames))
+        for name, frames in {"waving": WAVING, "still": STILL, "flicker": flicker}.items()
+    }
+    assert scores["still"] == 0 < scores["flicker"] < scores["waving"] < 1
+    assert not by_pixels().simulated and "does not know" in by_pixels().explanation
+
+
+def test_votes_are_the_share_of_those_asked() -> None:
+    good, bad = candidate(WAVING), candidate(STILL)
+    votes = [
+        vote("ana", [good, bad], [good]),
+        vote("ben", [good, bad], [good, bad]),
+        vote("cem", [good, bad], []),
+        vote("expert", [good], [], round=2),
+    ]
+    quality = by_votes(votes, [good, bad])
+    shares = [quality.score(measure(each, frames)) for each, frames in ((good, WAVING), (bad, STILL))]
+    assert shares == pytest.approx([2 / 3, 1 / 3]) and shares[1] < quality.able < shares[0]
+    assert not quality.simulated and quality.source != by_votes(votes[:2], [good, bad]).source
+    assert by_votes([*votes, vote("simulated", [good], [])], [good, bad]).simulated
+    assert len(approval(votes)) == 2
+
+
+def test_votes_on_some_of_the_clips_are_refused() -> None:
+    good, bad = candidate(WAVING), candidate(STILL)
+    failed = replace(candidate(STILL, seed=1), clip=None, clip_digest=None, status="failed")
+    by_votes([vote("ana", [good], [])], [good, failed])
+    with pytest.raises(ValueError, match="1 of 2 clips of plan pilot were shown to nobody yet"):
+        by_votes([vote("ana", [good], [])], [good, bad, failed])
+
+
+def test_what_a_toy_prompt_asks_for() -> None:
+    assert [asked_for(text) for text in (PROMPT, "a fox")] == ["wave", "any of several"]
+    with pytest.raises(ValueError, match="names none of the toy subjects"):
+        asked_for("a teapot waving")

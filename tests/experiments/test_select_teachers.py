@@ -1,0 +1,164 @@
+"""From finished teachers to a recorded choice that candidates.py obeys, through the commands themselves."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiments import candidates
+from experiments.pilot import KIND, choose_quality, votes_on
+from experiments.select_teachers import command, main
+from recipes.profiles import SMOKE
+from stickers import store
+from stickers.artifacts import Vote
+from stickers.data.latents import weights_digest
+from stickers.diffusion.sampling import SamplerSettings
+from stickers.hitl.candidates import read_candidates
+from stickers.hitl.jobs import build_jobs
+from stickers.hitl.panel import EPOCH
+from stickers.hitl.votes import freeze
+from stickers.models.unet import VideoUNet
+from stickers.training.job import training_name
+
+NAMES = [recipe.name for recipe in SMOKE.teachers]
+
+
+def train(runs: Path, name: str, seed: int, like: Path) -> None:
+    """A finished training with random weights, current under its name: the choosing is what is tested."""
+    torch.manual_seed(seed)
+    folder = runs / "teachers" / f"{name}-{seed}"
+    VideoUNet.from_config(VideoUNet.load_config(like)).save_pretrained(folder / "checkpoint")
+    settings = SamplerSettings(
+        num_steps=2, guided_steps=1, solver="ddim", num_frames=6, fps=8 if "8fps" in name else 4
+    )
+    record = {"prediction": "v_prediction", "settings": asdict(settings), "picture_size": 32}
+    store.write_record(
+        str(folder), {"name": name, "weights": weights_digest(folder / "checkpoint"), **record}
+    )
+    store.set_current(str(runs), "teachers", training_name("smoke", name), folder.name)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, tiny_foundations: Path) -> Path:
+    """The smoke profile's four teachers."""
+    folder = tmp_path_factory.mktemp("ensemble") / "runs"
+    for seed, name in enumerate(NAMES, start=1):
+        train(folder, name, seed, tiny_foundations / "video_unets" / "student")
+    return folder
+
+
+def test_the_command_on_the_page_asks_for_the_same_pilot() -> None:
+    said = command("/runs", "tiny", {"quality": "auto", "num-seeds": 2, "num-prompts": None}, ["calm"])
+    assert "--profile tiny --choose calm --by 'YOUR NAME'" in said
+    said = command("/runs", "tiny", {"quality": "pixels", "num-seeds": 3, "num-prompts": 6}, ["calm"])
+    assert "--quality pixels --num-seeds 3 --num-prompts 6 --choose calm" in said
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(900)
+def test_from_evidence_to_a_choice_that_candidates_obey(
+    runs: Path, tiny_foundations: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = {"runs": str(runs), "profile": "smoke", "foundations": str(tiny_foundations)}
+    mine = {"choose": tuple(NAMES[:2]), "by": "Ana", "because": "they move alike"}
+    with pytest.raises(ValueError, match=r"there is no finished .*plans/.* look at the page"):
+        main(**common, **mine)
+    assert not (runs / "plans").exists() and not (runs / "choices").exists()
+
+    main(**common)
+    said = capsys.readouterr().out
+    assert "48 candidates" in said and "simulated" in said and "it is a person who chooses" in said
+    (evidence,) = store.find_records(str(runs), "selection")
+    assert evidence.record["simulated"] and evidence.record["quality"] == "oracle"
+    assert {row["teacher"] for row in evidence.record["figures"]} == set(NAMES)
+    assert store.read_table(store.join(evidence.uri, "clips.parquet")).num_rows == 48
+    page = (runs / "teachers.html").read_text()
+    assert page.count("<canvas") == 3 * 4 * 2 and "Nobody has chosen" in page and "simulated" in page
+    assert not (runs / "choices").exists(), "a suggestion is nobody's choice"
+    assert store.current(str(runs), "plans", "smoke") is None, "a pilot is not the profile's plan"
+
+    before = {p: p.stat().st_mtime_ns for p in runs.rglob("*") if p.suffix in (".parquet", ".json")}
+    for wrong, sentence in (
+        ({"choose": ("nobody",)}, r"names 'nobody', which drew no clip .* teachers are: keyword"),
+        ({"choose": (NAMES[0], NAMES[0])}, "names a teacher twice"),
+        ({"because": " "}, "--because is empty"),
+        ({"choose": ()}, "--choose is empty"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            main(**common, **mine | wrong)
+    main(**common, **mine)
+    after = {p: p.stat().st_mtime_ns for p in runs.rglob("*") if p.suffix in (".parquet", ".json")}
+    assert all(after[path] == when for path, when in before.items()), "something was made again"
+    (choice,) = store.find_records(str(runs), "choices")
+    assert choice.record["by"] == "Ana" and choice.record["because"] == "they move alike"
+    assert choice.record["evidence"] == evidence.folder and choice.record["simulated"]
+    assert choice.record["teachers"] == {n: evidence.record["teachers"][n] for n in NAMES[:2]}
+    assert "Ana chose" in (runs / "teachers.html").read_text()
+    check_obedience(runs, common, tiny_foundations, capsys)
+
+
+def check_obedience(
+    runs: Path, common: dict[str, str], foundations: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    candidates.main(**common, dry_run=True)
+    said = capsys.readouterr().out
+    assert "2 of 4 teachers on simulated evidence: Ana chose" in said and "2 teachers, 12 candidates" in said
+    candidates.main(**common, teachers=(NAMES[3],), dry_run=True)
+    said = capsys.readouterr().out
+    assert "set aside" in said and "1 teachers, 6 candidates" in said
+    train(runs, NAMES[0], 9, foundations / "video_unets" / "student")
+    with pytest.raises(ValueError, match=f"'{NAMES[0]}' as it was in {NAMES[0]}-1 .* it is now {NAMES[0]}-9"):
+        candidates.main(**common, dry_run=True)
+    with pytest.raises(ValueError, match=r"there is no finished .*plans/"):
+        main(**common, choose=(NAMES[0],), by="Ana", because="it is new")
+    (runs / "teachers" / "current" / f"smoke-{NAMES[1]}.json").unlink()
+    train(runs, NAMES[0], 1_000, foundations / "video_unets" / "student")
+    store.set_current(str(runs), "teachers", training_name("smoke", NAMES[0]), f"{NAMES[0]}-1")
+    with pytest.raises(ValueError, match=f"'{NAMES[1]}', which is not finished"):
+        candidates.main(**common, dry_run=True)
+    store.set_current(str(runs), "teachers", training_name("smoke", NAMES[1]), f"{NAMES[1]}-2")
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+def test_votes_count_once_every_clip_was_judged(
+    runs: Path, tiny_foundations: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = {"runs": str(runs), "profile": "smoke", "foundations": str(tiny_foundations)}
+    main(**common, quality="pixels")
+    (pilot,) = (each for each in store.find_records(str(runs), "plans") if each.record["kind"] == KIND)
+    rows = read_candidates(pilot.uri)
+    favourite = {row.candidate_id for row in rows if row.teacher == NAMES[2]}
+    votes = [
+        Vote(
+            job_id=job.job_id,
+            annotator="Ana",
+            round=1,
+            plan_id=job.plan_id,
+            shown=list(job.candidates),
+            shown_digests=list(job.digests),
+            picks=[each for each in job.candidates if each in favourite],
+            started_at=EPOCH,
+            submitted_at=EPOCH,
+            simulated=False,
+        )
+        for job in build_jobs(rows, round=1)
+    ]
+    freeze(votes[:-1], str(runs))
+    some = votes_on(str(runs), pilot.folder)
+    assert len(some) == len(votes) - 1 and votes_on(str(runs), "another") == []
+    assert choose_quality("auto", some, rows, toy=True, threshold=0.75).name == "oracle"
+    assert choose_quality("auto", some, rows, toy=False, threshold=0.75).name == "pixels"
+    with pytest.raises(ValueError, match="were shown to nobody yet"):
+        choose_quality("votes", some, rows, toy=True, threshold=0.75)
+    with pytest.raises(ValueError, match="the oracle knows only the toy world"):
+        choose_quality("oracle", [], rows, toy=False, threshold=0.75)
+    freeze(votes, str(runs))
+    assert len(votes_on(str(runs), pilot.folder)) == len(votes), "the same vote in two snapshots counts once"
+    capsys.readouterr()
+    main(**common)
+    said = capsys.readouterr().out
+    assert f"a program would take {NAMES[2]} " in said and "simulated" not in said
+    assert not store.find_records(str(runs), "selection")[-1].record["simulated"]
