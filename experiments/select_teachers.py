@@ -111,7 +111,7 @@ def show(evidence: Evidence, suggested: Sequence[str], threshold: float) -> None
             _span(each.lost, "+.3f"),
             _span(each.lost_at_equal_clips, "+.3f"),
             str(each.able),
-            str(len(each.only)),
+            " ".join([str(len(each.only)), *(f"({name})" for name in each.only_groups)]),
             ", ".join(f"{name} {lead:+.2f}" for name, lead in each.ahead.items()),
             f"{each.speed:.0f}",
             f"{each.consistency:.2f}",

@@ -60,6 +60,7 @@ def test_bad_on_average_but_best_at_one_motion_is_kept() -> None:
     assert set(runner.ahead) == {"run"} and runner.ahead["run"] == pytest.approx(0.3, abs=0.02)
     assert poor.lost.value == 0 and not poor.ahead and not poor.only and poor.able == 0
     assert runner.able == 3 and good.able == 12 and len(good.only) == 9 and not runner.only
+    assert good.only_groups == ("cry", "jump", "wave") and not runner.only_groups
     steps = pilot.greedy()
     assert [step.teacher for step in steps] == ["good", "runner", "poor"]
     assert steps[1].needed_for == ("run",) and not steps[2].needed_for

@@ -56,8 +56,9 @@ class TeacherFigures:
     `best` is its best clip of each prompt, `mean` all its clips, both averaged over prompts; `buckets` and `groups`
     hold `best` for those prompts alone. `lost` is what the ensemble's best falls by without it, `lost_at_equal_clips`
     the same when the others draw its clips in its place. `able` counts the prompts of which it makes a clip worth
-    sharing, `only` names those of which no other does; `ahead` the groups in which it beats every other teacher by more
-    than the tolerance, and by how much. `speed` (luma levels a second) and `consistency` are its medians.
+    sharing, `only` names those of which no other does, `only_groups` the groups of which no other does any; `ahead`
+    the groups in which it beats every other teacher by more than the tolerance, and by how much. `speed` (luma levels a
+    second) and `consistency` are its medians.
     """
 
     teacher: str
@@ -69,6 +70,7 @@ class TeacherFigures:
     lost_at_equal_clips: Interval
     able: int
     only: tuple[str, ...]
+    only_groups: tuple[str, ...]
     ahead: Mapping[str, float]
     speed: float
     consistency: float
@@ -161,7 +163,9 @@ class Pilot:
         lost = self.of(everyone) - self.of(others)
         at_equal = self.sampled(everyone, len(others)) - self.of(others) if others else lost
         mine, able = self.best[index], (self.best >= self.able) & (self.best > 0)
-        alone = able[index] & ~able[others].any(axis=0)
+        elsewhere = able[others].any(axis=0)
+        alone = able[index] & ~elsewhere
+        groups = np.array(self.groups)
         return TeacherFigures(
             teacher=self.teachers[index],
             best=self.average(mine),
@@ -172,6 +176,7 @@ class Pilot:
             lost_at_equal_clips=self.average(at_equal),
             able=int(able[index].sum()),
             only=tuple(prompt for prompt, mark in zip(self.prompts, alone, strict=True) if mark),
+            only_groups=tuple(sorted(set(groups[alone].tolist()) - set(groups[elsewhere].tolist()))),
             ahead=self._ahead(index, others),
             speed=_median(self.speeds[self.teachers[index]]),
             consistency=_median(self.consistencies[self.teachers[index]]),
