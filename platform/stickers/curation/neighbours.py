@@ -53,7 +53,9 @@ class ClipEmbedder:
         self.num_frames, self.device = num_frames, device
         self.model = load_model("AutoModel", folder, device)
         if not hasattr(self.model, "get_image_features"):
-            raise ValueError(f"{folder} holds a {type(self.model).__name__}, which has no image features; use CLIP")
+            raise ValueError(
+                f"{folder} holds a {type(self.model).__name__}, which has no image features; use CLIP"
+            )
         self.processor = load_helper("AutoImageProcessor", folder)
 
     @torch.inference_mode()
