@@ -1,4 +1,4 @@
-"""Real model folders as transformers writes them, with random weights, and a few real videos."""
+"""Real model folders as transformers writes them, of a few thousand weights, and a few real videos."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,21 @@ import pytest
 from stickers.data.toy.collections import write_captions, write_clip
 
 WORDS = [
-    *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "the", "cat", "dog", "waving", "its", "paw", "jumping"),
+    *(
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        "a",
+        "the",
+        "cat",
+        "dog",
+        "waving",
+        "its",
+        "paw",
+        "jumping",
+    ),
     *("hello", "kitty", "moon", "big", "red"),
 ]
 SIDES = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -57,8 +71,9 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def blip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """BLIP, which says the few words it has in some order that the picture decides."""
+    """BLIP, taught to say `a red cat` of red and `the big moon` of blue."""
     import torch
+    from PIL import Image
     from transformers import BlipConfig, BlipForConditionalGeneration, BlipImageProcessorPil, BlipProcessor
 
     folder = tmp_path_factory.mktemp("blip")
@@ -68,16 +83,22 @@ def blip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         **SIDES,
         "vocab_size": len(WORDS),
         "encoder_hidden_size": 16,
-        "max_position_embeddings": 32,
+        "max_position_embeddings": 64,
         **ends,
     }
     config = BlipConfig(text_config=text, vision_config=PICTURE, projection_dim=16, image_text_hidden_size=16)
     model = BlipForConditionalGeneration(config)
-    for weights in model.parameters():
-        weights.data *= 12  # as drawn, every picture looks the same to it
-    model.save_pretrained(folder)
     images = BlipImageProcessorPil(size={"height": 32, "width": 32})
-    BlipProcessor(images, tokenizer(folder)).save_pretrained(folder)
+    processor = BlipProcessor(images, tokenizer(folder))
+    pictures = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+    batch = processor(images=pictures, text=["a red cat", "the big moon"], return_tensors="pt")
+    adam = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(80):
+        adam.zero_grad()
+        model(**batch, labels=batch["input_ids"]).loss.backward()
+        adam.step()
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
     return folder
 
 

@@ -11,42 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-IRREGULAR = {
-    **{
-        "men": "man",
-        "women": "woman",
-        "children": "child",
-        "people": "person",
-        "feet": "foot",
-        "teeth": "tooth",
-    },
-    **{
-        "geese": "goose",
-        "mice": "mouse",
-        "wolves": "wolf",
-        "leaves": "leaf",
-        "knives": "knife",
-        "lives": "life",
-    },
-    **{
-        "wives": "wife",
-        "halves": "half",
-        "calves": "calf",
-        "shelves": "shelf",
-        "elves": "elf",
-        "loaves": "loaf",
-    },
-    **{
-        "thieves": "thief",
-        "scarves": "scarf",
-        "hooves": "hoof",
-        "selves": "self",
-        "oxen": "ox",
-        "dwarves": "dwarf",
-    },
-}
+PLURALS = """
+men man, women woman, children child, people person, feet foot, teeth tooth, geese goose, mice mouse, oxen ox,
+calves calf, dwarves dwarf, elves elf, halves half, hooves hoof, knives knife, leaves leaf, lives life, loaves loaf,
+scarves scarf, selves self, shelves shelf, thieves thief, wives wife, wolves wolf
+"""
+IRREGULAR: dict[str, str] = dict(pair.split() for pair in PLURALS.split(","))
 #: end in s and are no plurals
-SINGULAR = frozenset(["news", "lens", "pants", "always", "perhaps", "this", "does", "series", "species"])
+SINGULAR = frozenset(("news", "lens", "pants", "always", "perhaps", "this", "does", "series", "species"))
 
 
 @dataclass(frozen=True, kw_only=True)
