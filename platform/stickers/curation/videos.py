@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from stickers import store
 from stickers.data.manifest import list_collection
-from stickers.video.codec import UnreadableVideo, VideoInfo, read_video
+from stickers.video.codec import UnreadableVideo, VideoInfo, probe, read_video
 
 FILE, CAPTION = "file", "caption"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -129,6 +129,15 @@ def look(file: str, max_side: int) -> tuple[np.ndarray, VideoInfo] | Unread:
         return read_video(file, max_side=max_side)
     except (UnreadableVideo, OSError) as error:
         return Unread(file, str(error))
+
+
+def size_of(file: str) -> tuple[int, int] | Unread:
+    """Width and height of the video itself, in pixels; or why they are not known."""
+    try:
+        info = probe(file)
+    except (UnreadableVideo, OSError) as error:
+        return Unread(file, str(error))
+    return info.width, info.height
 
 
 def content_of(file: str) -> str | Unread:
