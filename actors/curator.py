@@ -33,8 +33,8 @@ class VideoEmbedder:
         rows = []
         for row in batch.to_pylist():
             found = embed(row[KEY], row["file"], self.embedder)
-            unread = isinstance(found, Unread)
-            rows.append({**row, REASON: found.reason} if unread else {**row, REASON: "", **found})
+            said = {REASON: found.reason} if isinstance(found, Unread) else {REASON: "", **found}
+            rows.append({**row, **said})
         return pa.Table.from_pylist(rows, schema=kind)
 
 

@@ -48,7 +48,7 @@ def collect(
     *settings: Any,
 ) -> dict[str, str]:
     """Ask about rows and keep each block as it comes. Returns the reasons for files that cannot be read."""
-    unread = {}
+    unread: dict[str, str] = {}
     with connect(), tqdm(total=len(rows), desc="model", unit="video") as bar:
         for block in ask(rows, actor, *settings):
             parts.add([{name: row[name] for name in parts.schema.names} for row in block if not row[REASON]])

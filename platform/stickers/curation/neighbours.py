@@ -142,6 +142,7 @@ def build_index(pool_ND: np.ndarray, kind: Kind, *, effort: int) -> "faiss.Index
     count, width = vectors.shape
     if kind == "auto":
         kind = "exact" if count <= EXACT_UP_TO else "ivf"
+    index: Any
     if kind == "exact":
         index = faiss.IndexFlatIP(width)
     elif kind == "hnsw":
