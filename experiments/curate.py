@@ -7,33 +7,47 @@ content, so a stopped command goes on, and a larger table asks about what is new
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import tyro
+from rich.markup import escape
 from tqdm import tqdm
 
 from actors.curator import VideoCaptioner, VideoEmbedder
-from experiments.curation import check_out, check_positive, collect, console, contents_of, finish, show
+from experiments.curation import (
+    check_out,
+    check_positive,
+    collect,
+    console,
+    contents_of,
+    finish,
+    mean_words,
+    parts_of,
+    say_written,
+    show,
+)
 from experiments.options import RUNS, Runs, run_script
 from stickers import store
 from stickers.curation import captions as captioning
 from stickers.curation.captions import ORIGINAL, SAID, caption_key, captioner_digest, richer
 from stickers.curation.decisions import part, read_decisions
-from stickers.curation.keywords import Words, choose, tokens
+from stickers.curation.keywords import Words, choose
 from stickers.curation.neighbours import (
     EMBEDDINGS,
     ClipEmbedder,
     Kind,
     Neighbour,
     agreement,
+    distinct,
     embedder_digest,
     nearest,
+    read_vectors,
 )
 from stickers.curation.parts import KEY, Parts
 from stickers.curation.review import PER_PAGE, Card, Review, make_card, page_name, render_index, render_page
@@ -68,7 +82,8 @@ class Keywords:
         write_videos(self.out, with_column(rows, "matched", ["; ".join(each) for each in chosen.matched]))
         counts = [(word, chosen.seen[word], chosen.kept[word]) for word in words.every]
         whole = ("videos", table.rows.num_rows, len(chosen.rows))
-        show(f"chosen by words: {self.out}", ("word", "in the table", "chosen"), [*counts, whole])
+        show("chosen by words", ("word", "in the table", "chosen"), [*counts, whole])
+        say_written(self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +192,7 @@ def apply_decisions(asked: ReviewVideos, table: VideoTable) -> None:
     lines = [("rejected: " + reason, count) for reason, count in parted.reasons.most_common()]
     unreviewed = "kept" if asked.keep_unreviewed else "left out"
     show(
-        f"reviewed: {asked.out} and {rejected.name}",
+        "reviewed",
         ("", "videos"),
         [
             ("in the table", table.rows.num_rows),
@@ -187,11 +202,15 @@ def apply_decisions(asked: ReviewVideos, table: VideoTable) -> None:
             (f"unreviewed, {unreviewed}", parted.unreviewed),
         ],
     )
+    say_written(asked.out, rejected)
 
 
 def write_pages(asked: ReviewVideos, table: VideoTable) -> None:
     """Make the pages that are missing, then the index."""
-    folder, review = asked.out.expanduser().resolve(), Review.of(table, asked.videos.name, asked.per_page)
+    folder, review = (
+        asked.out.expanduser().resolve(),
+        Review.of(table, asked.videos.resolve().name, asked.per_page),
+    )
     place = str(folder / "review.json")
     if folder.suffix in (".csv", ".jsonl", ".parquet"):
         raise ValueError(f"{folder} names a table; without --apply, --out is the folder for the pages")
@@ -235,68 +254,53 @@ def find_neighbours(asked: Neighbours, pool: VideoTable, seeds: list[str]) -> No
     """Embed what is new, search, and write the rows found."""
     contents, unread = contents_of([*seeds, *pool.files])
     digest = embedder_digest(asked.clip_model, asked.num_frames)
-    parts = Parts(store.join(store.resolve_runs(asked.runs), "curation", "embeddings", digest), EMBEDDINGS)
-    waiting = {content: {KEY: content, "file": file, "caption": ""} for file, content in contents.items()}
+    parts = parts_of(asked.runs, "embeddings", digest, EMBEDDINGS)
+    num_asked, unread = embed_new(asked, contents, parts, unread)
     known = parts.keys()
-    new = [row for content, row in waiting.items() if content not in known]
-    if new:
-        ClipEmbedder(
-            asked.clip_model
-        )  # a folder that holds no such model is one sentence, before anything starts
-        unread |= collect(new, parts, VideoEmbedder, str(asked.clip_model.resolve()), asked.num_frames)
-    vectors = {key: row["vector"] for key, row in parts.read().items() if key in waiting}
-    seeded = {contents[file]: file for file in seeds if contents.get(file) in vectors}
-    rows = distinct(pool, contents, vectors.keys() - seeded.keys())
-    found, compared = search(asked, seeded, rows, contents, pool, vectors)
-    taken = pool.rows.take([rows[each.row] for each in found])
+    seeded = {contents[file]: file for file in seeds if contents.get(file) in known}
+    said = [contents.get(file, "") for file in pool.files]
+    rows = distinct(said, known - seeded.keys())
+    points = read_vectors(parts, [said[at] for at in rows])
+    found, compared = search(asked, read_vectors(parts, list(seeded)), points)
+    taken = pool.rows.take(pa.array([rows[each.row] for each in found], pa.int64()))
     taken = with_column(taken, "score", [each.score for each in found], pa.float64())
-    files = list(seeded.values())
-    write_videos(asked.out, with_column(taken, "nearest", [files[each.seed] for each in found]))
+    named = list(seeded.values())
+    write_videos(asked.out, with_column(taken, "nearest", [named[each.seed] for each in found]))
     lines = [
         ("seeds", len(seeds)),
         ("pool", pool.rows.num_rows),
         ("searched: no seeds, none twice", len(rows)),
-        ("asked now", len(new)),
-        ("known before", len(waiting) - len(new)),
+        ("asked now", num_asked),
+        ("known before", len(set(contents.values())) - num_asked),
         ("found", len(found)),
         *compared,
     ]
     finish(asked.out, "neighbours", lines, pool, unread)
 
 
-def distinct(pool: VideoTable, contents: dict[str, str], wanted: Iterable[str]) -> list[int]:
-    """The pool's rows with wanted contents, of equal ones the first."""
-    left, rows = set(wanted), []
-    for at, file in enumerate(pool.files):
-        if contents.get(file) in left:
-            left.discard(contents[file])
-            rows.append(at)
-    return rows
+def embed_new(
+    asked: Neighbours, contents: dict[str, str], parts: Parts, unread: dict[str, str]
+) -> tuple[int, dict[str, str]]:
+    """Embed the contents that `parts` lacks. Returns how many, and the files that cannot be read with their reasons."""
+    known = parts.keys()
+    new = {content: file for file, content in contents.items() if content not in known}
+    if not new:
+        return 0, unread
+    ClipEmbedder(asked.clip_model)  # a folder of another kind is one sentence, before anything starts
+    rows = [{KEY: content, "file": file, "caption": ""} for content, file in new.items()]
+    found = collect(rows, parts, VideoEmbedder, str(asked.clip_model.resolve()), asked.num_frames)
+    return len(new), unread | found
 
 
 def search(
-    asked: Neighbours,
-    seeded: dict[str, str],
-    rows: list[int],
-    contents: dict[str, str],
-    pool: VideoTable,
-    vectors: dict[str, list[float]],
+    asked: Neighbours, seeds_SD: np.ndarray, pool_ND: np.ndarray
 ) -> tuple[list[Neighbour], list[tuple[str, str]]]:
     """The neighbours, and with --recall lines on how well the index found them."""
-    files = pool.files
-    if not seeded or not rows:
-        raise ValueError(
-            f"{len(seeded)} readable seeds cannot be compared with a pool of {len(rows)} other videos"
-        )
-    points = np.array([vectors[contents[files[at]]] for at in rows], np.float32)
-    marks = np.array([vectors[content] for content in seeded], np.float32)
-    found = nearest(marks, points, per_seed=asked.per_seed, kind=asked.index, effort=asked.effort)[
-        : asked.limit
-    ]
+    per_seed, limit = asked.per_seed, asked.limit
+    found = nearest(seeds_SD, pool_ND, per_seed=per_seed, kind=asked.index, effort=asked.effort)[:limit]
     if not asked.recall:
         return found, []
-    exact = nearest(marks, points, per_seed=asked.per_seed, kind="exact")[: asked.limit]
-    compared = agreement(found, exact)
+    compared = agreement(found, nearest(seeds_SD, pool_ND, per_seed=per_seed, kind="exact")[:limit])
     return found, [
         (f"precision of {asked.index} against exact", f"{compared.precision:.4f}"),
         (f"recall of {asked.index} against exact", f"{compared.recall:.4f}"),
@@ -309,57 +313,66 @@ def describe_videos(asked: Captions, table: VideoTable) -> None:
     if ORIGINAL in table.rows.column_names:  # a table that was captioned before
         originals = [text or "" for text in table.rows[ORIGINAL].to_pylist()]
     contents, unread = contents_of(table.files)
-    digest = captioner_digest(asked.captioner, asked.entities, asked.num_frames, asked.num_beams)
-    parts = Parts(store.join(store.resolve_runs(asked.runs), "curation", "captions", digest), SAID)
-    keys = [
-        caption_key(contents[file], text) if file in contents else ""
+    asking = [
+        {KEY: caption_key(contents[file], text), "file": file, "caption": text}
         for file, text in zip(table.files, originals, strict=True)
+        if file in contents
     ]
-    waiting = {
-        key: {KEY: key, "file": file, "caption": text}
-        for key, file, text in zip(keys, table.files, originals, strict=True)
-        if key
-    }
+    digest = captioner_digest(asked.captioner, asked.entities, asked.num_frames, asked.num_beams)
+    parts = parts_of(asked.runs, "captions", digest, SAID)
     known = parts.keys()
-    new = [row for key, row in waiting.items() if key not in known]
+    new = list({row[KEY]: row for row in asking if row[KEY] not in known}.values())
     if new:
-        captioning.BlipCaptioner(asked.captioner)  # a wrong folder is one sentence, before anything starts
-        if asked.entities:
-            captioning.TokenEntities(asked.entities)
-        named = str(asked.entities.resolve()) if asked.entities else None
-        settings = (str(asked.captioner.resolve()), named, asked.num_frames, asked.num_beams)
-        unread |= collect(new, parts, VideoCaptioner, *settings)
-    write_captions(asked, table, unread, keys, originals, parts.read(), len(new))
+        unread |= ask_captioner(asked, new, parts)
+    said = parts.read({row[KEY] for row in asking})
+    texts = {
+        (row["file"], row["caption"]): richer(
+            said[row[KEY]]["frames"], said[row[KEY]]["entities"], row["caption"]
+        )
+        for row in asking
+        if row[KEY] in said
+    }
+    found = [texts.get(each) for each in zip(table.files, originals, strict=True)]
+    write_captions(asked, table, originals, found, unread, len(new))
+
+
+def ask_captioner(asked: Captions, new: list[dict[str, str]], parts: Parts) -> dict[str, str]:
+    """What the models say of new videos goes into `parts`; returns the reasons for those that cannot be read."""
+    captioning.BlipCaptioner(asked.captioner)  # a wrong folder is one sentence, before anything starts
+    if asked.entities:
+        captioning.TokenEntities(asked.entities)
+    entities = str(asked.entities.resolve()) if asked.entities else None
+    settings = (str(asked.captioner.resolve()), entities, asked.num_frames, asked.num_beams)
+    return collect(new, parts, VideoCaptioner, *settings)
 
 
 def write_captions(
     asked: Captions,
     table: VideoTable,
-    unread: dict[str, str],
-    keys: list[str],
     originals: list[str],
-    said: dict[str, dict[str, Any]],
-    num_new: int,
+    found: list[str | None],
+    unread: dict[str, str],
+    num_asked: int,
 ) -> None:
-    good = [at for at, key in enumerate(keys) if key in said]
-    texts = [richer(said[keys[at]]["frames"], said[keys[at]]["entities"], originals[at]) for at in good]
-    before = [originals[at] for at in good]
-    rows = with_column(table.rows.take(pa.array(good, pa.int64())), "caption", texts)
-    write_videos(asked.out, with_column(rows, ORIGINAL, before))
+    """Write the rows of which something is said, and the summary."""
+    pairs = [
+        (at, old, new) for at, (old, new) in enumerate(zip(originals, found, strict=True)) if new is not None
+    ]
+    rows = table.rows.take(pa.array([at for at, _, _ in pairs], pa.int64()))
+    rows = with_column(rows, "caption", [new for _, _, new in pairs])
+    write_videos(asked.out, with_column(rows, ORIGINAL, [old for _, old, _ in pairs]))
     lines = [
         ("videos", table.rows.num_rows),
-        ("captioned", len(good)),
-        ("asked now", num_new),
-        ("words a caption before", f"{mean_words(before):.1f}"),
-        ("words a caption now", f"{mean_words(texts):.1f}"),
+        ("captioned", len(pairs)),
+        ("asked now", num_asked),
+        ("words a caption before", f"{mean_words([old for _, old, _ in pairs]):.1f}"),
+        ("words a caption now", f"{mean_words([new for _, _, new in pairs]):.1f}"),
     ]
     finish(asked.out, "captions", lines, table, unread)
-    for old, text in list(zip(before, texts, strict=True))[:3]:
-        console.print(f"[dim]{old or 'no caption'}[/] → {text}", highlight=False, soft_wrap=True)
-
-
-def mean_words(texts: list[str]) -> float:
-    return sum(len(tokens(text)) for text in texts) / max(1, len(texts))
+    for _, old, new in pairs[:3]:
+        console.print(
+            f"[dim]{escape(old) or 'no caption'}[/] → {escape(new)}", highlight=False, soft_wrap=True
+        )
 
 
 Commands = (

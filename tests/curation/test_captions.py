@@ -82,6 +82,7 @@ def test_a_token_classifier_finds_names_as_they_are_written(entity_folder: Path)
     find = TokenEntities(entity_folder)
     assert find(["the cat Hello  Kitty jumping", "", "big red dog"]) == [["Hello  Kitty"], [], []]
     assert find(["", " "]) == [[], []]
+    assert find(["hello kitty " + "cat " * 2000]) == [["hello kitty"]], "what is too long is cut"
 
 
 def test_a_batch_goes_on_without_what_cannot_be_read(blip_folder: Path, videos: Path, tmp_path: Path) -> None:

@@ -7,7 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
-from stickers.curation.neighbours import ClipEmbedder, agreement, embed, embedder_digest, nearest
+from stickers.curation.neighbours import (
+    EMBEDDINGS,
+    ClipEmbedder,
+    agreement,
+    embed,
+    embedder_digest,
+    nearest,
+    read_vectors,
+)
+from stickers.curation.parts import Parts
 from stickers.curation.videos import Unread, read_videos
 from stickers.video.codec import read_video
 
@@ -53,6 +62,15 @@ def test_agreement_counts_both_ways() -> None:
     found = nearest(unit(rng, 1), unit(rng, 8), per_seed=8)
     compared = agreement(found[:4], found[2:8])
     assert compared.precision == 2 / 4 and compared.recall == 2 / 6
+
+
+def test_vectors_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
+    vectors = unit(np.random.default_rng(5), 6)
+    parts = Parts(str(tmp_path / "parts"), EMBEDDINGS)
+    assert read_vectors(parts, []).shape == (0, 0)
+    for some in ((0, 1, 2), (2, 3), (4, 5)):
+        parts.add([{"key": f"k{at}", "vector": vectors[at]} for at in some])
+    assert np.array_equal(read_vectors(parts, ["k4", "k2", "k0"]), vectors[[4, 2, 0]])
 
 
 def test_nothing_to_compare_is_refused() -> None:

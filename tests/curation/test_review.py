@@ -138,6 +138,24 @@ def test_a_person_decides_with_keys_and_nothing_is_lost(
     assert read_videos(tmp_path / "rejected.csv").rows.num_rows == 4
 
 
+FILL = """() => { for (let size = 2 ** 20, at = 0; size >= 1; at++) {
+    try { localStorage.setItem('filler' + at, 'x'.repeat(size)); } catch { size /= 2; } } }"""
+
+
+@pytest.mark.browser
+def test_a_browser_that_keeps_no_more_says_so(context: Any, pages: Path) -> None:
+    page = context.new_page()
+    page.goto(f"file://{pages}/{page_name(0)}")
+    page.get_by_label("Reviewer").fill("Ann")
+    page.get_by_label("Reviewer").press("Enter")
+    page.keyboard.press("a")
+    page.evaluate(FILL)
+    page.keyboard.press("1")
+    assert "and this was not kept: download" in page.locator("#trouble").inner_text()
+    assert progress(page) == "1 accepted, 0 rejected, 4 left"
+    assert page.locator(".card.here").get_attribute("data-row") == "1"
+
+
 @pytest.mark.browser
 def test_previews_move_and_pause(context: Any, pages: Path) -> None:
     page = context.new_page()

@@ -85,8 +85,10 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 def test_parts_remember_what_was_added(tmp_path: Path) -> None:
     parts = Parts(str(tmp_path / "parts"), pa.schema([("key", pa.string()), ("value", pa.int64())]))
-    assert parts.keys() == set() and parts.read() == {}
+    assert parts.keys() == set() and parts.read(["a"]) == {}
     parts.add([])
     parts.add([{"key": "a", "value": 1}, {"key": "b", "value": 2}])
     parts.add([{"key": "c", "value": 3}])
-    assert parts.keys() == {"a", "b", "c"} and parts.read()["b"]["value"] == 2
+    parts.add([{"key": "c", "value": 3}, {"key": "d", "value": 4}])
+    assert parts.keys() == {"a", "b", "c", "d"}
+    assert parts.read(["b", "c", "e"]) == {"b": {"key": "b", "value": 2}, "c": {"key": "c", "value": 3}}

@@ -36,6 +36,8 @@ NUM_BEAMS = 3
 MAX_TOKENS = 40
 MAX_SIDE = 768
 LONGEST_PHRASE = 3
+#: tokens of a caption in which names are looked for
+LONGEST_CAPTION = 512
 #: say nothing of what is shown, or part what is said
 EMPTY_WORDS = """
 a about after all also am an and any are as at be been before being but by can could did do does doing down for from
@@ -86,10 +88,15 @@ class TokenEntities:
     def __init__(self, folder: str | Path, *, device: str = "cpu") -> None:
         from transformers import pipeline
 
+        model = load_model("AutoModelForTokenClassification", folder, device)
+        tokenizer = load_helper("AutoTokenizer", folder)
+        # Not every folder says how much its model reads; longer captions are cut. RoBERTa's kind keeps two places.
+        room = getattr(model.config, "max_position_embeddings", LONGEST_CAPTION) - 2
+        tokenizer.model_max_length = min(tokenizer.model_max_length, room)
         self.mark = pipeline(
             "token-classification",
-            model=load_model("AutoModelForTokenClassification", folder, device),
-            tokenizer=load_helper("AutoTokenizer", folder),
+            model=model,
+            tokenizer=tokenizer,
             aggregation_strategy="simple",
             device=device,
         )

@@ -6,7 +6,7 @@ little of how it moves; the paper reports that embeddings of motion and sound fo
 of frames alone, and a model of that kind fits in the same place.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from stickers.artifacts import content_id
-from stickers.curation.parts import KEY
+from stickers.curation.parts import KEY, Parts
 from stickers.curation.pretrained import load_helper, load_model
 from stickers.curation.videos import Unread, evenly_spaced, look
 from stickers.data.latents import weights_digest
@@ -84,6 +84,25 @@ def embed(key: str, file: str, embedder: Embedder) -> dict[str, Any] | Unread:
     if not np.isfinite(length) or length == 0:
         return Unread(file, f"{file}: its embedding has length {length}")
     return {KEY: key, "vector": vector / length}
+
+
+def read_vectors(parts: Parts, keys: Sequence[str]) -> np.ndarray:
+    """The known vectors of these keys, in their order: float32 `[len(keys), D]`."""
+    rows = parts.table(set(keys))
+    if not rows.num_rows:
+        return np.zeros((0, 0), np.float32)
+    place = {key: at for at, key in enumerate(rows[KEY].to_pylist())}
+    flat = np.concatenate([chunk.flatten().to_numpy() for chunk in rows["vector"].chunks])
+    return flat.reshape(rows.num_rows, -1)[[place[key] for key in keys]]
+
+
+def distinct(contents: Sequence[str], wanted: Collection[str]) -> list[int]:
+    """Where wanted contents stand; of equal ones the first."""
+    first: dict[str, int] = {}
+    for row, content in enumerate(contents):
+        if content in wanted:
+            first.setdefault(content, row)
+    return list(first.values())
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ A store is a folder of small Parquet files. Each is named by the keys in it and 
 may be stopped at any instant, and two runs at once repeat work but spoil nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stickers import store
 from stickers.artifacts import content_id
@@ -34,9 +35,14 @@ class Parts:
             table = pa.Table.from_pylist([dict(row) for row in rows], schema=self.schema)
             store.write_table(store.join(self.uri, f"{name}.parquet"), table, self.schema)
 
-    def read(self) -> dict[str, dict[str, Any]]:
-        """Every row by its key."""
-        return {row[KEY]: row for row in self._read(None).to_pylist()}
+    def read(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
+        """The rows of these keys, as far as they are known, by key."""
+        return {row[KEY]: row for row in self.table(keys).to_pylist()}
+
+    def table(self, keys: Collection[str]) -> pa.Table:
+        """The rows of these keys in any order; one that two runs added stands there twice."""
+        rows = self._read(None)
+        return rows.filter(pc.is_in(rows[KEY], pa.array(sorted(keys), pa.string())))
 
     def _read(self, columns: list[str] | None) -> pa.Table:
         if not store.exists(self.uri) or not store.listing(self.uri):
