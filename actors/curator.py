@@ -1,0 +1,88 @@
+"""Ray Data stages round the models that curation asks about videos: files in, vectors or words out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import ray
+import torch
+from ray.data import ActorPoolStrategy
+
+from stickers.curation.captions import BlipCaptioner, Entities, TokenEntities, describe, phrases
+from stickers.curation.neighbours import ClipEmbedder, embed
+from stickers.curation.parts import KEY
+from stickers.curation.videos import Unread
+
+#: what goes in; a row that cannot be read comes out with a reason
+ASKED = pa.schema([(name, pa.string()) for name in (KEY, "file", "caption")])
+REASON = "reason"
+#: a block is what a stopped run loses, in rows
+BLOCK = 32
+BATCH = 8
+
+
+class VideoEmbedder:
+    """Holds the image model; one call embeds a batch of files."""
+
+    def __init__(self, folder: str, num_frames: int) -> None:
+        torch.set_num_threads(1)
+        self.embedder = ClipEmbedder(folder, num_frames=num_frames, device=_device())
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        kind = pa.schema([*ASKED, (REASON, pa.string()), ("vector", pa.list_(pa.float32()))])
+        rows = []
+        for row in batch.to_pylist():
+            found = embed(row[KEY], row["file"], self.embedder)
+            said = {REASON: found.reason} if isinstance(found, Unread) else {REASON: "", **found}
+            rows.append({**row, **said})
+        return pa.Table.from_pylist(rows, schema=kind)
+
+
+class VideoCaptioner:
+    """Holds the captioner and what finds entities; one call describes a batch of files."""
+
+    def __init__(self, captioner: str, entities: str | None, num_frames: int, num_beams: int) -> None:
+        torch.set_num_threads(1)
+        self.captioner = BlipCaptioner(
+            captioner, num_frames=num_frames, num_beams=num_beams, device=_device()
+        )
+        self.entities: Entities = TokenEntities(entities, device=_device()) if entities else phrases
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        texts = pa.list_(pa.string())
+        kind = pa.schema([*ASKED, (REASON, pa.string()), ("frames", texts), ("entities", texts)])
+        asked = batch.to_pylist()
+        said, unread = describe(asked, self.captioner, self.entities)
+        by_key = {row[KEY]: {REASON: "", **row} for row in said}
+        reasons = {each.file: {REASON: each.reason} for each in unread}
+        rows = [{**row, **by_key.get(row[KEY], reasons.get(row["file"], {}))} for row in asked]
+        return pa.Table.from_pylist(rows, schema=kind)
+
+
+def ask(
+    rows: list[dict[str, str]], actor: type[VideoEmbedder] | type[VideoCaptioner], *settings: Any
+) -> Iterator[list[dict[str, Any]]]:
+    """Send rows (key, file, caption) through actors of one kind, and yield what comes back block by block.
+
+    Each row comes back once, in any order, with `reason` set where the video cannot be read. On a cluster with GPUs
+    there is an actor for each, else one for every two CPUs.
+    """
+    there = ray.cluster_resources()
+    gpus = int(there.get("GPU", 0))
+    pool = max(1, min(gpus or int(there.get("CPU", 1)) // 2, -(-len(rows) // BLOCK)))
+    dataset = ray.data.from_arrow(pa.Table.from_pylist(rows, schema=ASKED))
+    dataset = dataset.repartition(target_num_rows_per_block=BLOCK).map_batches(
+        actor,
+        fn_constructor_args=settings,
+        batch_size=BATCH,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(size=pool),
+        num_cpus=1,
+        num_gpus=1 if gpus else 0,
+    )
+    for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+        yield block.to_pylist()
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"

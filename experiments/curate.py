@@ -1,0 +1,392 @@
+"""From a heap of videos to training sets: `python experiments/curate.py {keywords,review,neighbours,captions}`.
+
+The four steps of the paper's section 2.2, each from a table to a table, in any order. A table is a CSV, JSONL or
+Parquet file with the columns file and caption (others travel along), or a folder of videos with a captions.csv; what
+comes out goes into `prepare.py --videos`. What a model has said of a video is kept in the runs folder by the video's
+content, so a stopped command goes on, and a larger table asks about what is new.
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import tyro
+from rich.markup import escape
+from tqdm import tqdm
+
+from actors.curator import VideoCaptioner, VideoEmbedder
+from experiments.curation import (
+    check_out,
+    check_positive,
+    collect,
+    console,
+    contents_of,
+    finish,
+    mean_words,
+    parts_of,
+    say_written,
+    show,
+)
+from experiments.options import RUNS, Runs, run_script
+from stickers import store
+from stickers.curation import captions as captioning
+from stickers.curation.captions import ORIGINAL, SAID, caption_key, captioner_digest, richer
+from stickers.curation.decisions import part, read_decisions
+from stickers.curation.keywords import Words, choose
+from stickers.curation.neighbours import (
+    EMBEDDINGS,
+    ClipEmbedder,
+    Kind,
+    Neighbour,
+    agreement,
+    distinct,
+    embedder_digest,
+    nearest,
+    read_vectors,
+)
+from stickers.curation.parts import KEY, Parts
+from stickers.curation.review import PER_PAGE, Card, Review, make_card, page_name, render_index, render_page
+from stickers.curation.videos import VideoTable, beside, read_videos, with_column, write_videos
+
+Videos = Annotated[Path, tyro.conf.arg(metavar="TABLE")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keywords:
+    """Choose the videos whose captions say the right words: whole words, in any case, singular or plural.
+
+    For example: keywords --videos all.csv --any cat dog "ice cream" --none text logo --out keyword.csv
+    """
+
+    videos: Videos
+    """the videos to choose from: a CSV, JSONL or Parquet table (file, caption), or a folder"""
+    out: Path
+    """the table to write: the chosen rows, and the words each one matched"""
+    any: tuple[str, ...] = ()
+    """words of which a caption must have one at least"""
+    all: tuple[str, ...] = ()
+    """words of which a caption must have every one"""
+    none: tuple[str, ...] = ()
+    """words of which a caption must have none"""
+
+    def run(self) -> None:
+        words, table = Words(any=self.any, all=self.all, none=self.none), read_videos(self.videos)
+        check_out(self.out, self.videos)
+        chosen = choose(tqdm(table.captions, desc="captions", unit="row"), words)
+        rows = table.rows.take(pa.array(chosen.rows, pa.int64()))
+        write_videos(self.out, with_column(rows, "matched", ["; ".join(each) for each in chosen.matched]))
+        counts = [(word, chosen.seen[word], chosen.kept[word]) for word in words.every]
+        whole = ("videos", table.rows.num_rows, len(chosen.rows))
+        show("chosen by words", ("word", "in the table", "chosen"), [*counts, whole])
+        say_written(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewVideos:
+    """Let a person accept or reject every video: first make pages to look at, then apply what was decided.
+
+    For example: review --videos keyword.csv --out review, open review/index.html in a browser, decide with keys,
+    download decisions.csv, then: review --videos keyword.csv --apply decisions.csv --out keyword-kept.csv
+    """
+
+    videos: Videos
+    """the videos to look at: a CSV, JSONL or Parquet table (file, caption), or a folder"""
+    out: Path
+    """the folder for the pages; with --apply the table of accepted videos, beside which NAME-rejected is written"""
+    apply: tuple[Path, ...] = ()
+    """one or several decisions.csv that were downloaded from the pages"""
+    keep_unreviewed: bool = False
+    """with --apply: keep what nobody decided on"""
+    per_page: int = PER_PAGE
+    """videos on a page"""
+
+    def run(self) -> None:
+        table = read_videos(self.videos)
+        if self.apply:
+            apply_decisions(self, table)
+        elif self.keep_unreviewed:
+            raise ValueError("--keep-unreviewed says what --apply does; give the downloaded decisions too")
+        else:
+            write_pages(self, table)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbours:
+    """Find the videos of a large pool that look like a few good ones.
+
+    For example: neighbours --videos pool.csv --seeds keyword-kept.csv artist --clip-model clip --out neighbours.csv
+    """
+
+    videos: Videos
+    """the pool to search: a CSV, JSONL or Parquet table (file, caption), or a folder"""
+    seeds: tuple[Path, ...]
+    """tables or folders of videos that people have chosen; they are left out of what is found"""
+    clip_model: Path
+    """a transformers folder of a CLIP model and its image processor"""
+    out: Path
+    """the table to write: the rows found, best first, with their similarity (score) and the seed (nearest)"""
+    per_seed: int = 20
+    """neighbours of each seed"""
+    limit: int | None = None
+    """most videos in all; the best are kept"""
+    index: Kind = "auto"
+    """exact compares all with all; ivf and hnsw are approximate, for large pools; auto takes exact up to 200,000"""
+    effort: int = 64
+    """how much of the pool ivf and hnsw look at; more is slower and finds more"""
+    recall: bool = False
+    """also search exactly, and say how well the index agrees with it"""
+    num_frames: int = 8
+    """frames of each video that the model looks at"""
+    runs: Runs = RUNS
+
+    def run(self) -> None:
+        check_out(self.out, self.videos, *self.seeds)
+        check_positive(
+            per_seed=self.per_seed, limit=self.limit, effort=self.effort, num_frames=self.num_frames
+        )
+        pool, chosen = read_videos(self.videos), [read_videos(place) for place in self.seeds]
+        if not chosen:
+            raise ValueError("no seeds are given; name tables or folders of videos that people have chosen")
+        find_neighbours(self, pool, list(dict.fromkeys(file for table in chosen for file in table.files)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Captions:
+    """Say what is seen in each video: a captioner's words for several frames, joined with the names in its caption.
+
+    For example: captions --videos neighbours.csv --captioner blip --out neighbours-captioned.csv
+    """
+
+    videos: Videos
+    """the videos: a CSV, JSONL or Parquet table (file, caption), or a folder"""
+    captioner: Path
+    """a transformers folder of a BLIP-class captioning model and its processor"""
+    out: Path
+    """the table to write: the same rows with richer captions; the old ones stand in original_caption"""
+    entities: Path | None = None
+    """a transformers folder of a token classifier that finds names; without one a rule on stop words does"""
+    num_frames: int = captioning.NUM_FRAMES
+    """frames of each video that are captioned"""
+    num_beams: int = captioning.NUM_BEAMS
+    """width of the beam search; 1 is greedy"""
+    runs: Runs = RUNS
+
+    def run(self) -> None:
+        check_out(self.out, self.videos)
+        check_positive(num_frames=self.num_frames, num_beams=self.num_beams)
+        describe_videos(self, read_videos(self.videos))
+
+
+def apply_decisions(asked: ReviewVideos, table: VideoTable) -> None:
+    """Part a reviewed table; what does not fit it is refused before anything is written."""
+    check_out(asked.out, asked.videos)
+    parted = part(table, read_decisions(asked.apply), keep_unreviewed=asked.keep_unreviewed)
+    rejected = beside(asked.out, "rejected")
+    write_videos(asked.out, parted.accepted)
+    write_videos(rejected, parted.rejected)
+    lines = [("rejected: " + reason, count) for reason, count in parted.reasons.most_common()]
+    unreviewed = "kept" if asked.keep_unreviewed else "left out"
+    show(
+        "reviewed",
+        ("", "videos"),
+        [
+            ("in the table", table.rows.num_rows),
+            ("accepted", parted.accepted.num_rows - parted.unreviewed * asked.keep_unreviewed),
+            ("rejected", parted.rejected.num_rows),
+            *lines,
+            (f"unreviewed, {unreviewed}", parted.unreviewed),
+        ],
+    )
+    say_written(asked.out, rejected)
+
+
+def write_pages(asked: ReviewVideos, table: VideoTable) -> None:
+    """Make the pages that are missing, then the index."""
+    folder, review = (
+        asked.out.expanduser().resolve(),
+        Review.of(table, asked.videos.resolve().name, asked.per_page),
+    )
+    place = str(folder / "review.json")
+    if folder.suffix in (".csv", ".jsonl", ".parquet"):
+        raise ValueError(f"{folder} names a table; without --apply, --out is the folder for the pages")
+    if store.exists(place) and store.read_json(place)["id"] != review.id:
+        raise ValueError(f"{folder} holds the review of another table; give another --out")
+    store.write_json(
+        place, {"id": review.id, "table": str(asked.videos.resolve()), "videos": review.num_videos}
+    )
+    unread = 0
+    missing = [at for at in range(len(review.pages)) if not (folder / page_name(at)).exists()]
+    for number, cards in cards_of(table, [review.pages[at] for at in missing]):
+        unread += sum(bool(card.reason) for card in cards)
+        page = render_page(review, missing[number], cards)
+        store.write_bytes(str(folder / page_name(missing[number])), page.encode())
+    store.write_bytes(str(folder / "index.html"), render_index(review).encode())
+    show(
+        "review",
+        ("", ""),
+        [
+            ("videos", review.num_videos),
+            ("pages", len(review.pages)),
+            ("pages there already", len(review.pages) - len(missing)),
+            ("videos that cannot be read, on new pages", unread),
+        ],
+    )
+    console.print(f"open {folder}/index.html in a browser", highlight=False, soft_wrap=True)
+
+
+def cards_of(table: VideoTable, pages: list[range]) -> Iterator[tuple[int, list[Card]]]:
+    """The cards of each page, decoded by several processes."""
+    rows = list(zip(table.names, table.files, table.captions, strict=True))
+    wanted = [rows[at] for page in pages for at in page]
+    with ProcessPoolExecutor(max(1, min(8, os.cpu_count() or 1))) as pool:
+        made = pool.map(make_card, *zip(*wanted, strict=True), chunksize=4) if wanted else iter(())
+        cards = iter(tqdm(made, total=len(wanted), desc="previews", unit="video"))
+        for number, page in enumerate(pages):
+            yield number, [next(cards) for _ in page]
+
+
+def find_neighbours(asked: Neighbours, pool: VideoTable, seeds: list[str]) -> None:
+    """Embed what is new, search, and write the rows found."""
+    contents, unread = contents_of([*seeds, *pool.files])
+    digest = embedder_digest(asked.clip_model, asked.num_frames)
+    parts = parts_of(asked.runs, "embeddings", digest, EMBEDDINGS)
+    num_asked, unread = embed_new(asked, contents, parts, unread)
+    known = parts.keys()
+    seeded = {contents[file]: file for file in seeds if contents.get(file) in known}
+    said = [contents.get(file, "") for file in pool.files]
+    rows = distinct(said, known - seeded.keys())
+    points = read_vectors(parts, [said[at] for at in rows])
+    found, compared = search(asked, read_vectors(parts, list(seeded)), points)
+    taken = pool.rows.take(pa.array([rows[each.row] for each in found], pa.int64()))
+    taken = with_column(taken, "score", [each.score for each in found], pa.float64())
+    named = list(seeded.values())
+    write_videos(asked.out, with_column(taken, "nearest", [named[each.seed] for each in found]))
+    lines = [
+        ("seeds", len(seeds)),
+        ("pool", pool.rows.num_rows),
+        ("searched: no seeds, none twice", len(rows)),
+        ("asked now", num_asked),
+        ("known before", len(set(contents.values())) - num_asked),
+        ("found", len(found)),
+        *compared,
+    ]
+    finish(asked.out, "neighbours", lines, pool, unread)
+
+
+def embed_new(
+    asked: Neighbours, contents: dict[str, str], parts: Parts, unread: dict[str, str]
+) -> tuple[int, dict[str, str]]:
+    """Embed the contents that `parts` lacks. Returns how many, and the files that cannot be read with their reasons."""
+    known = parts.keys()
+    new = {content: file for file, content in contents.items() if content not in known}
+    if not new:
+        return 0, unread
+    ClipEmbedder(asked.clip_model)  # a folder of another kind is one sentence, before anything starts
+    rows = [{KEY: content, "file": file, "caption": ""} for content, file in new.items()]
+    found = collect(rows, parts, VideoEmbedder, str(asked.clip_model.resolve()), asked.num_frames)
+    return len(new), unread | found
+
+
+def search(
+    asked: Neighbours, seeds_SD: np.ndarray, pool_ND: np.ndarray
+) -> tuple[list[Neighbour], list[tuple[str, str]]]:
+    """The neighbours, and with --recall lines on how well the index found them."""
+    per_seed, limit = asked.per_seed, asked.limit
+    found = nearest(seeds_SD, pool_ND, per_seed=per_seed, kind=asked.index, effort=asked.effort)[:limit]
+    if not asked.recall:
+        return found, []
+    compared = agreement(found, nearest(seeds_SD, pool_ND, per_seed=per_seed, kind="exact")[:limit])
+    return found, [
+        (f"precision of {asked.index} against exact", f"{compared.precision:.4f}"),
+        (f"recall of {asked.index} against exact", f"{compared.recall:.4f}"),
+    ]
+
+
+def describe_videos(asked: Captions, table: VideoTable) -> None:
+    """Ask the models about what is new, and write the table with richer captions."""
+    originals = table.captions
+    if ORIGINAL in table.rows.column_names:  # a table that was captioned before
+        originals = [text or "" for text in table.rows[ORIGINAL].to_pylist()]
+    contents, unread = contents_of(table.files)
+    asking = [
+        {KEY: caption_key(contents[file], text), "file": file, "caption": text}
+        for file, text in zip(table.files, originals, strict=True)
+        if file in contents
+    ]
+    digest = captioner_digest(asked.captioner, asked.entities, asked.num_frames, asked.num_beams)
+    parts = parts_of(asked.runs, "captions", digest, SAID)
+    known = parts.keys()
+    new = list({row[KEY]: row for row in asking if row[KEY] not in known}.values())
+    if new:
+        unread |= ask_captioner(asked, new, parts)
+    said = parts.read({row[KEY] for row in asking})
+    texts = {
+        (row["file"], row["caption"]): richer(
+            said[row[KEY]]["frames"], said[row[KEY]]["entities"], row["caption"]
+        )
+        for row in asking
+        if row[KEY] in said
+    }
+    found = [texts.get(each) for each in zip(table.files, originals, strict=True)]
+    write_captions(asked, table, originals, found, unread, len(new))
+
+
+def ask_captioner(asked: Captions, new: list[dict[str, str]], parts: Parts) -> dict[str, str]:
+    """What the models say of new videos goes into `parts`; returns the reasons for those that cannot be read."""
+    captioning.BlipCaptioner(asked.captioner)  # a wrong folder is one sentence, before anything starts
+    if asked.entities:
+        captioning.TokenEntities(asked.entities)
+    entities = str(asked.entities.resolve()) if asked.entities else None
+    settings = (str(asked.captioner.resolve()), entities, asked.num_frames, asked.num_beams)
+    return collect(new, parts, VideoCaptioner, *settings)
+
+
+def write_captions(
+    asked: Captions,
+    table: VideoTable,
+    originals: list[str],
+    found: list[str | None],
+    unread: dict[str, str],
+    num_asked: int,
+) -> None:
+    """Write the rows of which something is said, and the summary."""
+    pairs = [
+        (at, old, new) for at, (old, new) in enumerate(zip(originals, found, strict=True)) if new is not None
+    ]
+    rows = table.rows.take(pa.array([at for at, _, _ in pairs], pa.int64()))
+    rows = with_column(rows, "caption", [new for _, _, new in pairs])
+    write_videos(asked.out, with_column(rows, ORIGINAL, [old for _, old, _ in pairs]))
+    lines = [
+        ("videos", table.rows.num_rows),
+        ("captioned", len(pairs)),
+        ("asked now", num_asked),
+        ("words a caption before", f"{mean_words([old for _, old, _ in pairs]):.1f}"),
+        ("words a caption now", f"{mean_words([new for _, _, new in pairs]):.1f}"),
+    ]
+    finish(asked.out, "captions", lines, table, unread)
+    for _, old, new in pairs[:3]:
+        console.print(
+            f"[dim]{escape(old) or 'no caption'}[/] → {escape(new)}", highlight=False, soft_wrap=True
+        )
+
+
+Commands = (
+    Annotated[Keywords, tyro.conf.subcommand("keywords")]
+    | Annotated[ReviewVideos, tyro.conf.subcommand("review")]
+    | Annotated[Neighbours, tyro.conf.subcommand("neighbours")]
+    | Annotated[Captions, tyro.conf.subcommand("captions")]
+)
+
+
+def main(command: tyro.conf.OmitSubcommandPrefixes[tyro.conf.OmitArgPrefixes[Commands]]) -> None:
+    """Make training sets of a heap of videos, step by step, each from a table of videos to a table of videos."""
+    command.run()
+
+
+if __name__ == "__main__":
+    run_script(main)

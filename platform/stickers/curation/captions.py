@@ -1,0 +1,214 @@
+"""Richer captions (paper 2.2): what a captioning model sees in a video, joined with the names its old caption gave.
+
+The captions of sourced videos are noisy and often describe something else, yet they name what no captioner can see:
+who the figure is, what the occasion. The paper trained a captioner with temporal attention; here an image captioner
+of BLIP's class looks at several frames, and what the frames do not share tells of the motion. Entities come from a
+token classifier or, without one, from a rule.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+
+from stickers.artifacts import content_id
+from stickers.curation.keywords import same_word, says, tokens
+from stickers.curation.parts import KEY
+from stickers.curation.pretrained import load_helper, load_model
+from stickers.curation.videos import Unread, evenly_spaced, look
+from stickers.data.latents import weights_digest
+from stickers.video.clips import on_white
+
+#: videos (each uint8 RGBA `[T, H, W, 4]`) to what is said of some frames of each
+Captioner = Callable[[Sequence[np.ndarray]], list[list[str]]]
+#: original captions to the names in each
+Entities = Callable[[Sequence[str]], list[list[str]]]
+
+SAID = pa.schema([(KEY, pa.string()), ("frames", pa.list_(pa.string())), ("entities", pa.list_(pa.string()))])
+ORIGINAL = "original_caption"
+NUM_FRAMES = 4
+NUM_BEAMS = 3
+MAX_TOKENS = 40
+MAX_SIDE = 768
+LONGEST_PHRASE = 3
+#: tokens of a caption in which names are looked for
+LONGEST_CAPTION = 512
+#: say nothing of what is shown, or part what is said
+EMPTY_WORDS = """
+a about after all also am an and any are as at be been before being but by can could did do does doing down for from
+get gets getting go goes going got had has have having he her here hers him his how i if in into is it its just like me
+more most my near no not now of off on one onto or other our out over own she so some such than that the their them
+then there these they this those through to too under until up us very was we were what when where which while who why
+will with without you your
+animated animation best clip cool download fps free funny fyp gif gifs hd hq image images loop looping lol meme new nice
+official original png sticker stickers subscribe tag tags trending video videos viral watch wow
+"""
+STOP_WORDS = frozenset(EMPTY_WORDS.split())
+
+
+class BlipCaptioner:
+    """A BLIP-class model from a transformers folder, one caption for each of evenly spaced frames, on white.
+
+    Beams, no chance: the same video always gets the same words on the same kind of machine.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        num_frames: int = NUM_FRAMES,
+        num_beams: int = NUM_BEAMS,
+        device: str = "cpu",
+    ) -> None:
+        self.num_frames, self.num_beams, self.device = num_frames, num_beams, device
+        self.model = load_model("AutoModelForImageTextToText", folder, device)
+        self.processor = load_helper("AutoProcessor", folder)
+
+    @torch.inference_mode()
+    def __call__(self, videos: Sequence[np.ndarray]) -> list[list[str]]:
+        """`num_frames` captions of each video, in the order of its frames; all go through the model together."""
+        shown = [on_white(evenly_spaced(frames, self.num_frames))[..., :3] for frames in videos]
+        pictures = [Image.fromarray(frame) for frames in shown for frame in frames]
+        pixels = self.processor(images=pictures, return_tensors="pt")["pixel_values"].to(self.device)
+        written = self.model.generate(
+            pixel_values=pixels, do_sample=False, num_beams=self.num_beams, max_new_tokens=MAX_TOKENS
+        )
+        said = [text.strip() for text in self.processor.batch_decode(written, skip_special_tokens=True)]
+        return [said[start : start + self.num_frames] for start in range(0, len(said), self.num_frames)]
+
+
+class TokenEntities:
+    """The names that a transformers token classifier marks, as the caption writes them, each once."""
+
+    def __init__(self, folder: str | Path, *, device: str = "cpu") -> None:
+        from transformers import pipeline
+
+        model = load_model("AutoModelForTokenClassification", folder, device)
+        tokenizer = load_helper("AutoTokenizer", folder)
+        # Not every folder says how much its model reads; longer captions are cut. RoBERTa's kind keeps two places.
+        room = getattr(model.config, "max_position_embeddings", LONGEST_CAPTION) - 2
+        tokenizer.model_max_length = min(tokenizer.model_max_length, room)
+        self.mark = pipeline(
+            "token-classification",
+            model=model,
+            tokenizer=tokenizer,
+            aggregation_strategy="simple",
+            device=device,
+        )
+
+    def __call__(self, captions: Sequence[str]) -> list[list[str]]:
+        said = [caption for caption in captions if caption.strip()]
+        marked = iter(self.mark(said) if said else ())
+        return [
+            list(dict.fromkeys(caption[name["start"] : name["end"]].strip() for name in next(marked)))
+            if caption.strip()
+            else []
+            for caption in captions
+        ]
+
+
+def phrases(captions: Sequence[str]) -> list[list[str]]:
+    """A rule in place of a model: the runs of words between stop words and punctuation, each once.
+
+    Addresses, file endings, numbers and single letters are dropped, hashtags and underscores come apart; a run longer
+    than `LONGEST_PHRASE` words is no name but a sentence, and is left out.
+    """
+    return [_phrases(caption) for caption in captions]
+
+
+def captioner_digest(
+    captioner: str | Path, entities: str | Path | None, num_frames: int, num_beams: int
+) -> str:
+    """What the words depend on, besides the video and its caption."""
+    named = weights_digest(entities) if entities else "phrases"
+    return content_id("captioner", weights_digest(captioner), named, num_frames, num_beams, MAX_TOKENS)
+
+
+def caption_key(content: str, caption: str) -> str:
+    """What the words of one row depend on: the video and the caption it came with."""
+    return content_id("said", content, caption)
+
+
+def describe(
+    rows: Sequence[dict[str, Any]], captioner: Captioner, entities: Entities
+) -> tuple[list[dict[str, Any]], list[Unread]]:
+    """What the models say of a batch of videos.
+
+    Args:
+        rows: key, file and caption of each.
+
+    Returns:
+        Rows of `SAID`, and the videos that cannot be read.
+    """
+    seen = [(row, look(row["file"], MAX_SIDE)) for row in rows]
+    good = [(row, found[0]) for row, found in seen if not isinstance(found, Unread)]
+    unread = [found for _, found in seen if isinstance(found, Unread)]
+    if not good:
+        return [], unread
+    frames = captioner([pixels for _, pixels in good])
+    names = entities([row["caption"] for row, _ in good])
+    said = [
+        {KEY: row[KEY], "frames": texts, "entities": found}
+        for (row, _), texts, found in zip(good, frames, names, strict=True)
+    ]
+    return said, unread
+
+
+def richer(frames: Sequence[str], entities: Sequence[str], original: str) -> str:
+    """One caption of what is said of the frames and the entities that they leave unsaid; nothing stands twice.
+
+    A sentence whose words another one says as well is left out. When nothing is said, the original caption stays.
+    """
+    sentences = [text for text in map(_without_stutter, frames) if tokens(text)]
+    kept: list[str] = []
+    for place, text in enumerate(sentences):
+        later = sentences[place + 1 :]
+        # of two that say the same the first one stays, of a shorter and a longer one the longer
+        if not any(_covers(other, text) for other in kept) and not any(
+            _covers(other, text) and not _covers(text, other) for other in later
+        ):
+            kept.append(text)
+    for name in entities:
+        words = tokens(name)
+        if words and not any(says(tokens(text), words) for text in kept):
+            kept.append(name)
+    return ", ".join(kept) or original
+
+
+def _covers(longer: str, shorter: str) -> bool:
+    """Whether a text has every word of another that says anything."""
+    said = tokens(longer)
+    wanted = [word for word in tokens(shorter) if word not in STOP_WORDS] or tokens(shorter)
+    return all(any(same_word(word, other) for other in said) for word in wanted)
+
+
+def _without_stutter(text: str) -> str:
+    """`a cat cat cat on on a mat` is what small captioners say; up to four words said again at once are said once."""
+    text = re.sub(r"\b(\w+(?:\s+\w+){0,3})(?:\s+\1\b)+", r"\1", text, flags=re.IGNORECASE)
+    return re.sub(r"\s+", " ", text).strip(" .,;")
+
+
+def _phrases(caption: str) -> list[str]:
+    text = re.sub(r"\w+://\S+|\bwww\.\S+|@\S+|\.(?:gif|mp4|mov|webm|webp|png|jpe?g)\b", " | ", caption)
+    text = re.sub(r"[_#]+", " ", text)
+    found: list[str] = []
+    for stretch in re.split(r"[^\w\s'’-]+", text):
+        run: list[str] = []
+        for word in [*stretch.split(), ""]:
+            plain = word.strip("'’-")
+            if (
+                len(plain) > 1
+                and not any(sign.isdigit() for sign in plain)
+                and plain.lower() not in STOP_WORDS
+            ):
+                run.append(plain)
+                continue
+            if 0 < len(run) <= LONGEST_PHRASE:
+                found.append(" ".join(run))
+            run = []
+    return list({tuple(tokens(name)): name for name in reversed(found)}.values())[::-1]

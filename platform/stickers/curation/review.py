@@ -1,0 +1,142 @@
+"""The manual pass (paper 2.2): pages on which people look at every sourced video and say whether it is worth keeping.
+
+The paper's people removed 11,000 of 15,000 videos found by keywords, text overlays, and a fifth of the artists' own for
+jitter and for flipping between two frames. So a page shows each video twice: a few small frames of all of it, and its
+first frames at their own rate, where such faults are seen. A page is one file that needs nothing else, and can be
+handed to anyone; what people decide stays in their browser until they download it (see `decisions`).
+"""
+
+import io
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from stickers.artifacts import content_id
+from stickers.curation.videos import Unread, VideoTable, evenly_spaced, look, size_of
+from stickers.video.clips import shrink
+
+PER_PAGE = 48
+PAGE, INDEX = "review_page.html.j2", "review_index.html.j2"
+#: why people reject, in the order of their keys; the last one wants a few words
+REASONS = ("text overlaid", "off style", "jitter", "two frames alternating", "broken", "other")
+#: pixels on the longer side
+PREVIEW_SIDE, STRIP_SIDE = 144, 72
+PREVIEW_FRAMES, STRIP_FRAMES = 48, 8
+#: WebP's scale of 0 to 100; small pictures to look at, not to keep
+QUALITY = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """One video as a page shows it. `name` is what decisions call it; one that cannot be read has a reason alone.
+
+    `preview` is a WebP of `preview_frames` frames stacked from top to bottom, `strip` one of a few side by side.
+    """
+
+    name: str
+    caption: str
+    reason: str = ""
+    num_frames: int = 0
+    fps: float = 0.0
+    width: int = 0
+    height: int = 0
+    preview: bytes = b""
+    preview_frames: int = 0
+    preview_size: tuple[int, int] = (0, 0)
+    strip: bytes = b""
+
+    @property
+    def said(self) -> str:
+        """Frames, rate and length, and how much of it plays."""
+        whole = f"{self.num_frames} frames, {self.fps:.4g} fps, {self.num_frames / self.fps:.1f} s"
+        part = f"; the first {self.preview_frames / self.fps:.1f} s play"
+        return whole + (part if self.preview_frames < self.num_frames else "")
+
+
+@dataclass(frozen=True)
+class Review:
+    """A table parted into pages: `pages` are ranges of its rows. `id` changes with what is shown."""
+
+    id: str
+    title: str
+    pages: tuple[range, ...]
+
+    @staticmethod
+    def of(table: VideoTable, title: str, per_page: int = PER_PAGE) -> "Review":
+        """ValueError when `per_page` is not positive."""
+        if per_page < 1:
+            raise ValueError(f"a page shows at least 1 video, got {per_page}")
+        count = table.rows.num_rows
+        pages = tuple(range(first, min(first + per_page, count)) for first in range(0, count, per_page))
+        return Review(content_id("review", table.names, table.captions, per_page), title, pages)
+
+    @property
+    def num_videos(self) -> int:
+        return self.pages[-1].stop
+
+
+def page_name(number: int) -> str:
+    """The file of a page; the first one is number 0."""
+    return f"page-{number + 1:04d}.html"
+
+
+def make_card(name: str, file: str, caption: str) -> Card:
+    """Decode a video and make its pictures."""
+    seen, size = look(file, PREVIEW_SIDE), size_of(file)
+    if isinstance(seen, Unread):
+        return Card(name=name, caption=caption, reason=seen.reason)
+    if isinstance(size, Unread):
+        return Card(name=name, caption=caption, reason=size.reason)
+    frames, info = seen
+    playing = frames[:PREVIEW_FRAMES]
+    return Card(
+        name=name,
+        caption=caption,
+        num_frames=len(frames),
+        fps=info.fps,
+        width=size[0],
+        height=size[1],
+        preview=_webp(playing.reshape(-1, *playing.shape[2:])),
+        preview_frames=len(playing),
+        preview_size=(playing.shape[2], playing.shape[1]),
+        strip=_webp(np.concatenate(list(shrink(evenly_spaced(frames, STRIP_FRAMES), STRIP_SIDE)), axis=1)),
+    )
+
+
+def render_page(review: Review, number: int, cards: Sequence[Card]) -> str:
+    """One page, whole: the cards of the rows `review.pages[number]`."""
+    assert len(cards) == len(review.pages[number])
+    return _render(PAGE, review=review, number=number, cards=cards, first=review.pages[number].start)
+
+
+def render_index(review: Review) -> str:
+    """The page that leads to the others and counts what is decided on each."""
+    return _render(INDEX, review=review)
+
+
+def _render(template: str, **values: object) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"data_uri": _data_uri, "thousands": lambda n: f"{n:,}"}
+    environment.globals |= {"page_name": page_name, "reasons": REASONS}
+    return environment.get_template(template).render(**values)
+
+
+def _webp(pixels_HWC: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels_HWC)).save(buffer, "WEBP", quality=QUALITY, method=3)
+    return buffer.getvalue()
+
+
+def _data_uri(picture: bytes) -> str:
+    return "data:image/webp;base64," + b64encode(picture).decode()
