@@ -18,7 +18,7 @@ from stickers.curation.neighbours import (
 )
 from stickers.curation.parts import Parts
 from stickers.curation.videos import Unread, read_videos
-from stickers.video.codec import read_video
+from stickers.video.reading import read_video
 
 
 def unit(rng: np.random.Generator, count: int, width: int = 16) -> np.ndarray:

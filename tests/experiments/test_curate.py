@@ -16,7 +16,7 @@ from actors.cluster import connect
 from experiments.curate import Captions, Keywords, Neighbours, ReviewVideos
 from stickers.curation.neighbours import ClipEmbedder, embed
 from stickers.curation.videos import read_videos
-from stickers.data.manifest import list_collection
+from stickers.data.collections import list_collection
 from tests.curation.folders import save_blip, save_clip, save_entity, save_videos
 
 ROOT = Path(__file__).parents[2]

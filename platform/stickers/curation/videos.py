@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from stickers import store
-from stickers.data.manifest import list_collection
-from stickers.video.codec import UnreadableVideo, VideoInfo, probe, read_video
+from stickers.data.collections import list_collection, source_of
+from stickers.video.reading import probe, read_video
+from stickers.video.source import UnreadableVideo, VideoInfo
 
 FILE, CAPTION = "file", "caption"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -126,7 +127,7 @@ def relative_to(folder: str, file: str) -> str:
 def look(file: str, max_side: int) -> tuple[np.ndarray, VideoInfo] | Unread:
     """All frames, uint8 RGBA `[T, H, W, 4]` with no side above `max_side`; or why there are none."""
     try:
-        return read_video(file, max_side=max_side)
+        return read_video(source_of(file), max_side=max_side)
     except (UnreadableVideo, OSError) as error:
         return Unread(file, str(error))
 
@@ -134,7 +135,7 @@ def look(file: str, max_side: int) -> tuple[np.ndarray, VideoInfo] | Unread:
 def size_of(file: str) -> tuple[int, int] | Unread:
     """Width and height of the video itself, in pixels; or why they are not known."""
     try:
-        info = probe(file)
+        info = probe(source_of(file))
     except (UnreadableVideo, OSError) as error:
         return Unread(file, str(error))
     return info.width, info.height
