@@ -11,17 +11,21 @@ from stickers.training.job import TrainingJob
 from stickers.training.recipe import sized
 
 
+def prepared_sets(latents: store.Found) -> dict[str, str]:
+    """The sets that `prepare.py` left, by name and resolution."""
+    return {
+        sized(name, size): store.join(latents.uri, f"{name}-{size}.safetensors")
+        for name in latents.record["clips"]
+        for size in latents.record["sizes"]
+    }
+
+
 def main(options: Options) -> int:
     """Train every teacher of a profile."""
     recipes = choose(choose_profile(options.profile).teachers, options.only, options.changes)
     if options.dry_run:
         return show(recipes, options.base)
-    latents = current(options.place, "latents", options.profile)
-    sets = {
-        sized(name, size): store.join(latents.uri, f"{name}-{size}.safetensors")
-        for name in latents.record["clips"]
-        for size in latents.record["sizes"]
-    }
+    sets = prepared_sets(current(options.place, "latents", options.profile))
     return options.train(
         [TrainingJob.of_recipe(recipe, foundations=options.base, sets=sets) for recipe in recipes]
     )

@@ -135,3 +135,29 @@ def test_remove_takes_a_file_or_a_whole_folder(tmp_path: Path) -> None:
     store.remove(store.join(str(tmp_path), "a"))
     store.remove(store.join(str(tmp_path), "b"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_single_file_is_fetched_once_and_again_when_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STICKERS_CACHE", str(tmp_path / "cache"))
+    place = f"fsspec+memory://{uuid4().hex}/a.bin"
+    store.write_bytes(place, b"one")
+    first = store.local_file(place)
+    assert Path(first).read_bytes() == b"one" and store.local_file(place) == first
+    store.write_bytes(place, b"other")
+    assert Path(store.local_file(place)).read_bytes() == b"other"
+    with pytest.raises(ValueError, match="there is no file"):
+        store.local_file(f"{place}.absent")
+
+
+@pytest.mark.parametrize(
+    ("folder", "relative", "wanted"),
+    [
+        ("/runs/latents/x", "../../cache/y.st", "/runs/cache/y.st"),
+        ("s3://bucket/runs/latents/x", "../../cache/y.st", "s3://bucket/runs/cache/y.st"),
+        (".", "a/b", "a/b"),
+    ],
+)
+def test_relative_places_are_found_from_a_folder(folder: str, relative: str, wanted: str) -> None:
+    assert store.below(folder, relative) == wanted

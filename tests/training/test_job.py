@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from recipes.profiles import TINY
 from stickers import store
+from stickers.data.buckets import MotionBuckets
 from stickers.data.latents import LatentSet
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import Recipe
@@ -98,3 +100,30 @@ def test_distillation_starts_from_the_student(tiny_foundations: Path, prepared_r
     )
     with pytest.raises(ValueError, match=sentence):
         TrainingJob.of_distillation(TINY.distillation, found, foundations=str(tiny_foundations), sets=sets)
+
+
+def test_motion_buckets_need_long_videos_and_scores(
+    tiny_foundations: Path, prepared_runs: Path, tmp_path: Path
+) -> None:
+    """HITL clips have eight frames, which permit one rate only (section 3.1.1)."""
+    latents = LatentSet.load(prepared_runs / "latents" / "0123456789ab" / "artist-32.safetensors")
+    recipe = replace(
+        TINY.teachers[0],
+        stages=tuple(
+            replace(stage, buckets=MotionBuckets(edges=(5.0,), rates=(4, 8)))
+            for stage in TINY.teachers[0].stages
+        ),
+    )
+    track = torch.zeros(64, 3)
+    cases = {
+        "have 8 frames or fewer": replace(latents, length=torch.tensor([8, 8])),
+        "knows no motion scores": latents,
+        "has no vmaf score": replace(latents, track=track.fill_(torch.nan)),
+    }
+    for said, changed in cases.items():
+        names = [name for name, _ in job_of(recipe, tiny_foundations, prepared_runs).sets]
+        changed.save(tmp_path / "set.safetensors")
+        sets = dict.fromkeys(names, str(tmp_path / "set.safetensors"))
+        job = TrainingJob.of_recipe(recipe, foundations=str(tiny_foundations), sets=sets)
+        with pytest.raises(ValueError, match=said):
+            job.check()

@@ -7,8 +7,8 @@ from stickers.data.latents import LatentSet
 from stickers.data.mixture import Mixture
 from stickers.models.unet import VideoUNet
 from stickers.training.distil import DistillationTask
-from stickers.training.loop import Diverged, PlainEngine, train
-from stickers.training.objective import RecipeTask
+from stickers.training.loop import Diverged, PlainEngine, Watch, train
+from stickers.training.objective import RecipeTask, fall
 from stickers.training.recipe import Distillation, Recipe, Stage
 
 TINY = {
@@ -209,3 +209,21 @@ def test_recipes_refuse_what_they_cannot_mean():
     with pytest.raises(ValueError, match="must be a multiple of student_steps"):
         Distillation(name="d", student="s", steps=1, dataset="kept", resolution=16, teacher_steps=30)
     assert recipe().digest() == recipe().digest() != recipe(seed=1).digest()
+
+
+def test_a_loss_that_stays_far_above_its_lowest_stops_the_training():
+    watch = Watch()
+    for step, loss in enumerate((1.0, 0.1, 5.0, 5.0, 0.2, 5.0, 5.0)):
+        watch.mean(step, loss)
+    with pytest.raises(Diverged, match="the loss is 5 at step 7, 50 times its lowest"):
+        watch.mean(7, 5.0)
+    with pytest.raises(Diverged, match="the gradient norm is inf at step 8"):
+        watch.step(8, torch.tensor(1.0), float("inf"))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "half", "end"), [("linear", 0.5, 0), ("cosine", 0.5, 0), ("constant", 1, 1)]
+)
+def test_the_rate_falls_as_the_schedule_says(schedule, half, end):
+    assert fall(schedule, 0.0) == 1
+    assert fall(schedule, 0.5) == pytest.approx(half) and fall(schedule, 1.0) == pytest.approx(end)

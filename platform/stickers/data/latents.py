@@ -88,9 +88,12 @@ class LatentSet:
         """
         if isinstance(fps, int):
             return self._evenly(index, fps, num_frames, start_fraction)
-        window = self._evenly(index, min(fps.rates), num_frames, start_fraction)
+        slowest = min(fps.rates)
+        window = self._evenly(index, slowest, num_frames, start_fraction)
         first, last = int(window[0]), int(window[-1])
         rate = fps.rate_of(self.speed(index, first, last, fps.score))
+        if rate == slowest:
+            return window
         if start_fraction is None:
             return self._evenly(index, rate, num_frames, None)
         return first + self._evenly(index, rate, num_frames, 0.0, skip=first)
