@@ -120,7 +120,7 @@ def say_written(*places: Path) -> None:
 
 
 def show(title: str, columns: tuple[str, ...], lines: Iterable[tuple[Any, ...]]) -> None:
-    table = Table(*columns, title=title)
+    table = Table(*columns, title=title, show_header=any(columns))
     for line in lines:
         table.add_row(*(f"{each:,}" if isinstance(each, int) else str(each) for each in line))
     console.print(table)

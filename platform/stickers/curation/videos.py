@@ -8,7 +8,6 @@ Everything that curation asks of the video library stands here.
 import csv
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, file_digest
@@ -147,7 +146,7 @@ def content_of(file: str) -> str | Unread:
         with open(file, "rb") as opened:
             return file_digest(opened, lambda: blake2b(digest_size=13)).hexdigest()
     except OSError as error:
-        return Unread(file, f"{file}: {os.strerror(error.errno or 0)}")
+        return Unread(file, f"{file}: {error.strerror}" if error.strerror else str(error))
 
 
 def evenly_spaced(frames_THWC: np.ndarray, count: int) -> np.ndarray:
