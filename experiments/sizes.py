@@ -16,11 +16,15 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from experiments.options import run_script
+from recipes.paper import PAPER_TEACHERS
 from stickers.models.sizes import LATENT_256, LATENT_512, NUM_TOKENS, SIZES, Size
 from stickers.models.unet import VideoUNet
+from stickers.training.estimate import estimate
 
 console = Console()
 NUM_FRAMES = 8
+#: pixels a latent pixel
+FACTOR = 8
 
 
 @dataclass(frozen=True)
@@ -85,15 +89,26 @@ def table(rows: list[Row]) -> Table:
     return shown
 
 
-def main(only: str | None = None, as_json: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
+def main(
+    only: str | None = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    training: bool = False,
+) -> None:
     """Print weights and FLOPs of each size.
 
     Args:
         only: the name of one size.
         as_json: print JSON instead of a table.
+        training: print instead what a teacher of `recipes/paper.py` takes at each size.
     """
     if only is not None and only not in SIZES:
         raise ValueError(f"there is no size {only!r}; sizes: {', '.join(SIZES)}")
+    if training:
+        for name, size in SIZES.items():
+            if only in (None, name):
+                found = estimate(PAPER_TEACHERS[0], size.config(), FACTOR)
+                console.print(f"{name}: {found}", highlight=False, soft_wrap=True)
+        return
     rows = [measure(size) for name, size in SIZES.items() if only in (None, name)]
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=2))

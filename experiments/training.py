@@ -12,7 +12,7 @@ from actors.trainer import train_all
 from experiments.options import RUNS, Runs, choose_profile, foundations_of
 from stickers import store
 from stickers.training.estimate import estimate
-from stickers.training.job import TrainingJob, foundation_of, latent_factor, network_folder
+from stickers.training.job import TrainingJob, foundation_of, latent_factor, network_config
 from stickers.training.recipe import Distillation, Recipe, Stage
 
 console = Console()
@@ -107,7 +107,7 @@ def show(recipes: Sequence[Recipe | Distillation], foundations: str) -> int:
         console.print(f"[bold]{recipe.name}[/] {recipe.digest()}", highlight=False)
         console.print(Pretty(recipe, expand_all=False))
         if isinstance(recipe, Recipe):
-            network = network_folder(foundation_of(recipe, foundations))
-            found = estimate(recipe, network, latent_factor(foundations))
+            config = network_config(foundation_of(recipe, foundations))
+            found = estimate(recipe, config, latent_factor(foundations))
             console.print(str(found), highlight=False, soft_wrap=True)
     return 0

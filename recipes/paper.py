@@ -11,8 +11,8 @@ from stickers.training.recipe import Recipe, Stage
 
 Datasets = tuple[tuple[str, float], ...]
 
-#: where a person put the edges on the toy world; look at your own videos before you use them
-BUCKETS = MotionBuckets(edges=(12.0, 40.0), rates=(4, 6, 8))
+#: these edges fill the three buckets evenly on the toy's keyword set, no more; look at your own videos and set yours
+BUCKETS = MotionBuckets(edges=(50.6, 75.2), rates=(4, 6, 8))
 
 
 def stages(

@@ -1,6 +1,7 @@
 """Tables of videos: three formats, one meaning; and what a person got wrong is one sentence."""
 
 import json
+import tarfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -81,6 +82,18 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert content_of(str(tmp_path / "absent.mp4")) == Unread(
         str(tmp_path / "absent.mp4"), f"{tmp_path}/absent.mp4: No such file or directory"
     )
+
+
+def test_members_of_tar_shards_are_videos_like_files(tmp_path: Path) -> None:
+    file = tmp_path / write_clip(str(tmp_path), "keyword", 0, seed=0)["file"]
+    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+        archive.add(file, "a.mp4")
+    member = f"{tmp_path}/shard.tar::a.mp4"
+    assert content_of(member) == content_of(str(file))
+    inside, plain = look(member, 32), look(str(file), 32)
+    assert not isinstance(inside, Unread) and not isinstance(plain, Unread)
+    assert (inside[0] == plain[0]).all()
+    assert isinstance(content_of(f"{tmp_path}/shard.tar::b.mp4"), Unread)
 
 
 def test_parts_remember_what_was_added(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
+from recipes.paper import PAPER_TEACHERS
 from recipes.profiles import TINY
 from stickers.models.unet import VideoUNet
 from stickers.training.estimate import estimate
+from stickers.training.job import network_config
 from stickers.training.recipe import Recipe
 
 RECIPE = TINY.teachers[0]
@@ -21,7 +23,7 @@ def network(tiny_foundations: Path) -> Path:
 
 
 def test_it_counts_what_a_real_step_keeps(network: Path) -> None:
-    found = estimate(RECIPE, network, 4)
+    found = estimate(RECIPE, network_config(str(network)), 4)
     unet = VideoUNet.from_pretrained(network).train()
     assert found.parameters == found.trained == sum(p.numel() for p in unet.parameters())
     assert (found.weights, found.gradients, found.optimizer) == tuple(n * found.parameters for n in (4, 4, 8))
@@ -56,16 +58,28 @@ def test_it_counts_what_a_real_step_keeps(network: Path) -> None:
     ],
 )
 def test_what_saves_memory_is_seen(network: Path, changes: dict[str, object], part: str) -> None:
-    plain, lean = estimate(RECIPE, network, 4), estimate(replace(RECIPE, **changes), network, 4)  # type: ignore[arg-type]
+    plain, lean = (
+        estimate(RECIPE, network_config(str(network)), 4),
+        estimate(replace(RECIPE, **changes), network_config(str(network)), 4),
+    )  # type: ignore[arg-type]
     assert getattr(lean, part) < getattr(plain, part)
 
 
 def test_cost_grows_with_steps_and_recomputing(network: Path) -> None:
     def flops(recipe: Recipe) -> float:
-        return estimate(recipe, network, 4).flops
+        return estimate(recipe, network_config(str(network)), 4).flops
 
     twice = replace(RECIPE, stages=(*RECIPE.stages, *RECIPE.stages))
     assert flops(twice) == 2 * flops(RECIPE)
     assert flops(replace(RECIPE, gradient_checkpointing=True)) == pytest.approx(flops(RECIPE) * 4 / 3)
-    assert estimate(RECIPE, network, 4).gpu_hours < 1
-    assert "H100-hours" in str(estimate(RECIPE, network, 4))
+    assert estimate(RECIPE, network_config(str(network)), 4).gpu_hours < 1
+    assert "H100-hours" in str(estimate(RECIPE, network_config(str(network)), 4))
+
+
+@pytest.mark.parametrize("recipe", PAPER_TEACHERS, ids=lambda recipe: recipe.name)
+def test_the_papers_stages_are_its_example(recipe: Recipe) -> None:
+    """Section 3.1: 256p then 512p on noise with frozen spatial layers at 4 fps, last all of it on v."""
+    said = [(stage.resolution, stage.freeze_spatial, stage.prediction) for stage in recipe.stages]
+    assert said == [(256, True, "epsilon"), (512, True, "epsilon"), (512, False, "v_prediction")]
+    assert [stage.fps for stage in recipe.stages[:2]] == [4, 4] and recipe.stages[2].fps in (4, 8)
+    assert 128 <= recipe.batch_size <= 512 and all(2.5e-5 <= stage.lr <= 1e-4 for stage in recipe.stages)

@@ -10,13 +10,13 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b, file_digest
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from stickers import store
+from stickers.data import collections
 from stickers.data.collections import list_collection, source_of
 from stickers.video.reading import probe, read_video
 from stickers.video.source import UnreadableVideo, VideoInfo
@@ -143,10 +143,11 @@ def size_of(file: str) -> tuple[int, int] | Unread:
 def content_of(file: str) -> str | Unread:
     """Hash of a file's bytes, which follows a video wherever it is moved; or why there is none."""
     try:
-        with open(file, "rb") as opened:
-            return file_digest(opened, lambda: blake2b(digest_size=13)).hexdigest()
+        return collections.content_of(file)
     except OSError as error:
         return Unread(file, f"{file}: {error.strerror}" if error.strerror else str(error))
+    except ValueError as error:
+        return Unread(file, str(error))
 
 
 def evenly_spaced(frames_THWC: np.ndarray, count: int) -> np.ndarray:

@@ -37,10 +37,6 @@ class MotionBuckets:
         if min(self.rates) < 1:
             raise ValueError(f"rates of motion buckets must be at least 1 fps, got {self.rates}")
 
-    def bucket_of(self, score: float) -> int:
-        """The index of the bucket that a score falls into."""
-        return bisect_right(self.edges, score)
-
     def rate_of(self, score: float) -> int:
         """The sampling rate, in fps, of a window with this score a second."""
-        return self.rates[self.bucket_of(score)]
+        return self.rates[bisect_right(self.edges, score)]

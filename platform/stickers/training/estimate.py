@@ -3,9 +3,8 @@
 Activations are those that the backward pass keeps, as autograd itself reports them; nothing is fitted.
 """
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,16 +59,15 @@ class Estimate:
         )
 
 
-def estimate(recipe: Recipe, network: str | Path, factor: int) -> Estimate:
+def estimate(recipe: Recipe, config: Mapping[str, Any], factor: int) -> Estimate:
     """What training a network takes by a recipe.
 
     Args:
-        network: folder of the network to start from; its `config.json` is read.
+        config: of the network, as its `config.json` has it.
         factor: pixels a latent pixel, along one side.
     """
     from stickers.models.unet import VideoUNet
 
-    config = json.loads((Path(network) / "config.json").read_text())
     with torch.device("meta"):
         unet = VideoUNet.from_config(config).train()
         prepare_network(unet, recipe)

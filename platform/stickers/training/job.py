@@ -164,7 +164,7 @@ class TrainingJob:
         """
         recipe = self.recipe
         self.engine_settings().deepspeed(recipe.num_workers)
-        config = json.loads((network_folder(self.unet) / "config.json").read_text())
+        config = network_config(self.unet)
         factor, latents = latent_factor(self.encoders), self.latents()
         for name, found in latents.items():
             side = int(name.rpartition("@")[2]) // factor
@@ -180,7 +180,7 @@ class TrainingJob:
         """What the training takes; none of a distillation, which holds its teacher too and is not counted."""
         if isinstance(self.recipe, Distillation):
             return None
-        return estimate(self.recipe, network_folder(self.unet), latent_factor(self.encoders))
+        return estimate(self.recipe, network_config(self.unet), latent_factor(self.encoders))
 
     def latents(self, device: torch.device | None = None) -> dict[str, LatentSet]:
         """The sets that the recipe reads; frames that no cache holds are encoded on `device`."""
@@ -322,3 +322,9 @@ def network_folder(name: str) -> Path:
     if not (folder / "config.json").exists():
         raise ValueError(f"{name} is no network: config.json is missing")
     return folder
+
+
+def network_config(name: str) -> dict[str, Any]:
+    """What a network's `config.json` says. ValueError as `network_folder`."""
+    config: dict[str, Any] = json.loads((network_folder(name) / "config.json").read_text())
+    return config
