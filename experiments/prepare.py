@@ -133,13 +133,15 @@ def encode(listing: Iterable[Listed], place: str, foundations: str, cache: Frame
         checkpoint_path=store.join(place, "checkpoint"),
         delete_checkpoint_on_success=False,
     )
+    gpus = int(ray.cluster_resources().get("GPU", 0))
     dataset = ray.data.read_parquet(listed).repartition(target_num_rows_per_block=block)
     dataset.map_batches(
         ClipEncoder,
         fn_constructor_args=(foundations, *astuple(cache)),
         batch_size=8,
-        compute=ActorPoolStrategy(size=max(1, min(4, os.cpu_count() or 1))),
+        compute=ActorPoolStrategy(size=gpus or max(1, min(4, os.cpu_count() or 1))),
         num_cpus=1,
+        num_gpus=1 if gpus else 0,
     ).write_parquet(rows)
 
 
