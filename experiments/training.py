@@ -33,6 +33,8 @@ class Changes:
     """of data order, noise and dropout"""
     num_workers: int | None = None
     """processes a training, one GPU (or CPU) each"""
+    ema_decay: float | None = None
+    """how slowly the averaged weights follow, of teachers and students"""
     checkpoint_every: int | None = None
     """steps between checkpoints"""
 
@@ -42,6 +44,8 @@ class Changes:
             of_stage = {name: given.pop(name) for name in ("steps", "lr") if name in given}
             stages: tuple[Stage, ...] = tuple(replace(stage, **of_stage) for stage in recipe.stages)
             given["stages"] = stages
+        elif "ema_decay" in given:
+            raise ValueError(f"distillation {recipe.name!r} averages no weights: it takes no ema_decay")
         return replace(recipe, **given)
 
 

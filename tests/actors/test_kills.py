@@ -1,9 +1,10 @@
 """Whatever is killed in the middle of a training, worker, driver or node, its weights come out bit by bit the same."""
 
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from actors.trainer import CHECKPOINT, train_all
 from experiments.training import Changes
 from recipes.profiles import TINY
 from stickers.training.job import TrainingJob
-from tests.processes import wait_for
+from tests.processes import kill_driver, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 #: two stages of 10 steps, averaged weights, a checkpoint every third step
-RECIPE = replace(Changes(steps=10, batch_size=2, checkpoint_every=3).apply(TINY.teachers[0]), ema_decay=0.9)
+CHANGES = Changes(steps=10, batch_size=2, checkpoint_every=3, ema_decay=0.9)
+RECIPE = CHANGES.apply(TINY.teachers[0])
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,24 @@ def workers() -> list[psutil.Process]:
     return [each for each in everyone if "RayTrainWorker" in " ".join(each.info["cmdline"] or [])]
 
 
+def is_as_if_undisturbed(job: TrainingJob, runs: Path, undisturbed: dict[str, torch.Tensor]) -> None:
+    """The weights are the same bit by bit, and one MLflow run tells of every logged step once."""
+    found = weights(job, runs)
+    assert found.keys() == undisturbed.keys()
+    assert all(torch.equal(found[name], value) for name, value in undisturbed.items())
+    tracking = Tracking.open(str(runs))
+    every = tracking.client.search_runs([tracking.experiment_id], "tags.role = 'teacher'")
+    assert [each.info.status for each in every] == ["FINISHED"]
+    history = tracking.client.get_metric_history(every[0].info.run_id, "train/loss")
+    assert [each.step for each in history] == [10, 20]
+
+
+def checkpointed(job: TrainingJob, runs: Path) -> bool:
+    """Whether Ray Train has recorded a checkpoint from which the training will go on."""
+    snapshot = Path(job.place(str(runs)), "checkpoint_manager_snapshot.json")
+    return snapshot.exists() and "checkpoint_2" in snapshot.read_text()
+
+
 @pytest.mark.parametrize("victim", ["worker", "node"])
 def test_weights_are_those_of_an_undisturbed_training(
     victim: str,
@@ -88,8 +109,7 @@ def test_weights_are_those_of_an_undisturbed_training(
         target=lambda: outcomes.extend(train_all([job], str(prepared_runs), ensemble="tiny"))
     )
     thread.start()
-    folder = Path(job.place(str(prepared_runs)))
-    wait_for(lambda: any(folder.glob("checkpoint_*")) or not thread.is_alive())
+    wait_for(lambda: checkpointed(job, prepared_runs) or not thread.is_alive())
     assert thread.is_alive(), outcomes
     if victim == "worker":
         assert workers()
@@ -101,10 +121,33 @@ def test_weights_are_those_of_an_undisturbed_training(
         cluster.add_node(num_cpus=2)
     thread.join(timeout=600)
     assert outcomes and outcomes[0].status == "trained", outcomes
-    found = weights(job, prepared_runs)
-    assert all(torch.equal(found[name], value) for name, value in undisturbed.items())
-    tracking = Tracking.open(str(prepared_runs))
-    runs = tracking.client.search_runs([tracking.experiment_id], "tags.role = 'teacher'")
-    assert [each.info.status for each in runs] == ["FINISHED"]
-    history = tracking.client.get_metric_history(runs[0].info.run_id, "train/loss")
-    assert [each.step for each in history] == [10, 20]
+    is_as_if_undisturbed(job, prepared_runs, undisturbed)
+
+
+def start_driver(runs: Path, foundations: Path, log: Path) -> subprocess.Popen[bytes]:
+    """`experiments/teachers.py` with the same recipe, on a Ray of its own."""
+    changes = [
+        word
+        for name, value in vars(CHANGES).items()
+        if value is not None
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    command = [sys.executable, ROOT / "experiments" / "teachers.py", "--runs", runs, "--only", RECIPE.name]
+    return subprocess.Popen(
+        [*command, "--foundations", foundations, *changes], stdout=log.open("ab"), stderr=subprocess.STDOUT
+    )
+
+
+def test_killed_driver_goes_on_where_it_stopped(
+    undisturbed: dict[str, torch.Tensor], prepared_runs: Path, tiny_foundations: Path, tmp_path: Path
+) -> None:
+    log, job = tmp_path / "log", job_in(prepared_runs, tiny_foundations)
+    process = start_driver(prepared_runs, tiny_foundations, log)
+    try:
+        wait_for(lambda: checkpointed(job, prepared_runs) or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+    finally:
+        kill_driver(process)
+    assert not job.finished(str(prepared_runs))
+    assert start_driver(prepared_runs, tiny_foundations, log).wait(timeout=600) == 0, log.read_text()
+    is_as_if_undisturbed(job, prepared_runs, undisturbed)

@@ -1,7 +1,5 @@
-"""Trainings side by side on a real Ray cluster: each fails alone, a rerun repeats nothing, kills lose nothing."""
+"""Trainings side by side on a real Ray cluster: each fails alone, a rerun repeats nothing."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +15,8 @@ from stickers import store
 from stickers.models.unet import VideoUNet
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import Recipe
-from tests.processes import kill_driver, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
-ROOT = Path(__file__).parents[2]
 CHANGES = Changes(steps=12, batch_size=2, checkpoint_every=4)
 TEACHER = CHANGES.apply(TINY.teachers[0])
 
@@ -38,12 +34,6 @@ def job_of(recipe: Recipe, foundations: Path, runs: Path) -> TrainingJob:
 
 def train(runs: Path, *jobs: TrainingJob) -> dict[str, Outcome]:
     return {each.job.recipe.name: each for each in train_all(jobs, str(runs), ensemble="tiny")}
-
-
-def checkpointed(runs: Path) -> bool:
-    """Whether Ray Train has recorded a checkpoint."""
-    found = (runs / "teachers").glob("*/checkpoint_manager_snapshot.json")
-    return any("checkpoint_2" in path.read_text() for path in found)
 
 
 def child_runs(runs: Path) -> list[tuple[str, str, list[float]]]:
@@ -118,33 +108,3 @@ def test_no_room_is_said_before_anything_starts(
     with pytest.raises(ValueError, match=r"cannot fit: a worker needs [\d.]+ GiB of .* lower batch_size"):
         train(prepared_runs, job_of(huge, tiny_foundations, prepared_runs))
     assert not (prepared_runs / "teachers").exists()
-
-
-def start_teachers(runs: Path, foundations: Path, log: Path) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        ROOT / "experiments" / "teachers.py",
-        "--runs",
-        runs,
-        "--foundations",
-        foundations,
-    ]
-    changes = ["--only", TEACHER.name, "--steps", "20", "--batch-size", "2", "--checkpoint-every", "5"]
-    return subprocess.Popen([*command, *changes], stdout=log.open("ab"), stderr=subprocess.STDOUT)
-
-
-def test_killed_driver_goes_on_where_it_stopped(
-    tiny_foundations: Path, prepared_runs: Path, tmp_path: Path
-) -> None:
-    log = tmp_path / "log"
-    process = start_teachers(prepared_runs, tiny_foundations, log)
-    try:
-        wait_for(lambda: checkpointed(prepared_runs) or process.poll() is not None)
-        assert process.poll() is None, log.read_text()
-    finally:
-        kill_driver(process)
-    assert not list((prepared_runs / "teachers").glob("*/record.json"))
-    assert start_teachers(prepared_runs, tiny_foundations, log).wait(timeout=900) == 0, log.read_text()
-    assert child_runs(prepared_runs) == [(TEACHER.name, "FINISHED", [10, 20, 30, 40])]
-    assert len(list((prepared_runs / "teachers").glob("*/record.json"))) == 1
-    store.find_record(str(prepared_runs), "teachers", TEACHER.name)

@@ -13,7 +13,7 @@ from stickers.data.toy.oracle import Grid, draw_sticker, landmarks, truths
 from stickers.data.toy.words import meaning
 from stickers.metrics.truth_error import Scale, make_scale
 from stickers.pipeline import to_pixels
-from stickers.video.clips import conditioning_index
+from stickers.video.clips import ConditioningKind, conditioning_index
 
 if TYPE_CHECKING:
     from stickers.models.autoencoder import RGBAAutoencoder
@@ -22,10 +22,18 @@ BATCH = 32
 
 
 class ToyOracle:
-    """Makes the scale of any toy sticker at `size` pixels and `num_frames` frames."""
+    """Makes the scale of any toy sticker at `size` pixels and `num_frames` frames, of which `conditioning_frame` is the
+    picture."""
 
-    def __init__(self, autoencoder: "RGBAAutoencoder", size: int, num_frames: int) -> None:
+    def __init__(
+        self,
+        autoencoder: "RGBAAutoencoder",
+        size: int,
+        num_frames: int,
+        conditioning_frame: ConditioningKind = "middle",
+    ) -> None:
         self.autoencoder, self.size, self.num_frames = autoencoder, size, num_frames
+        self.still_at = conditioning_index(conditioning_frame, num_frames)
 
     def reconstruct(self, clips_NTHWC: np.ndarray) -> np.ndarray:
         """Clips through the autoencoder and back."""
@@ -46,11 +54,7 @@ class ToyOracle:
         Raises:
             ValueError: the prompt is none of the toy world's.
         """
-        place = {
-            "size": self.size,
-            "num_frames": self.num_frames,
-            "still_at": conditioning_index("middle", self.num_frames),
-        }
+        place = {"size": self.size, "num_frames": self.num_frames, "still_at": self.still_at}
         admitted = self._canonical(truths(prompt, image_index, grid=grid, **place))
         marks = admitted[:0]
         motions: tuple[str, ...] = ()
