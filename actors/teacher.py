@@ -9,9 +9,11 @@ from ray.data import ActorPoolStrategy
 from ray.data.checkpoint import CheckpointConfig
 
 from stickers import store
-from stickers.artifacts import STICKERS, Candidate, PlanRow, table_of
+from stickers.artifacts import Candidate, PlanRow, table_of
 from stickers.export import assemble
+from stickers.hitl.conditions import EncodedConditions
 from stickers.hitl.generation import CandidateMaker
+from stickers.hitl.isolation import Isolation
 
 BATCHES_PER_BLOCK = 2
 """A written block is what a crash cannot take; smaller blocks are durable sooner and make more files."""
@@ -26,17 +28,19 @@ ROWS_PER_CPU_ACTOR = 128
 class TeacherWork:
     """What one teacher needs to do its part of a plan.
 
-    `name` is the teacher's, `record` the URI of its finished training, `foundations` the folder of autoencoder and
-    text encoder, `stickers` the URI of the plan's sticker table.
+    `name` is the teacher's, `record` the URI of its finished training, `foundations` the folder of the autoencoder,
+    `plan` the URI of the plan, `conditions` the folder of what it starts from. `gpus` is what an actor takes of one.
     """
 
     name: str
     record: str
     foundations: str
-    stickers: str
+    plan: str
     plan_id: str
+    conditions: str
     attempt: int
     batch_size: int
+    gpus: float = 1.0
 
 
 class Teacher:
@@ -46,22 +50,23 @@ class Teacher:
         device = "cuda" if ray.get_gpu_ids() else "cpu"
         if device == "cpu":
             torch.set_num_threads(1)  # several single-threaded teachers beat one with many threads
-        pipeline = assemble(store.local_folder(work.record), work.foundations).to(device)
+        pipeline = assemble(store.local_folder(work.record), work.foundations, with_text=False).to(device)
         if (
             device != "cpu"
         ):  # a laptop's plan is too small to earn back the seconds that a graph takes to make
             pipeline.accelerate()
-        table = store.read_table(work.stickers, STICKERS, columns=["sticker_id", "png"])
         self.maker = CandidateMaker(
             pipeline,
-            dict(zip(table["sticker_id"].to_pylist(), table["png"].to_pylist(), strict=True)),
+            EncodedConditions(work.plan, work.conditions),
             plan_id=work.plan_id,
             attempt=work.attempt,
             batch_size=work.batch_size,
         )
+        self.isolation = Isolation(store.join(work.plan, "trying", work.name))
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        return table_of(self.maker.make([PlanRow(**row) for row in table.to_pylist()]), Candidate)
+        rows = [PlanRow(**row) for row in table.to_pylist()]
+        return table_of(self.isolation.run(rows, self.maker.make, self.maker.give_up), Candidate)
 
 
 def side_by_side(num_teachers: int) -> int:
@@ -69,22 +74,30 @@ def side_by_side(num_teachers: int) -> int:
     return max(1, min(num_teachers, int(ray.cluster_resources().get("CPU", 1)) // CPUS_PER_EXECUTION))
 
 
-def animate_rows(rows_uri: str, num_rows: int, work: TeacherWork, out: str, *, beside: int = 1) -> None:
+def animate_rows(
+    rows_uri: str,
+    num_rows: int,
+    work: TeacherWork,
+    out: str,
+    *,
+    beside: int = 1,
+    actor: type[Teacher] = Teacher,
+) -> None:
     """One Ray Data execution: the plan rows of `rows_uri` that `out` lacks become candidates in `<out>/rows`.
 
     A block is durable once written; its ids stand in `<out>/checkpoint`, and the next call skips them. `beside` counts
     the executions that share the cluster, this one included.
     """
-    num_gpus, pool = _pool(num_rows, beside)
+    num_gpus, compute = _pool(num_rows, beside, work.gpus)
     dataset = ray.data.read_parquet(rows_uri).repartition(
         target_num_rows_per_block=BATCHES_PER_BLOCK * work.batch_size
     )
     dataset = dataset.map_batches(
-        Teacher,
+        actor,
         fn_constructor_args=(work,),
         batch_size=work.batch_size,
         batch_format="pyarrow",
-        compute=ActorPoolStrategy(size=pool, max_tasks_in_flight_per_actor=1),
+        compute=compute,
         num_cpus=1,
         num_gpus=num_gpus,
     )
@@ -98,10 +111,15 @@ def animate_rows(rows_uri: str, num_rows: int, work: TeacherWork, out: str, *, b
     dataset.write_parquet(store.join(out, "rows"))
 
 
-def _pool(num_rows: int, beside: int) -> tuple[int, int]:
-    """GPUs an actor, and actors of one execution: as many as its share of the cluster feeds and its rows repay."""
+def _pool(num_rows: int, beside: int, gpus: float) -> tuple[float, ActorPoolStrategy]:
+    """GPUs an actor, and the actors of one execution: as many as its share of the cluster feeds and its rows repay.
+
+    Where GPUs come and go the pool grows and shrinks with them.
+    """
     there = ray.cluster_resources()
-    if gpus := int(there.get("GPU", 0)):
-        return 1, max(1, gpus // beside)
+    if there.get("GPU", 0):
+        most = max(1, int(there["GPU"] / gpus) // beside)
+        return gpus, ActorPoolStrategy(min_size=1, max_size=most, max_tasks_in_flight_per_actor=1)
     share = int(there.get("CPU", 1)) // beside
-    return 0, max(1, min(share // 2, 1 + num_rows // ROWS_PER_CPU_ACTOR))
+    size = max(1, min(share // 2, 1 + num_rows // ROWS_PER_CPU_ACTOR))
+    return 0, ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1)

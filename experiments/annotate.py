@@ -8,6 +8,7 @@ with its lineage and as latents to train on. A real person's page comes in place
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 
@@ -29,7 +30,7 @@ from stickers import store
 from stickers.artifacts import KEPT, STICKERS, Candidate, Kept, Vote, content_id, table_of
 from stickers.data.latents import encode_clips
 from stickers.data.toy.words import meaning
-from stickers.hitl.candidates import read_candidates
+from stickers.hitl.candidates import Candidates
 from stickers.hitl.generation import MADE
 from stickers.hitl.jobs import Job, build_jobs
 from stickers.hitl.panel import Panel, Person, answer, decode_and_measure
@@ -41,7 +42,7 @@ from stickers.video.codec import decode_strip
 console = Console()
 
 
-def look_at(runs: str, plan: store.Found, candidates: list[Candidate]) -> dict[str, float]:
+def look_at(runs: str, plan: store.Found, found: Candidates, candidates: list[Candidate]) -> dict[str, float]:
     """What the panel's eyes see: the relative error of every made clip, by digest. Kept, because looking takes long."""
     seen = store.join(runs, "panel", f"{plan.folder}.json")
     if store.exists(seen):
@@ -50,9 +51,11 @@ def look_at(runs: str, plan: store.Found, candidates: list[Candidate]) -> dict[s
     index = dict(zip(table["sticker_id"].to_pylist(), table["image_index"].to_pylist(), strict=True))
     strips: dict[tuple[str, int], list[tuple[str, bytes, int]]] = {}
     for row in candidates:
-        if row.clip is not None and row.clip_digest is not None:
-            strip = (row.clip_digest, row.clip, row.num_frames)
-            strips.setdefault((row.prompt, index[row.sticker_id]), []).append(strip)
+        strip = found.clip(row.candidate_id)
+        if strip is not None and row.clip_digest is not None:
+            strips.setdefault((row.prompt, index[row.sticker_id]), []).append(
+                (row.clip_digest, strip, row.num_frames)
+            )
     for prompt, _ in strips:
         meaning(prompt)  # raises for prompts that only real people can judge
     work = [(*sticker, rows) for sticker, rows in strips.items()]
@@ -79,23 +82,25 @@ def two_rounds(
     votes: VoteStore, plan_id: str, candidates: list[Candidate], errors: dict[str, float], panel: Panel
 ) -> list[Vote]:
     """Round one by the annotators, round two by the expert on what a quorum kept; returns this panel's votes."""
-    vote(votes, build_jobs(candidates, round=1), panel.annotators, errors, panel)
+    vote(votes, build_jobs(candidates, plan_id=plan_id, round=1), panel.annotators, errors, panel)
     mine = [each for each in votes.all(plan_id=plan_id, round=1) if each.annotator in panel.signatures()]
     through = survivors(candidates, mine, round=1, quorum=QUORUM)
     if not through:
         raise ValueError(
             f"the panel kept none of {len(candidates)} clips; better teachers or more prompts are needed"
         )
-    vote(votes, build_jobs(through, round=2), (panel.expert,), errors, panel)
+    vote(votes, build_jobs(through, plan_id=plan_id, round=2), (panel.expert,), errors, panel)
     return [each for each in votes.all(plan_id=plan_id) if each.annotator in panel.signatures()]
 
 
-def write_latents(uri: str, rows: list[Candidate] | list[Kept], foundations: str, size: int) -> None:
-    """Encode clips as students are trained on them, unless it is done."""
+def write_latents(
+    uri: str, rows: Iterable[Candidate] | Iterable[Kept], count: int, foundations: str, size: int
+) -> None:
+    """Encode `count` clips as students are trained on them, unless it is done."""
     if store.exists(uri):
         return
     clips = ((decode_strip(r.clip or b"", r.num_frames), float(r.fps), r.prompt) for r in rows)
-    bar = tqdm(clips, total=len(rows), desc=f"encode {uri.rpartition('/')[2]}", unit="clip")
+    bar = tqdm(clips, total=count, desc=f"encode {uri.rpartition('/')[2]}", unit="clip")
     latents = encode_clips(bar, load_autoencoder(foundations), load_text_encoder(foundations), size)
     store.write_bytes(uri, latents.to_bytes())
 
@@ -165,11 +170,13 @@ def keep(
     place: str, plan: store.Found, votes_url: str, profile: Profile, panel: Panel, foundations: str
 ) -> None:
     """From the plan's candidates to the finished kept set."""
-    rows = [row for row in read_candidates(plan.uri) if row.status == MADE]
-    errors = look_at(place, plan, rows)
+    found = Candidates(plan.uri)
+    rows = [row for row in found if row.status == MADE]
+    errors = look_at(place, plan, found, rows)
     with VoteStore(votes_url) as votes:
         cast = two_rounds(votes, plan.record["plan_id"], rows, errors, panel)
-    kept = kept_rows(rows, cast)
+    through = survivors(survivors(rows, cast, round=1, quorum=QUORUM), cast, round=2, quorum=1)
+    kept = kept_rows([*found.whole(through)], cast)
     if not kept:
         raise ValueError(
             f"the expert kept none of {len(rows)} clips; better teachers or more prompts are needed"
@@ -189,8 +196,9 @@ def keep(
         return
     snapshot = freeze(cast, place)
     store.write_table(store.join(uri, "kept.parquet"), table_of(kept, Kept), KEPT, rows_per_group=64)
-    write_latents(store.join(uri, "latents.safetensors"), kept, foundations, profile.picture_size)
-    write_latents(store.join(uri, "all.safetensors"), rows, foundations, profile.picture_size)
+    write_latents(store.join(uri, "latents.safetensors"), kept, len(kept), foundations, profile.picture_size)
+    every = store.join(uri, "all.safetensors")
+    write_latents(every, found.whole(rows), len(rows), foundations, profile.picture_size)
     record = {
         "kind": "kept",
         "digest": digest,

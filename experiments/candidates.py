@@ -1,26 +1,28 @@
 """Every teacher animates every sticker of a plan: `python experiments/candidates.py`.
 
 The plan is written first; then one Ray Data execution a teacher makes what is missing, block by block, each block
-durable once written. Failed rows get further passes. A finished plan is one sorted Parquet file.
+durable once written. Failed rows get further passes. A finished plan is compacted and indexed.
 """
 
-import os
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from typing import Any
 
+import pandas as pd
 import ray
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from tqdm import tqdm
 
 from actors.cluster import connect
-from actors.teacher import CPUS_PER_EXECUTION, TeacherWork, animate_rows, side_by_side
+from actors.ensemble import Ensemble, run_ensemble
 from experiments.options import (
     RUNS,
     Runs,
     choose_profile,
+    current,
     current_training,
     encoder_digests,
     foundations_of,
@@ -28,17 +30,16 @@ from experiments.options import (
 )
 from recipes.profiles import Profile
 from stickers import store
-from stickers.artifacts import PLAN, Candidate, PlanRow, Refused, content_id, table_of
+from stickers.artifacts import Refused, content_id
 from stickers.diffusion.sampling import SamplerSettings
-from stickers.hitl.candidates import compact, counts_of, durable_rows
+from stickers.hitl.audit import audit_index, audit_part, parts_of
+from stickers.hitl.candidates import INDEX, INDEXED, Candidates, compact, counts_of, remove_blocks
 from stickers.hitl.choice import Origin, current_choice
-from stickers.hitl.generation import FAILED
-from stickers.hitl.plan import Plan, PlannedTeacher, make_plan, save_plan
+from stickers.hitl.plan import PLAN_FILE, Plan, PlannedTeacher, load_plan, make_plan, regeneration, save_plan
 from stickers.hitl.prompts import Stickers, import_stickers, toy_prompts, toy_stickers
 
 console = Console()
-BATCH_SIZE = 8
-MAX_ATTEMPTS = 3
+FAULTS_SHOWN = 40
 
 
 def find_teachers(runs: str, profile: Profile, names: tuple[str, ...]) -> dict[str, store.Found]:
@@ -114,44 +115,6 @@ def gather_stickers(profile: Profile, pictures: str | None, num_prompts: int | N
     return Stickers(prompts, toy_stickers(prompts, profile.picture_size), [])
 
 
-def run_teacher(
-    uri: str, plan: Plan, name: str, record: str, foundations: str, *, beside: int = 1
-) -> list[Candidate]:
-    """All candidates of one teacher, with bounded retries of failed rows; what exists is not made again."""
-    final: dict[str, Candidate] = {}
-    todo, rows_uri = plan.of(name), store.join(uri, "plan", f"{name}.parquet")
-    for attempt in range(MAX_ATTEMPTS):
-        out = store.join(uri, "candidates", name, str(attempt))
-        for torn in store.discard_torn(out):
-            console.print(f"[yellow]half written, made again: {torn}", highlight=False, soft_wrap=True)
-        made = durable_rows(out)
-        if {row.candidate_id for row in made} != {row.candidate_id for row in todo}:
-            if attempt:
-                rows_uri = store.join(out, "plan.parquet")
-                store.write_table(rows_uri, table_of(todo, PlanRow), PLAN)
-            work = TeacherWork(
-                name=name,
-                record=record,
-                foundations=foundations,
-                stickers=store.join(uri, "stickers.parquet"),
-                plan_id=plan.plan_id,
-                attempt=attempt,
-                batch_size=BATCH_SIZE,
-            )
-            animate_rows(rows_uri, len(todo), work, out, beside=beside)
-            made = durable_rows(out)
-        missing = {row.candidate_id for row in todo} ^ {row.candidate_id for row in made}
-        assert not missing, (
-            f"{name}: {len(missing)} candidates are missing or unasked after pass {attempt + 1}"
-        )
-        final |= {row.candidate_id: row for row in made}
-        failed = {row.candidate_id for row in made if row.status == FAILED}
-        todo = [row for row in todo if row.candidate_id in failed]
-        if not todo:
-            break
-    return list(final.values())
-
-
 def show(plan_id: str, counts: list[dict], refused: Sequence[Refused]) -> None:
     table = Table(
         "teacher", "bucket", "planned", "made", "failed", "s/candidate", title=f"candidates of plan {plan_id}"
@@ -170,6 +133,87 @@ def show(plan_id: str, counts: list[dict], refused: Sequence[Refused]) -> None:
         )
 
 
+def select(uri: str, expression: str) -> list[str]:
+    """The ids of a finished plan's candidates that an expression is true of, by Ray Data.
+
+    Raises:
+        ValueError: it is no expression over the candidates' columns.
+    """
+    place = store.join(uri, INDEX)
+    columns = [each.name for each in INDEXED]
+    try:
+        store.read_table(place, INDEXED).slice(0, 1).to_pandas().query(expression)
+    except Exception as error:  # pandas raises what its parser and the columns raise
+        raise ValueError(
+            f"--regenerate {expression!r} is no filter over candidates: {error}; columns: {', '.join(columns)}"
+        ) from error
+    with connect():
+        rows = ray.data.read_parquet(place).map_batches(
+            _matching, fn_args=(expression,), batch_format="pandas"
+        )
+        return sorted(row["candidate_id"] for row in rows.take_all())
+
+
+def _matching(frame: pd.DataFrame, expression: str) -> pd.DataFrame:
+    return frame.query(expression)[["candidate_id"]]
+
+
+def root_of(uri: str) -> str:
+    """The plan that a chain of regenerations began with: it holds all prompts and stickers."""
+    before = store.read_json(store.join(uri, PLAN_FILE))["supersedes"]
+    return root_of(store.below(uri, f"../{before}")) if before else uri
+
+
+def make_again(
+    runs: str,
+    profile: Profile,
+    old: store.Found,
+    expression: str,
+    reseed: int | None,
+    foundations: str,
+    gpus: float,
+    dry_run: bool,
+) -> store.Found | None:
+    """Make some candidates of a finished plan again, by their teachers as they are now."""
+    ids = set(select(old.uri, expression))
+    rows = [row for row in Candidates(old.uri) if row.candidate_id in ids]
+    names = tuple(sorted({row.teacher for row in rows}))
+    found = find_teachers(runs, profile, names) if names else {}
+    source = load_plan(root_of(old.uri))
+    plan = regeneration(
+        old.folder,
+        rows,
+        source.prompts,
+        source.stickers,
+        [planned(name, each, foundations) for name, each in found.items()],
+        reseed=reseed,
+    )
+    announce(f"regeneration of part of plan {plan.supersedes}, plan", plan)
+    if dry_run:
+        return None
+    return make_candidates(
+        runs, plan, found, foundations, profile=profile.name, gpus=gpus, also={"filter": expression}
+    )
+
+
+def audit_plan(uri: str) -> int:
+    """Compare a finished plan with what it asks for and look at every clip; returns 1 when there is a fault."""
+    faults = audit_index(uri)
+    with connect():
+        look = ray.remote(audit_part)
+        waiting = [look.remote(uri, part) for part in parts_of(uri)]
+        for each in tqdm(waiting, desc="audit", unit="part"):
+            faults += ray.get(each)
+    table = Table("candidate", "fault", "detail", title=f"faults of plan {uri.rsplit('/', 1)[1]}")
+    for fault in faults[:FAULTS_SHOWN]:
+        table.add_row(fault.candidate_id, fault.what, escape(fault.detail))
+    if faults:
+        console.print(table)
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(Counter(f.what for f in faults).items()))
+    console.print(f"{len(Candidates(uri))} candidates, {counts or 'no fault'}", highlight=False)
+    return int(bool(faults))
+
+
 def main(
     runs: Runs = RUNS,
     profile: str = "tiny",
@@ -177,9 +221,14 @@ def main(
     pictures: str | None = None,
     num_prompts: int | None = None,
     foundations: str | None = None,
+    gpus: float = 1.0,
+    plan: str | None = None,
+    regenerate: str | None = None,
+    reseed: int | None = None,
+    audit: bool = False,
     dry_run: bool = False,
-) -> None:
-    """Make every candidate of the plan.
+) -> int:
+    """Make every candidate of the plan; or look after a finished one.
 
     Args:
         profile: tiny, full or smoke.
@@ -188,21 +237,38 @@ def main(
         pictures: your own table of prompts and pictures (CSV or Parquet: prompt, picture, optionally bucket).
         num_prompts: how many toy prompts; by default the profile's.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
+        gpus: what a teacher's actor takes of a GPU, where there are any; 0.5 puts two on each.
+        plan: for --regenerate and --audit, the finished plan; by default the one made last.
+        regenerate: make again the candidates that this is true of, such as "teacher == 'motion' and bucket == 'action'"
+            or "status == 'failed'"; the others stay as they are.
+        reseed: with --regenerate, give every one of them another noise.
+        audit: compare a finished plan with what it asks for, look at every clip and stop.
         dry_run: show the plan and stop.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
     base = foundations_of(chosen, foundations)
-    found = find_teachers(place, chosen, teachers)
-    sources = gather_stickers(chosen, pictures, num_prompts)
-    ensemble = obey_choice(
-        place, chosen, [planned(name, each, base) for name, each in found.items()], found, teachers
-    )
-    plan = make_plan(sources.prompts, sources.stickers, ensemble, chosen.seed)
-    announce("plan", plan)
-    if dry_run:
-        return
-    made = make_candidates(place, plan, found, base, profile=profile, refused=sources.refused)
-    store.set_current(place, "plans", profile, made.folder)
+    if audit or regenerate is not None:
+        old = store.find_record(place, "plans", plan) if plan else current(place, "plans", profile)
+        if audit:
+            return audit_plan(old.uri)
+        made = make_again(place, chosen, old, regenerate or "", reseed, base, gpus, dry_run)
+    else:
+        found = find_teachers(place, chosen, teachers)
+        sources = gather_stickers(chosen, pictures, num_prompts)
+        ensemble = [planned(name, each, base) for name, each in found.items()]
+        ensemble = obey_choice(place, chosen, ensemble, found, teachers)
+        asked = make_plan(sources.prompts, sources.stickers, ensemble, chosen.seed)
+        announce("plan", asked)
+        made = (
+            None
+            if dry_run
+            else make_candidates(
+                place, asked, found, base, profile=profile, refused=sources.refused, gpus=gpus
+            )
+        )
+    if made:
+        store.set_current(place, "plans", profile, made.folder)
+    return 0
 
 
 def announce(kind: str, plan: Plan) -> None:
@@ -222,6 +288,8 @@ def make_candidates(
     profile: str,
     refused: Sequence[Refused] = (),
     kind: str = "plan",
+    gpus: float = 1.0,
+    also: Mapping[str, Any] | None = None,
 ) -> store.Found:
     """Every candidate of a plan, unless it is finished already; shows the counts and gives the finished plan."""
     uri = save_plan(place, plan)
@@ -229,48 +297,24 @@ def make_candidates(
     if store.exists(place_of_record):
         console.print(f"nothing to do, the {kind} is finished: {uri}")
     else:
-        rows = run_ensemble(uri, plan, {name: found[name] for name in plan.teachers}, foundations)
-        compact(uri, plan, rows)
+        encoders = encoder_digests(foundations)
+        ensemble = Ensemble(teachers=found, foundations=foundations, encoders=encoders, gpus=gpus)
+        compact(uri, plan, run_ensemble(uri, plan, ensemble, console))
         checkpoints = {row.teacher: row.checkpoint for row in plan.rows}
         record = {
             "kind": kind,
             "plan_id": plan.plan_id,
             "profile": profile,
             "teachers": {name: asdict(each) for name, each in origins(checkpoints, found).items()},
-            "counts": counts_of(rows),
+            "counts": counts_of(Candidates(uri)),
+            "supersedes": plan.supersedes,
+            **(also or {}),
         }
         store.write_record(uri, {**record, "refused": len(refused), "prompts": len(plan.prompts)})
+    remove_blocks(uri)
     finished = store.Found(uri, store.read_json(place_of_record))
     show(plan.plan_id, finished.record["counts"], refused)
     return finished
-
-
-def run_ensemble(uri: str, plan: Plan, found: dict[str, store.Found], foundations: str) -> list[Candidate]:
-    """Teachers side by side where there is room; one that fails leaves the others alone, and the plan unfinished."""
-    rows: list[Candidate] = []
-    broken: defaultdict[str, list[str]] = defaultdict(list)
-    room = CPUS_PER_EXECUTION * min(len(found), os.cpu_count() or 1)
-    with connect(num_cpus=max(room, os.cpu_count() or 1)):
-        beside = side_by_side(len(found))
-        with ThreadPoolExecutor(beside) as pool:
-            work = {
-                name: pool.submit(run_teacher, uri, plan, name, each.uri, foundations, beside=beside)
-                for name, each in found.items()
-            }
-            for name, running in work.items():
-                try:
-                    rows += running.result()
-                    console.print(f"teacher {name}: {len(plan.of(name))} candidates", highlight=False)
-                except ray.exceptions.RayError as error:
-                    reason = str(error).strip().splitlines()[-1]
-                    broken[reason].append(name)
-                    console.print(f"[red]teacher {name} failed: {escape(reason)}", highlight=False)
-    if broken:
-        what = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in broken.items())
-        raise ValueError(
-            f"plan {plan.plan_id} is not finished; run the command again after mending this: {what}"
-        )
-    return rows
 
 
 if __name__ == "__main__":

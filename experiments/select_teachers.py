@@ -26,7 +26,7 @@ from stickers.evaluation.choosing import choosing_data, render_choosing
 from stickers.evaluation.ensemble import Interval, Pilot, Scored, suggest
 from stickers.evaluation.quality import Quality
 from stickers.evaluation.report import PromptRow, ReportClip
-from stickers.hitl.candidates import read_candidates
+from stickers.hitl.candidates import Candidates
 from stickers.hitl.choice import Choice, Origin, current_choice, record_choice
 from stickers.hitl.plan import Plan
 
@@ -246,7 +246,8 @@ def gather_evidence(
     runs: str, profile: Profile, plan: Plan, made: store.Found, base: str, quality: QualityName, toy: bool
 ) -> Evidence:
     """A finished pilot, measured and scored; toy stickers are measured by the oracle too."""
-    candidates = read_candidates(made.uri)
+    found = Candidates(made.uri)
+    candidates = [*found.whole(found)]
     measured = measure_clips(runs, made, candidates, base if toy else None, profile.picture_size)
     votes = votes_on(runs, plan.plan_id)
     chosen = choose_quality(quality, votes, candidates, toy=toy, threshold=profile.panel_threshold)

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from stickers.models.unet import VideoUNet
 
 
-def assemble(record_folder: str | Path, foundations: str | Path) -> AnimationPipeline:
+def assemble(
+    record_folder: str | Path, foundations: str | Path, *, with_text: bool = True
+) -> AnimationPipeline:
     """The pipeline of a finished training: its UNet with the autoencoder and text encoder of its foundations.
 
     Args:
         record_folder: a run's folder with `record.json`, weights in it or in its `checkpoint/`.
         foundations: the folder that holds `autoencoder/`, `text_encoder/` and `tokenizer/`.
+        with_text: load the text encoder too; without it the pipeline takes texts that are encoded.
 
     Raises:
         ValueError: the folder holds no finished run, or UNet and autoencoder do not fit together.
@@ -36,7 +39,7 @@ def assemble(record_folder: str | Path, foundations: str | Path) -> AnimationPip
     return AnimationPipeline(
         unet=unet.to(memory_format=torch.channels_last),
         autoencoder=autoencoder,
-        text=load_text_encoder(foundations),
+        text=load_text_encoder(foundations) if with_text else None,
         prediction=record["prediction"],
         settings=SamplerSettings(**record["settings"]),
         picture_size=record["picture_size"],

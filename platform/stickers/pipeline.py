@@ -28,18 +28,28 @@ CONFIG = "pipeline.json"
 MAX_PROMPT = 2_000
 
 
+class Conditions(NamedTuple):
+    """What a batch starts from, encoded: pictures `image_BCHW`, texts `text_BLD`, and the empty text `nothing_LD`."""
+
+    image_BCHW: Tensor
+    text_BLD: Tensor
+    nothing_LD: Tensor
+
+
 class Order(NamedTuple):
-    """A batch to animate: pictures, prompts and seeds as `animate` takes them."""
+    """A batch to animate: pictures, prompts and seeds as `animate` takes them, or conditions in place of the first
+    two."""
 
     pictures: list[np.ndarray]
     prompts: list[str]
     seeds: list[int]
     settings: SamplerSettings | None = None
+    conditions: Conditions | None = None
 
 
 @dataclass
 class AnimationPipeline:
-    """A UNet with its autoencoder and text encoder, ready to animate.
+    """A UNet with its autoencoder and text encoder, ready to animate; without one it takes texts that are encoded.
 
     `prediction` is what the UNet predicts, `settings` the sampling it was made for, `picture_size` the pixels a side
     of pictures and clips.
@@ -47,7 +57,7 @@ class AnimationPipeline:
 
     unet: "VideoUNet"
     autoencoder: "RGBAAutoencoder"
-    text: "TextEncoder"
+    text: "TextEncoder | None"
     prediction: Prediction
     settings: SamplerSettings
     picture_size: int
@@ -89,12 +99,14 @@ class AnimationPipeline:
     def to(self, device: str) -> "AnimationPipeline":
         """Move the networks, in place."""
         for module in (self.unet, self.autoencoder, self.text):
-            module.to(device)
+            if module is not None:
+                module.to(device)
         return self
 
     def save(self, folder: str | Path) -> None:
         """Write everything that `load` reads: safetensors and JSON alone."""
         root = Path(folder)
+        assert self.text is not None, "a pipeline without its text encoder is not saved"
         self.unet.save_pretrained(root / "unet", safe_serialization=True)
         self.autoencoder.save_pretrained(root / "autoencoder", safe_serialization=True)
         self.text.save(root)
@@ -173,23 +185,34 @@ class AnimationPipeline:
         if before is not None:
             yield beside.fetch(before[0])
 
-    def _inputs(self, order: Order) -> tuple[tuple[Passes, Tensor, Tensor], SamplerSettings]:
-        """What `sample` takes, from pictures, prompts and seeds."""
-        pictures, prompts, seeds = order.pictures, order.prompts, order.seeds
-        settings = order.settings or self.settings
-        if not len(pictures) == len(prompts) == len(seeds):
-            raise ValueError(
-                f"got {len(pictures)} pictures, {len(prompts)} prompts and {len(seeds)} seeds; give equally many"
-            )
+    @torch.no_grad()
+    def encode(self, pictures: list[np.ndarray], prompts: list[str]) -> Conditions:
+        """Pictures and prompts as `animate` takes them, encoded. ValueError: as `animate`."""
         wanted = (self.picture_size, self.picture_size, 4)
         for picture in pictures:
             if picture.shape != wanted or picture.dtype != np.uint8:
                 raise ValueError(
                     f"a picture must be uint8 RGBA of shape {wanted}, got {picture.dtype} {picture.shape}"
                 )
-        image = self._encode(np.stack(pictures))
-        noise = torch.stack([self._noise(seed, settings.num_frames, image.shape[2:]) for seed in seeds])
-        return (self._passes(image[:, 0], prompts), noise, image), settings
+        if self.text is None:
+            raise ValueError("this pipeline has no text encoder; give it encoded texts")
+        texts = self.text.encode(["", *prompts])
+        return Conditions(self._encode(np.stack(pictures))[:, 0], texts[1:], texts[0])
+
+    def _inputs(self, order: Order) -> tuple[tuple[Passes, Tensor, Tensor], SamplerSettings]:
+        """What `sample` takes, from pictures, prompts and seeds, or from conditions."""
+        settings, seeds = order.settings or self.settings, order.seeds
+        if order.conditions is None and not len(order.pictures) == len(order.prompts) == len(seeds):
+            raise ValueError(
+                f"got {len(order.pictures)} pictures, {len(order.prompts)} prompts and {len(seeds)} seeds; "
+                "give equally many"
+            )
+        found = order.conditions or self.encode(order.pictures, order.prompts)
+        device = self.autoencoder.device
+        image = found.image_BCHW.to(device)
+        text = torch.cat([found.nothing_LD[None], found.text_BLD]).to(device)
+        noise = torch.stack([self._noise(seed, settings.num_frames, image.shape[1:]) for seed in seeds])
+        return (self._passes(image, text), noise, image[:, None]), settings
 
     def _decode(self, latents: Tensor) -> Tensor:
         return to_bytes(self.autoencoder.decode(latents))
@@ -203,10 +226,13 @@ class AnimationPipeline:
         dice = torch.Generator().manual_seed(seed)
         return torch.randn(num_frames, *shape, generator=dice).to(self.autoencoder.device)
 
-    def _passes(self, image_BCHW: Tensor, prompts: list[str]) -> Passes:
-        """The network as `sample` wants it: a step's passes batched into one call, text encoded and projected once."""
-        texts = self.unet.project_text(self.text.encode(["", *prompts]))
-        nothing, said = [0] * len(prompts), list(range(1, 1 + len(prompts)))
+    def _passes(self, image_BCHW: Tensor, text_BLD: Tensor) -> Passes:
+        """The network as `sample` wants it: a step's passes batched into one call, texts projected once.
+
+        The first text is the empty one.
+        """
+        texts = self.unet.project_text(text_BLD)
+        nothing, said = [0] * len(image_BCHW), list(range(1, 1 + len(image_BCHW)))
         zero, dtype = torch.zeros_like(image_BCHW), self.unet.dtype
 
         @cache  # two sets of conditions at most, guided and not

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,46 @@ def read_table(uri: str, schema: pa.Schema | None = None, *, columns: list[str] 
     for table in tables:
         _check(uri, table.schema, wanted)
     return pa.concat_tables([table.select(wanted.names).cast(wanted) for table in tables])
+
+
+class TableWriter:
+    """Writes one Parquet file piece by piece: it is there once it is closed, and not before."""
+
+    def __init__(self, uri: str, schema: pa.Schema) -> None:
+        self.system, self.path = _locate(uri)
+        folder, _, name = self.path.rpartition("/")
+        self.system.create_dir(folder, recursive=True)
+        self.temporary = f"{folder}/{TEMPORARY}{uuid4().hex}-{name}"
+        plain = [
+            each.name for each in schema if not pa.types.is_binary(each.type)
+        ]  # clips are compressed already
+        packing = {each.name: "zstd" if each.name in plain else "none" for each in schema}
+        self.writer = pq.ParquetWriter(
+            self.temporary, schema, filesystem=self.system, compression=packing, use_dictionary=plain
+        )
+
+    def write(self, table: pa.Table, *, rows_per_group: int) -> None:
+        """Append rows, in row groups of their own."""
+        self.writer.write_table(table, row_group_size=rows_per_group)
+
+    def close(self) -> None:
+        self.writer.close()
+        self.system.move(self.temporary, self.path)
+
+
+def read_group(uri: str, group: int, columns: list[str]) -> pa.Table:
+    """One row group of a finished Parquet file, which is never written again. ValueError as `read_table`."""
+    try:
+        return _parquet_file(uri).read_row_group(group, columns=columns)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ValueError(f"{uri} is no readable Parquet table: {_one_line(error)}") from error
+
+
+@lru_cache(maxsize=128)
+def _parquet_file(uri: str) -> pq.ParquetFile:
+    """An open file: its footer is read once."""
+    system, path = _locate(uri)
+    return pq.ParquetFile(path, filesystem=system)
 
 
 def _check(uri: str, found: pa.Schema, wanted: pa.Schema) -> None:

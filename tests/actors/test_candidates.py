@@ -1,5 +1,7 @@
 """Candidates are the expensive stage: killed anywhere, it must finish with exactly the planned rows, once each."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,14 +14,20 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from rich.console import Console
 
 from actors.cluster import connect
-from experiments.candidates import MAX_ATTEMPTS, main, run_teacher
+from actors.ensemble import MAX_ATTEMPTS, Ensemble, run_ensemble
+from actors.teacher import Teacher, TeacherWork
+from experiments.candidates import main
 from stickers import store
-from stickers.artifacts import CANDIDATES, Candidate, PlanRow
+from stickers.artifacts import Candidate, PlanRow
 from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.export import assemble
+from stickers.hitl.candidates import FACTS as LIGHT
+from stickers.hitl.candidates import Candidates, compact
+from stickers.hitl.conditions import ConditionEncoder, EncodedConditions, chunks_of
 from stickers.hitl.generation import CandidateMaker
 from stickers.hitl.plan import PlannedTeacher, make_plan, save_plan
 from stickers.hitl.prompts import toy_prompts, toy_stickers
@@ -96,17 +104,16 @@ def test_killed_and_run_again_it_makes_exactly_the_plan(
     kill_driver(victim)
     torn, *whole = written_files(world)
     torn.write_bytes(torn.read_bytes()[:-100])
-    survivors = {path: path.stat().st_mtime_ns for path in whole}
+    survivors = [row for path in whole for row in pq.read_table(path, columns=LIGHT).to_pylist()]
     assert survivors and not list((world / "runs" / "plans").glob("*/record.json"))
 
     main(**options(world, num_prompts=24))
     assert f"made again: {torn}" in capsys.readouterr().out
-    kept = {path: path.stat().st_mtime_ns for path in written_files(world) if path in survivors}
-    assert kept and all(survivors[path] == when for path, when in kept.items()), (
+    check_plan(world, num_rows=96)
+    seconds = {row.candidate_id: row.seconds for row in finished(world)}
+    assert all(seconds[row["candidate_id"]] == row["seconds"] for row in survivors), (
         "durable rows were made again"
     )
-    assert sum(pq.read_metadata(path).num_rows for path in written_files(world)) == 96, "rows were made twice"
-    check_plan(world, num_rows=96)
 
     before = sorted(path.stat().st_mtime_ns for path in (world / "runs" / "plans").rglob("*"))
     capsys.readouterr()
@@ -115,31 +122,62 @@ def test_killed_and_run_again_it_makes_exactly_the_plan(
     assert sorted(path.stat().st_mtime_ns for path in (world / "runs" / "plans").rglob("*")) == before
 
 
+def finished(world: Path) -> Candidates:
+    return Candidates(store.find_record(str(world / "runs"), "plans").uri)
+
+
 def check_plan(world: Path, num_rows: int) -> None:
-    plan = store.find_record(str(world / "runs"), "plans")
+    plan, found = store.find_record(str(world / "runs"), "plans"), finished(world)
     wanted = store.read_table(store.join(plan.uri, "plan"))["candidate_id"].to_pylist()
-    rows = store.read_table(store.join(plan.uri, "compacted.parquet"), CANDIDATES).to_pylist()
-    ids = [row["candidate_id"] for row in rows]
+    ids = [row.candidate_id for row in found]
     assert len(ids) == len(set(ids)) == num_rows and ids == sorted(wanted)
-    assert {row["status"] for row in rows} == {"made"}
+    assert {row.status for row in found} == {"made"}
     assert sum(cell["made"] for cell in plan.record["counts"]) == num_rows
-    assert decode_strip(rows[0]["clip"], rows[0]["num_frames"]).shape == (6, SIZE, SIZE, 4)
-    assert len({row["clip_digest"] for row in rows}) == num_rows
+    assert decode_strip(found.clip(ids[0]) or b"", 6).shape == (6, SIZE, SIZE, 4)
+    assert len({row.clip_digest for row in found}) == num_rows
+    assert {path.name for path in Path(plan.uri).iterdir()} == {
+        "plan", "plan.json", "prompts.parquet", "stickers.parquet", "clips", "index.parquet", "record.json",
+    }  # fmt: skip
+
+
+class Fragile(Teacher):
+    """A teacher whose process dies of one picture."""
+
+    def __init__(self, work: TeacherWork) -> None:
+        super().__init__(work)
+        make = self.maker.make
+
+        def dying(rows: list[PlanRow]) -> list[Candidate]:
+            if any(row.sticker_id == Path(work.plan, "deadly").read_text() for row in rows):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return make(rows)
+
+        self.maker.make = dying  # type: ignore[method-assign]
 
 
 @pytest.mark.ray
-def test_a_row_that_fails_is_tried_again_and_recorded(world: Path, cluster: None, tmp_path: Path) -> None:
+def test_rows_that_fail_or_kill_are_tried_again_and_recorded(
+    world: Path, cluster: None, tmp_path: Path
+) -> None:
     prompts = toy_prompts(5, seed=9)
     stickers = toy_stickers(prompts, SIZE)
     stickers[3] = replace(stickers[3], png=b"not a picture")
     plan = make_plan(prompts, stickers, [PlannedTeacher("calm", "digest", asdict(SETTINGS))])
-    uri = save_plan(str(tmp_path), plan)
-    record, foundations = str(world / "runs" / "teachers" / "calm-1"), str(world / "foundations")
-    rows = run_teacher(uri, plan, "calm", record, foundations)
-    bad = [row for row in rows if row.status == "failed"]
-    assert len(rows) == 10 and [row.sticker_id for row in bad] == [stickers[3].sticker_id]
-    assert "not a picture" in bad[0].error and bad[0].clip is None and bad[0].attempt == MAX_ATTEMPTS - 1
-    assert run_teacher(uri, plan, "calm", record, foundations) == rows
+    uri, bad, deadly = save_plan(str(tmp_path), plan), stickers[3].sticker_id, stickers[6].sticker_id
+    Path(uri, "deadly").write_text(deadly)
+    teacher = store.find_record(str(world / "runs"), "teachers", "calm")
+    ensemble = Ensemble(
+        teachers={"calm": teacher}, foundations=str(world / "foundations"), encoders=["e"], actor=Fragile
+    )
+    outs = run_ensemble(uri, plan, ensemble, Console(quiet=True))
+    assert len(outs) == MAX_ATTEMPTS
+    compact(uri, plan, outs)
+    found = {row.sticker_id: row for row in Candidates(uri) if row.status == "failed"}
+    assert found.keys() == {bad, deadly} and len(Candidates(uri)) == 10
+    assert "not a picture" in found[bad].error and found[bad].attempt == MAX_ATTEMPTS - 1
+    assert found[bad].clip_digest is None and Candidates(uri).clip(found[bad].candidate_id) is None
+    assert "its process died 2 times" in found[deadly].error
+    assert run_ensemble(uri, plan, ensemble, Console(quiet=True)) == outs
 
 
 def test_an_unknown_teacher_is_one_sentence(world: Path) -> None:
@@ -147,16 +185,20 @@ def test_an_unknown_teacher_is_one_sentence(world: Path) -> None:
         main(**options(world, num_prompts=3) | {"teachers": ("nobody",)})
 
 
-def test_pixels_do_not_depend_on_the_neighbours(world: Path) -> None:
+def test_pixels_do_not_depend_on_the_neighbours(world: Path, tmp_path: Path) -> None:
     pipeline = assemble(world / "runs" / "teachers" / "calm-1", world / "foundations")
     prompts = toy_prompts(3, seed=0)
     stickers = toy_stickers(prompts, SIZE)
-    rows = make_plan(prompts, stickers, [PlannedTeacher("calm", "d", asdict(SETTINGS))]).rows
+    plan = make_plan(prompts, stickers, [PlannedTeacher("calm", "d", asdict(SETTINGS))])
+    uri = save_plan(str(tmp_path), plan)
+    for chunk in chunks_of(plan.prompts, plan.stickers):
+        ConditionEncoder(str(tmp_path), pipeline.autoencoder, pipeline.text, SIZE).encode(chunk)
 
     def make(some: list[PlanRow]) -> list[Candidate]:
-        pictures = {each.sticker_id: each.png for each in stickers}
-        return CandidateMaker(pipeline, pictures, plan_id="p", attempt=0, batch_size=4).make(some)
+        conditions = EncodedConditions(uri, str(tmp_path))
+        return CandidateMaker(pipeline, conditions, plan_id="p", attempt=0, batch_size=4).make(some)
 
+    rows = plan.rows
     together, alone = make(rows), make(rows[:1])[0]
     assert together[0].clip_digest == alone.clip_digest
     assert np.array_equal(decode_strip(together[0].clip or b"", 6), decode_strip(alone.clip or b"", 6))

@@ -14,7 +14,7 @@ import pytest
 from experiments.annotate import let_stand, main
 from recipes.profiles import TINY
 from stickers import store
-from stickers.artifacts import KEPT, VOTES, Candidate, PlanRow, clip_digest
+from stickers.artifacts import CANDIDATES, KEPT, VOTES, Candidate, PlanRow, clip_digest, table_of
 from stickers.data.latents import LatentSet
 from stickers.data.toy.oracle import draw_sticker, truths
 from stickers.hitl.candidates import compact
@@ -60,7 +60,10 @@ def finished_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     teachers = [PlannedTeacher(name, name, {}) for name in ("good", "lazy")]
     plan = make_plan(prompts, toy_stickers(prompts, SIZE), teachers)
     uri = save_plan(str(runs), plan)
-    compact(uri, plan, [candidate(row, plan.plan_id, drawn(plan, row)) for row in plan.rows])
+    made = [candidate(row, plan.plan_id, drawn(plan, row)) for row in plan.rows]
+    out = store.join(uri, "candidates", "all", "0")
+    store.write_table(store.join(out, "rows", "block.parquet"), table_of(made, Candidate), CANDIDATES)
+    compact(uri, plan, [out])
     store.write_record(uri, {"plan_id": plan.plan_id, "profile": "tiny"})
     store.set_current(str(runs), "plans", "tiny", plan.plan_id)
     return runs

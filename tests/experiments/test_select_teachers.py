@@ -14,7 +14,7 @@ from stickers import store
 from stickers.artifacts import Vote
 from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
-from stickers.hitl.candidates import read_candidates
+from stickers.hitl.candidates import Candidates
 from stickers.hitl.jobs import build_jobs
 from stickers.hitl.panel import EPOCH
 from stickers.hitl.votes import freeze
@@ -129,7 +129,7 @@ def test_votes_count_once_every_clip_was_judged(
     common = {"runs": str(runs), "profile": "smoke", "foundations": str(tiny_foundations)}
     main(**common, quality="pixels")
     (pilot,) = (each for each in store.find_records(str(runs), "plans") if each.record["kind"] == KIND)
-    rows = read_candidates(pilot.uri)
+    rows = list(Candidates(pilot.uri))
     favourite = {row.candidate_id for row in rows if row.teacher == NAMES[2]}
     votes = [
         Vote(
@@ -144,7 +144,7 @@ def test_votes_count_once_every_clip_was_judged(
             submitted_at=EPOCH,
             simulated=False,
         )
-        for job in build_jobs(rows, round=1)
+        for job in build_jobs(rows, plan_id=pilot.folder, round=1)
     ]
     freeze(votes[:-1], str(runs))
     some = votes_on(str(runs), pilot.folder)

@@ -42,11 +42,13 @@ PANEL = Panel(annotators=tuple(PERFECT[:3]), expert=PERFECT[3], threshold=0.5)
 
 def test_every_clip_is_in_one_job_and_jobs_are_full() -> None:
     failed = replace(ROWS[0], candidate_id="failed", status="failed", clip=None, clip_digest=None)
-    jobs = build_jobs([*ROWS, failed], round=1)
+    jobs = build_jobs([*ROWS, failed], plan_id="p", round=1)
     assert sorted(each for job in jobs for each in job.candidates) == sorted(row.candidate_id for row in ROWS)
     assert [len(job.candidates) for job in jobs] == [6, 6, 6, 6]
-    assert jobs == build_jobs(ROWS[::-1], round=1)
-    assert {job.job_id for job in jobs}.isdisjoint(job.job_id for job in build_jobs(ROWS, round=2))
+    assert jobs == build_jobs(ROWS[::-1], plan_id="p", round=1)
+    assert {job.job_id for job in jobs}.isdisjoint(
+        job.job_id for job in build_jobs(ROWS, plan_id="p", round=2)
+    )
     assert jobs[0].prompts == ("a cat",) * 6 and jobs[1].prompts == ("a cat",) * 2 + ("a dog",) * 4
 
 
@@ -59,9 +61,9 @@ def test_a_job_mixes_pictures_and_teachers() -> None:
 
 def test_useless_jobs_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 clip"):
-        build_jobs(ROWS, round=1, clips_per_job=0)
+        build_jobs(ROWS, plan_id="p", round=1, clips_per_job=0)
     with pytest.raises(ValueError, match="no made candidate"):
-        build_jobs([], round=1)
+        build_jobs([], plan_id="p", round=1)
 
 
 def test_two_of_three_and_then_the_expert() -> None:
@@ -75,7 +77,7 @@ def test_two_of_three_and_then_the_expert() -> None:
     votes = []
     for person in PERFECT:
         round = 2 if person.name == "expert" else 1
-        for job in build_jobs(ROWS, round=round):
+        for job in build_jobs(ROWS, plan_id="p", round=round):
             seen = answer(job, person, dict.fromkeys(job.digests, 1.0), PANEL, turn=0)
             votes.append(
                 replace(seen, annotator=person.name, picks=[c for c in seen.shown if c in picks[person.name]])

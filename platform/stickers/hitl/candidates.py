@@ -1,46 +1,187 @@
-"""The candidates of a plan on storage: what is durable, the finished table, and the counts that a summary shows."""
+"""The candidates of a plan on storage: what is durable, and the finished plan, of which any clip is one read.
+
+While a plan is made its rows lie in many small blocks, each durable once written. A finished plan is compacted: its
+rows lie in parts of some hundred MiB, below `clips/`, and an index of everything but the clips says where. Clips are
+streamed from the ones to the others, so memory does not grow with the plan.
+"""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, replace
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
 
 from stickers import store
-from stickers.artifacts import CANDIDATES, Candidate, table_of
+from stickers.artifacts import CANDIDATES, Candidate
 from stickers.hitl.generation import FAILED, MADE
 from stickers.hitl.plan import Plan
 
-COMPACTED = "compacted.parquet"
-ROWS_PER_GROUP = 64
+INDEX, PARTS = "index.parquet", "clips"
+#: of a part, where the next one begins
+PART_BYTES = 256 << 20
+#: rows that are read together: a clip of 512 pixels takes some hundred KiB
+ROWS_PER_GROUP = 4
+INDEX_ROWS_PER_GROUP = 4096
+#: everything but the clip
+FACTS = [each.name for each in fields(Candidate) if each.name != "clip"]
+INDEXED = pa.schema(
+    [
+        *(CANDIDATES.field(name) for name in FACTS),
+        pa.field("part", pa.string(), nullable=False, metadata={"unit": "place, from the plan's folder"}),
+        pa.field("row_group", pa.int32(), nullable=False),
+        pa.field("row", pa.int32(), nullable=False, metadata={"unit": "of its row group"}),
+    ]
+)
 
 
-def durable_rows(out: str) -> list[Candidate]:
-    """What is durable below `out`, one row an id."""
+def blocks(out: str) -> list[str]:
+    """The durable files of rows below `out`."""
     place = store.join(out, "rows")
-    if not any(each.endswith(".parquet") for each in store.listing(place, recursive=True)):
-        return []
-    rows = store.read_table(place, CANDIDATES).to_pylist()
-    return [Candidate(**row) for row in {row["candidate_id"]: row for row in rows}.values()]
+    return [each for each in store.listing(place, recursive=True) if each.endswith(".parquet")]
 
 
-def compact(uri: str, plan: Plan, rows: list[Candidate]) -> None:
-    """One file, sorted by candidate id, with exactly the planned ids; small row groups, so one clip is one read."""
-    rows.sort(key=lambda row: row.candidate_id)
-    assert [row.candidate_id for row in rows] == [row.candidate_id for row in plan.rows], (
-        "not the planned ids"
+def durable(out: str) -> dict[str, str]:
+    """What is durable below `out`: status by candidate id. No clip is read."""
+    found: dict[str, str] = {}
+    for block in blocks(out):
+        table = store.read_table(block, CANDIDATES, columns=["candidate_id", "status"])
+        found |= zip(table["candidate_id"].to_pylist(), table["status"].to_pylist(), strict=True)
+    return found
+
+
+def compact(uri: str, plan: Plan, outs: Iterable[str]) -> None:
+    """Stream the last row of every planned id from the blocks below `outs` into parts, and write the index.
+
+    The index of a regeneration holds what is left of the plan that it supersedes too, where it lies.
+
+    Args:
+        outs: where rows were written; of an id that lies in several places the last place counts.
+    """
+    holder: dict[str, str] = {}
+    for out in outs:
+        for block in blocks(out):
+            ids = store.read_table(block, CANDIDATES, columns=["candidate_id"])["candidate_id"].to_pylist()
+            holder |= dict.fromkeys(ids, block)
+    order = {row.candidate_id: number for number, row in enumerate(plan.rows)}
+    assert holder.keys() == order.keys(), "not the planned ids"
+    first: dict[str, int] = {}
+    for identity, block in holder.items():
+        first[block] = min(order[identity], first.get(block, len(order)))
+    parts = _Parts(uri)
+    for block in sorted(first, key=lambda each: first[each]):
+        table = store.read_table(block, CANDIDATES)
+        ids = table["candidate_id"].to_pylist()
+        place = {identity: row for row, identity in enumerate(ids) if holder[identity] == block}
+        parts.add(table.take([place[identity] for identity in sorted(place, key=lambda each: order[each])]))
+    index = [parts.close()]
+    if plan.supersedes:
+        index.append(_left_over(plan.supersedes, store.below(uri, f"../{plan.supersedes}"), plan.superseded))
+    table = pa.concat_tables(index).sort_by("candidate_id").combine_chunks()
+    store.write_table(store.join(uri, INDEX), table, INDEXED, rows_per_group=INDEX_ROWS_PER_GROUP)
+
+
+def _left_over(plan_id: str, uri: str, superseded: Iterable[str]) -> pa.Table:
+    """The index of another plan without some rows, its places told from a folder beside it."""
+    table = store.read_table(store.join(uri, INDEX), INDEXED)
+    gone = pa.compute.is_in(table["candidate_id"], value_set=pa.array(list(superseded), pa.string()))
+    table = table.filter(pa.compute.invert(gone))
+    parts = [part if part.startswith("../") else f"../{plan_id}/{part}" for part in table["part"].to_pylist()]
+    return table.set_column(
+        table.column_names.index("part"), INDEXED.field("part"), pa.array(parts, pa.string())
     )
-    table = table_of(rows, Candidate)
-    store.write_table(store.join(uri, COMPACTED), table, CANDIDATES, rows_per_group=ROWS_PER_GROUP)
 
 
-def read_candidates(uri: str) -> list[Candidate]:
-    """All candidates of a finished plan, sorted by id. ValueError when the plan is not finished."""
-    rows = store.read_table(store.join(uri, COMPACTED), CANDIDATES).to_pylist()
-    return [Candidate(**row) for row in rows]
+def remove_blocks(uri: str) -> None:
+    """Delete what served making a plan that is finished: its blocks, notes and conditions."""
+    for name in ("candidates", "trying", "conditions"):
+        if store.exists(store.join(uri, name)):
+            store.remove(store.join(uri, name))
 
 
-def counts_of(rows: list[Candidate]) -> list[dict[str, str | int | float]]:
+class _Parts:
+    """Writes rows part by part and remembers where each one lies."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri, self.index = uri, [INDEXED.empty_table()]
+        self.number, self.bytes, self.groups = 0, 0, 0
+        self.writer: store.TableWriter | None = None
+
+    def add(self, table: pa.Table) -> None:
+        name = f"{PARTS}/part-{self.number:05d}.parquet"
+        if self.writer is None:
+            self.writer = store.TableWriter(store.join(self.uri, name), CANDIDATES)
+        self.writer.write(table, rows_per_group=ROWS_PER_GROUP)
+        rows = range(table.num_rows)
+        places = {
+            "part": pa.array([name] * len(rows), pa.string()),
+            "row_group": pa.array([self.groups + row // ROWS_PER_GROUP for row in rows], pa.int32()),
+            "row": pa.array([row % ROWS_PER_GROUP for row in rows], pa.int32()),
+        }
+        columns = [*(table[fact] for fact in FACTS), *places.values()]
+        self.index.append(pa.table(columns, schema=INDEXED))
+        self.groups += -(-table.num_rows // ROWS_PER_GROUP)
+        self.bytes += table["clip"].nbytes
+        if self.bytes >= PART_BYTES:
+            self._end()
+
+    def _end(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+            self.writer, self.number, self.bytes, self.groups = None, self.number + 1, 0, 0
+
+    def close(self) -> pa.Table:
+        """Where everything lies."""
+        self._end()
+        return pa.concat_tables(self.index)
+
+
+class Candidates(Sequence[Candidate]):
+    """A finished plan's candidates, sorted by id. They come without their clips; `clip` reads one.
+
+    Raises:
+        ValueError: the plan is not finished.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri, self.table = uri, store.read_table(store.join(uri, INDEX), INDEXED)
+
+    @cached_property
+    def _rows(self) -> list[Candidate]:
+        return [Candidate(**row, clip=None) for row in self.table.select(FACTS).to_pylist()]
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str, int, int]]:
+        names = ("candidate_id", "part", "row_group", "row")
+        columns = [self.table[name].to_pylist() for name in names]
+        return {identity: place for identity, *place in zip(*columns, strict=True)}  # type: ignore[misc]
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._rows[index]
+
+    def clip(self, candidate_id: str) -> bytes | None:
+        """A candidate's strip, or none when it could not be made: one read."""
+        part, group, row = self._places[candidate_id]
+        column = store.read_group(store.below(self.uri, part), group, ["clip"])["clip"]
+        found: bytes | None = column[row].as_py()
+        return found
+
+    def whole(self, rows: Iterable[Candidate]) -> Iterator[Candidate]:
+        """Candidates with their clips."""
+        return (replace(row, clip=self.clip(row.candidate_id)) for row in rows)
+
+
+def counts_of(rows: Iterable[Candidate]) -> list[dict[str, str | int | float]]:
     """Planned, made and failed by teacher and bucket, with the seconds spent."""
-    status = Counter((row.teacher, row.bucket, row.status) for row in rows)
+    status: Counter[tuple[str, str, str]] = Counter()
     seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
     for row in rows:
+        status[row.teacher, row.bucket, row.status] += 1
         seconds[row.teacher, row.bucket] += row.seconds
     return [
         {

@@ -4,17 +4,24 @@ Batches are always padded to one shape, so a row's pixels do not depend on how m
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Protocol
 
 import numpy as np
 
 from stickers.artifacts import Candidate, PlanRow, clip_digest
-from stickers.pipeline import AnimationPipeline
-from stickers.video.codec import decode_picture, encode_strip
+from stickers.pipeline import AnimationPipeline, Conditions, Order
+from stickers.video.codec import encode_strip
 from stickers.video.motion import motion_score
 
 MADE, FAILED = "made", "failed"
+
+
+class Source(Protocol):
+    """Where the conditions of rows come from; ValueError for a row that has none."""
+
+    def of(self, rows: Sequence[PlanRow]) -> Conditions: ...
 
 
 class CandidateMaker:
@@ -22,7 +29,7 @@ class CandidateMaker:
 
     Args:
         pipeline: the teacher.
-        pictures: sticker id to PNG.
+        conditions: what rows start from.
         plan_id: of the plan that asks.
         attempt: 0 for the first pass, then counting the retries of failed rows.
         batch_size: clips of one network batch.
@@ -31,13 +38,13 @@ class CandidateMaker:
     def __init__(
         self,
         pipeline: AnimationPipeline,
-        pictures: Mapping[str, bytes],
+        conditions: "Source",
         *,
         plan_id: str,
         attempt: int,
         batch_size: int,
     ) -> None:
-        self.pipeline, self.pictures = pipeline, pictures
+        self.pipeline, self.conditions = pipeline, conditions
         self.plan_id, self.attempt, self.batch_size = plan_id, attempt, batch_size
 
     def make(self, rows: list[PlanRow]) -> list[Candidate]:
@@ -62,20 +69,14 @@ class CandidateMaker:
     def _make_batch(self, rows: list[PlanRow]) -> list[Candidate]:
         started = time.perf_counter()
         padded = rows + [rows[-1]] * (self.batch_size - len(rows))
-        clips = self.pipeline.animate(
-            pictures=[self._picture(row) for row in padded],
-            prompts=[row.prompt for row in padded],
-            seeds=[row.seed for row in padded],
-        )
+        order = Order([], [], [row.seed for row in padded], conditions=self.conditions.of(padded))
+        clips = next(self.pipeline.animate_each([order]))
         share = (time.perf_counter() - started) / len(rows)
         return [self._candidate(row, clip, "", share) for row, clip in zip(rows, clips, strict=False)]
 
-    def _picture(self, row: PlanRow) -> np.ndarray:
-        if row.sticker_id not in self.pictures:
-            raise ValueError(
-                f"the plan names sticker {row.sticker_id}, which its sticker table does not hold"
-            )
-        return decode_picture(self.pictures[row.sticker_id])
+    def give_up(self, row: PlanRow, reason: str) -> Candidate:
+        """A row that is not tried again, and why."""
+        return self._candidate(row, None, reason, 0.0)
 
     def _candidate(self, row: PlanRow, clip_THWC: np.ndarray | None, error: str, seconds: float) -> Candidate:
         strip = None if clip_THWC is None else encode_strip(clip_THWC)

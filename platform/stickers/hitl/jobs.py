@@ -24,8 +24,10 @@ class Job:
     prompts: tuple[str, ...]
 
 
-def build_jobs(candidates: list[Candidate], *, round: int, clips_per_job: int = CLIPS_PER_JOB) -> list[Job]:
-    """Jobs over every made candidate, each in exactly one.
+def build_jobs(
+    candidates: list[Candidate], *, plan_id: str, round: int, clips_per_job: int = CLIPS_PER_JOB
+) -> list[Job]:
+    """Jobs over every made candidate of a plan, those that it took over from another included, each in exactly one.
 
     Raises:
         ValueError: the job size is below one, or nothing was made.
@@ -39,7 +41,7 @@ def build_jobs(candidates: list[Candidate], *, round: int, clips_per_job: int = 
     queue = [each for prompt in sorted(by_prompt) for each in mixed(by_prompt[prompt])]
     if not queue:
         raise ValueError("there is no made candidate to choose from")
-    return [_job(queue[i : i + clips_per_job], round) for i in range(0, len(queue), clips_per_job)]
+    return [_job(queue[i : i + clips_per_job], plan_id, round) for i in range(0, len(queue), clips_per_job)]
 
 
 def mixed(candidates: list[Candidate]) -> list[Candidate]:
@@ -60,11 +62,11 @@ def mixed(candidates: list[Candidate]) -> list[Candidate]:
     ]
 
 
-def _job(rows: list[Candidate], round: int) -> Job:
+def _job(rows: list[Candidate], plan_id: str, round: int) -> Job:
     shown = [(row.candidate_id, str(row.clip_digest)) for row in rows]
     return Job(
-        job_id=content_id("job", rows[0].plan_id, round, shown),
-        plan_id=rows[0].plan_id,
+        job_id=content_id("job", plan_id, round, shown),
+        plan_id=plan_id,
         round=round,
         candidates=tuple(row.candidate_id for row in rows),
         digests=tuple(str(row.clip_digest) for row in rows),

@@ -2,10 +2,15 @@
 
 A plan's folder holds `prompts.parquet`, `stickers.parquet` and `plan/<teacher>.parquet`, one partition a teacher; its
 `plan.json` is written last. The plan's id is the content of its rows, so planning the same work twice is one plan.
+
+A regeneration is a plan too: of some rows of a finished plan, which it supersedes. It holds their ids in
+`superseded.parquet` and leaves the finished plan as it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import pyarrow as pa
 
 from stickers import store
 from stickers.artifacts import (
@@ -22,6 +27,7 @@ from stickers.artifacts import (
 )
 
 PLAN_FILE = "plan.json"
+SUPERSEDED = pa.schema([pa.field("candidate_id", pa.string(), nullable=False)])
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,17 @@ class PlannedTeacher:
 
 @dataclass(frozen=True)
 class Plan:
-    """Stickers times teachers times seeds. `rows` is sorted by candidate id."""
+    """Stickers times teachers times seeds. `rows` come teacher by teacher, each one's in the order of the stickers.
+
+    `supersedes` is the plan that this one replaces rows of, `superseded` those rows' ids.
+    """
 
     plan_id: str
     prompts: list[Prompt]
     stickers: list[Sticker]
     rows: list[PlanRow]
+    supersedes: str = ""
+    superseded: tuple[str, ...] = ()
 
     @property
     def teachers(self) -> list[str]:
@@ -72,34 +83,82 @@ def make_plan(
         raise ValueError(f"two teachers of one plan have the same name: {', '.join(sorted(names))}")
     said = {prompt.prompt_id: prompt for prompt in prompts}
     rows = [
-        _row(sticker, said[sticker.prompt_id], each, seed, again)
+        planned_row(sticker.sticker_id, said[sticker.prompt_id], each, _seed(seed, sticker, each, again))
+        for each in sorted(teachers, key=lambda teacher: teacher.name)
         for sticker in stickers
-        for each in teachers
         for again in range(num_seeds)
     ]
-    rows.sort(key=lambda row: row.candidate_id)
-    plan_id = content_id("plan", [row.candidate_id for row in rows])[:12]
+    plan_id = content_id("plan", sorted(row.candidate_id for row in rows))[:12]
     return Plan(plan_id=plan_id, prompts=prompts, stickers=stickers, rows=rows)
 
 
-def _row(sticker: Sticker, prompt: Prompt, teacher: PlannedTeacher, seed: int, again: int) -> PlanRow:
+def _seed(seed: int, sticker: Sticker, teacher: PlannedTeacher, again: int) -> int:
     # the first keeps the seed that it has in a plan of one
-    noise = seed_from(seed, sticker.sticker_id, teacher.name, *([again] if again else []))
+    return seed_from(seed, sticker.sticker_id, teacher.name, *([again] if again else []))
+
+
+def planned_row(sticker_id: str, prompt: Prompt, teacher: PlannedTeacher, seed: int) -> PlanRow:
+    """One candidate to make; its id follows from everything that decides its pixels."""
     identity = candidate_id(
-        sticker=sticker.sticker_id,
+        sticker=sticker_id,
         prompt=prompt.text,
         checkpoint=teacher.checkpoint,
-        seed=noise,
+        seed=seed,
         settings=teacher.settings,
     )
     return PlanRow(
         candidate_id=identity,
-        sticker_id=sticker.sticker_id,
+        sticker_id=sticker_id,
         teacher=teacher.name,
         checkpoint=teacher.checkpoint,
-        seed=noise,
+        seed=seed,
         prompt=prompt.text,
         bucket=prompt.bucket,
+    )
+
+
+def regeneration(
+    plan_id: str,
+    rows: Sequence[PlanRow],
+    prompts: Sequence[Prompt],
+    stickers: Sequence[Sticker],
+    teachers: Sequence[PlannedTeacher],
+    *,
+    reseed: int | None = None,
+) -> Plan:
+    """A plan that makes some rows of the finished plan `plan_id` again, by their teachers as they are now.
+
+    The same weights make the same ids and, on the same kind of machine, the same pixels; others make other
+    candidates in their place. `reseed` gives every row another noise.
+
+    Raises:
+        ValueError: no row is asked for, or one's teacher is not given.
+    """
+    if not rows:
+        raise ValueError(f"no candidate of plan {plan_id} is asked for; there is nothing to make again")
+    now, said = {each.name: each for each in teachers}, {each.text: each for each in prompts}
+    absent = sorted({row.teacher for row in rows} - now.keys())
+    if absent:
+        raise ValueError(f"teacher {absent[0]} is not there to make its candidates of plan {plan_id} again")
+    again = [
+        planned_row(
+            row.sticker_id,
+            said[row.prompt],
+            now[row.teacher],
+            row.seed if reseed is None else seed_from(reseed, row.seed),
+        )
+        for row in rows
+    ]
+    used, texts = {row.sticker_id for row in rows}, {row.prompt for row in rows}
+    names = sorted(row.candidate_id for row in again)
+    superseded = tuple(sorted(row.candidate_id for row in rows))
+    return Plan(
+        plan_id=content_id("regeneration", plan_id, names, superseded)[:12],
+        prompts=[each for each in prompts if each.text in texts],
+        stickers=[each for each in stickers if each.sticker_id in used],
+        rows=sorted(again, key=lambda row: row.teacher),
+        supersedes=plan_id,
+        superseded=superseded,
     )
 
 
@@ -113,10 +172,12 @@ def save_plan(runs: str, plan: Plan) -> str:
     for teacher in plan.teachers:
         rows = table_of(plan.of(teacher), PlanRow)
         store.write_table(store.join(uri, "plan", f"{teacher}.parquet"), rows, PLAN)
+    if plan.supersedes:
+        table = pa.table({"candidate_id": pa.array(plan.superseded, pa.string())}, schema=SUPERSEDED)
+        store.write_table(store.join(uri, "superseded.parquet"), table, SUPERSEDED)
     counts = {"prompts": len(plan.prompts), "stickers": len(plan.stickers), "candidates": len(plan.rows)}
-    store.write_json(
-        store.join(uri, PLAN_FILE), {"plan_id": plan.plan_id, "teachers": plan.teachers, **counts}
-    )
+    header = {"plan_id": plan.plan_id, "teachers": plan.teachers, "supersedes": plan.supersedes, **counts}
+    store.write_json(store.join(uri, PLAN_FILE), header)
     return uri
 
 
@@ -125,10 +186,18 @@ def load_plan(uri: str) -> Plan:
     header = store.read_json(store.join(uri, PLAN_FILE))
     prompts = store.read_table(store.join(uri, "prompts.parquet"), PROMPTS).to_pylist()
     stickers = store.read_table(store.join(uri, "stickers.parquet"), STICKERS).to_pylist()
-    rows = store.read_table(store.join(uri, "plan"), PLAN).to_pylist()
+    rows = [
+        row
+        for name in header["teachers"]
+        for row in store.read_table(store.join(uri, "plan", f"{name}.parquet"), PLAN).to_pylist()
+    ]
+    place = store.join(uri, "superseded.parquet")
+    gone = store.read_table(place, SUPERSEDED)["candidate_id"].to_pylist() if header["supersedes"] else []
     return Plan(
         plan_id=header["plan_id"],
         prompts=[Prompt(**row) for row in prompts],
         stickers=[Sticker(**row) for row in stickers],
-        rows=sorted((PlanRow(**row) for row in rows), key=lambda row: row.candidate_id),
+        rows=[PlanRow(**row) for row in rows],
+        supersedes=header["supersedes"],
+        superseded=tuple(gone),
     )

@@ -1,0 +1,126 @@
+"""All teachers of a plan: side by side where the cluster has room, each failing alone, each going on where it stopped.
+
+A teacher's rows that fail get further passes; what is left in the end is one folder of blocks a pass.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import ray
+from rich.console import Console
+from rich.markup import escape
+
+from actors.cluster import connect
+from actors.conditions import encode_conditions
+from actors.teacher import CPUS_PER_EXECUTION, Teacher, TeacherWork, animate_rows, side_by_side
+from stickers import store
+from stickers.artifacts import PLAN, PlanRow, table_of
+from stickers.hitl.candidates import durable
+from stickers.hitl.conditions import conditions_place
+from stickers.hitl.generation import FAILED
+from stickers.hitl.plan import Plan
+
+BATCH_SIZE = 8
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """Finished trainings by teacher's name, the folder of their encoders and its digests, and what each actor takes of
+    a GPU. `actor` is what animates."""
+
+    teachers: Mapping[str, store.Found]
+    foundations: str
+    encoders: Sequence[str]
+    gpus: float = 1.0
+    actor: type[Teacher] = Teacher
+
+    def work(self, uri: str, plan: Plan, name: str, attempt: int) -> TeacherWork:
+        """What one pass of a teacher needs."""
+        return TeacherWork(
+            name=name,
+            record=self.teachers[name].uri,
+            foundations=self.foundations,
+            plan=uri,
+            plan_id=plan.plan_id,
+            conditions=self.conditions(uri, self.size(name)),
+            attempt=attempt,
+            batch_size=BATCH_SIZE,
+            gpus=self.gpus,
+        )
+
+    def size(self, name: str) -> int:
+        """Pixels a side of what a teacher draws."""
+        return int(self.teachers[name].record["picture_size"])
+
+    def conditions(self, uri: str, size: int) -> str:
+        """Where a plan's conditions for pictures of that size lie."""
+        return conditions_place(uri, self.encoders, size)
+
+
+def run_ensemble(uri: str, plan: Plan, ensemble: Ensemble, console: Console) -> list[str]:
+    """Make every candidate of a plan that is not there; where the rows of each pass lie, later passes later.
+
+    Raises:
+        ValueError: a teacher failed; the others are finished all the same, and the same command goes on.
+    """
+    outs: list[str] = []
+    broken: defaultdict[str, list[str]] = defaultdict(list)
+    room = CPUS_PER_EXECUTION * min(len(plan.teachers), os.cpu_count() or 1)
+    with connect(num_cpus=max(room, os.cpu_count() or 1)):
+        for size in sorted({ensemble.size(name) for name in plan.teachers}):
+            encode_conditions(plan, ensemble.conditions(uri, size), ensemble.foundations, size)
+        beside = side_by_side(len(plan.teachers))
+        with ThreadPoolExecutor(beside) as pool:
+            work = {
+                name: pool.submit(run_teacher, uri, plan, name, ensemble, console, beside=beside)
+                for name in plan.teachers
+            }
+            for name, running in work.items():
+                try:
+                    outs += running.result()
+                    console.print(f"teacher {name}: {len(plan.of(name))} candidates", highlight=False)
+                except ray.exceptions.RayError as error:
+                    reason = str(error).strip().splitlines()[-1]
+                    broken[reason].append(name)
+                    console.print(f"[red]teacher {name} failed: {escape(reason)}", highlight=False)
+    if broken:
+        what = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in broken.items())
+        raise ValueError(
+            f"plan {plan.plan_id} is not finished; run the command again after mending this: {what}"
+        )
+    return outs
+
+
+def run_teacher(
+    uri: str, plan: Plan, name: str, ensemble: Ensemble, console: Console, *, beside: int = 1
+) -> list[str]:
+    """All candidates of one teacher, with bounded retries of failed rows; what exists is not made again.
+
+    Returns:
+        Where the rows of each pass lie.
+    """
+    outs: list[str] = []
+    todo, rows_uri = plan.of(name), store.join(uri, "plan", f"{name}.parquet")
+    for attempt in range(MAX_ATTEMPTS):
+        out = store.join(uri, "candidates", name, str(attempt))
+        for torn in store.discard_torn(out):
+            console.print(f"[yellow]half written, made again: {torn}", highlight=False, soft_wrap=True)
+        asked, made = {row.candidate_id for row in todo}, durable(out)
+        if made.keys() != asked:
+            if attempt:
+                rows_uri = store.join(out, "plan.parquet")
+                store.write_table(rows_uri, table_of(todo, PlanRow), PLAN)
+            work = ensemble.work(uri, plan, name, attempt)
+            animate_rows(rows_uri, len(todo), work, out, beside=beside, actor=ensemble.actor)
+            made = durable(out)
+        wrong = made.keys() ^ asked
+        assert not wrong, f"{name}: {len(wrong)} candidates are missing or unasked after pass {attempt + 1}"
+        outs.append(out)
+        todo = [row for row in todo if made[row.candidate_id] == FAILED]
+        if not todo:
+            break
+    return outs

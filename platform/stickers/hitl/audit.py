@@ -1,0 +1,101 @@
+"""Is everything there that a plan asks for, once, by the right teacher and whole? What is not is a named fault."""
+
+from collections import Counter
+from dataclasses import dataclass, fields
+from typing import Any
+
+from stickers import store
+from stickers.artifacts import CANDIDATES, PLAN, PlanRow, clip_digest
+from stickers.hitl.candidates import INDEX, INDEXED, PARTS
+from stickers.hitl.generation import MADE
+from stickers.hitl.plan import PLAN_FILE, SUPERSEDED
+from stickers.video.codec import decode_strip
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`what` is one of missing, doubled, unplanned, changed, wrong teacher, corrupt and unindexed."""
+
+    candidate_id: str
+    what: str
+    detail: str = ""
+
+
+def asked_for(uri: str) -> dict[str, dict[str, Any]]:
+    """The rows that a plan's index should hold, by id: its own, and of the plan that it regenerates the rest."""
+    header = store.read_json(store.join(uri, PLAN_FILE))
+    rows = store.read_table(store.join(uri, "plan"), PLAN).to_pylist()
+    found = {row["candidate_id"]: row for row in rows}
+    if header["supersedes"]:
+        gone = store.read_table(store.join(uri, "superseded.parquet"), SUPERSEDED)["candidate_id"].to_pylist()
+        before = asked_for(store.below(uri, f"../{header['supersedes']}"))
+        found = {name: row for name, row in before.items() if name not in set(gone)} | found
+    return found
+
+
+def audit_index(uri: str) -> list[Fault]:
+    """Faults of a finished plan that its tables tell of."""
+    asked = asked_for(uri)
+    index = store.read_table(store.join(uri, INDEX), INDEXED)
+    facts = [each.name for each in fields(PlanRow)]
+    rows = index.select(facts).to_pylist()
+    times = Counter(row["candidate_id"] for row in rows)
+    faults = [
+        Fault(name, "missing", "it is planned, the index does not hold it") for name in asked.keys() - times
+    ]
+    faults += [Fault(name, "doubled", f"{count} rows") for name, count in times.items() if count > 1]
+    for row in rows:
+        name = row["candidate_id"]
+        if name not in asked:
+            faults.append(Fault(name, "unplanned", "no plan names it"))
+            continue
+        differing = [fact for fact in facts if row[fact] != asked[name][fact]]
+        if "checkpoint" in differing:
+            detail = f"{row['teacher']} with weights {row['checkpoint']}, planned {asked[name]['checkpoint']}"
+            faults.append(Fault(name, "wrong teacher", detail))
+        elif differing:
+            detail = ", ".join(
+                f"{fact} is {row[fact]!r}, planned {asked[name][fact]!r}" for fact in differing
+            )
+            faults.append(Fault(name, "changed", detail))
+    return sorted(faults, key=lambda each: (each.what, each.candidate_id))
+
+
+def parts_of(uri: str) -> list[str]:
+    """The places of all clips that a finished plan's index names, and of its own that it does not."""
+    index = store.read_table(store.join(uri, INDEX), INDEXED, columns=["part"])
+    named = {store.below(uri, part) for part in index["part"].unique().to_pylist()}
+    return sorted(named | set(store.listing(store.join(uri, PARTS))))
+
+
+def audit_part(uri: str, part: str) -> list[Fault]:
+    """Faults of the clips in one part: each is read, compared with its digest and decoded."""
+    names = ["candidate_id", "part", "status", "num_frames", "clip_digest"]
+    index = store.read_table(store.join(uri, INDEX), INDEXED, columns=names).to_pylist()
+    mine = {row["candidate_id"]: row for row in index if store.below(uri, row["part"]) == part}
+    try:
+        table = store.read_table(part, CANDIDATES, columns=["candidate_id", "clip"])
+    except ValueError as error:
+        return [Fault(name, "corrupt", str(error)) for name in mine]
+    clips = dict(zip(table["candidate_id"].to_pylist(), table["clip"].to_pylist(), strict=True))
+    faults = [fault for name in mine.keys() & clips for fault in _look(mine[name], clips[name])]
+    faults += [Fault(name, "missing", f"{part} does not hold it") for name in mine.keys() - clips]
+    if part.startswith(store.join(uri, PARTS) + "/"):
+        faults += [Fault(name, "unindexed", part) for name in clips.keys() - mine]
+    return sorted(faults, key=lambda each: (each.what, each.candidate_id))
+
+
+def _look(row: dict[str, Any], strip: bytes | None) -> list[Fault]:
+    """Whether a clip is the one that the index promises."""
+    name = row["candidate_id"]
+    if row["status"] != MADE:
+        return []
+    if strip is None:
+        return [Fault(name, "corrupt", "it is made and has no clip")]
+    if clip_digest(strip) != row["clip_digest"]:
+        return [Fault(name, "corrupt", "its clip is not the one that its digest names")]
+    try:
+        decode_strip(strip, row["num_frames"])
+    except ValueError as error:
+        return [Fault(name, "corrupt", str(error))]
+    return []
