@@ -30,7 +30,7 @@ from stickers.training.engine import DeepSpeedEngine
 from stickers.training.job import TrainingJob
 
 console = Console()
-CHANGES = Changes(steps=60, checkpoint_every=1000)
+STEPS = 300
 #: this machine's cores, one thread each: what `train_all` gives side by side
 SIDE_BY_SIDE = max(1, os.cpu_count() or 1)
 
@@ -45,12 +45,12 @@ class Clock:
         self.times.append(time.time())
 
 
-def jobs_of(runs: str, profile: str) -> list[TrainingJob]:
-    """The profile's teachers, cut short."""
-    chosen = choose_profile(profile)
+def jobs_of(runs: str, profile: str, steps: int) -> list[TrainingJob]:
+    """The profile's teachers, `steps` in each stage, with no checkpoint but the last."""
+    chosen, changes = choose_profile(profile), Changes(steps=steps, checkpoint_every=10**9)
     sets = prepared_sets(current(runs, "latents", profile))
     return [
-        TrainingJob.of_recipe(CHANGES.apply(recipe), foundations=chosen.foundations, sets=sets)
+        TrainingJob.of_recipe(changes.apply(recipe), foundations=chosen.foundations, sets=sets)
         for recipe in chosen.teachers
     ]
 
@@ -61,7 +61,7 @@ def train_bare(job: TrainingJob) -> float:
     engine, clock = DeepSpeedEngine(job.network(), job.engine_settings()), Clock()
     task = job.task(engine.model, torch.device("cpu"))
     with tempfile.TemporaryDirectory() as folder:
-        loop.train(task, engine, clock, save=lambda done: engine.save(folder, done), save_every=1000)
+        loop.train(task, engine, clock, save=lambda done: engine.save(folder, done), save_every=10**9)
     return clock.times[-1] - clock.times[0]
 
 
@@ -86,11 +86,12 @@ def through_ray(jobs: list[TrainingJob], folder: Path, *, at_once: bool) -> tupl
     return time.monotonic() - start, spans(runs)
 
 
-def bare(runs: str, profile: str, count: int) -> tuple[float, list[float]]:
+def bare(runs: str, profile: str, steps: int, count: int) -> tuple[float, list[float]]:
     """The same by processes that know no Ray."""
 
     def run(number: int) -> float:
-        command = [sys.executable, __file__, "--runs", runs, "--profile", profile, "--only", str(number)]
+        command = [sys.executable, __file__, "--runs", runs, "--profile", profile]
+        command += ["--steps", str(steps), "--only", str(number)]
         done = subprocess.run(
             command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -102,20 +103,21 @@ def bare(runs: str, profile: str, count: int) -> tuple[float, list[float]]:
     return time.monotonic() - start, seconds
 
 
-def main(runs: Runs = RUNS, profile: str = "tiny", only: int | None = None) -> None:
+def main(runs: Runs = RUNS, profile: str = "tiny", steps: int = STEPS, only: int | None = None) -> None:
     """Measure.
 
     Args:
+        steps: optimiser steps of each of a teacher's stages.
         only: train one teacher without Ray and print its seconds.
     """
     place = store.resolve_runs(runs)
-    jobs = jobs_of(place, profile)
+    jobs = jobs_of(place, profile, steps)
     if only is not None:
         print(json.dumps(train_bare(jobs[only])))
         return
     with tempfile.TemporaryDirectory() as folder:
         found = {
-            "bare DeepSpeed processes": bare(place, profile, len(jobs)),
+            "bare DeepSpeed processes": bare(place, profile, steps, len(jobs)),
             "Ray, side by side": through_ray(jobs, Path(folder, "together"), at_once=True),
             "Ray, one after another": through_ray(jobs, Path(folder, "alone"), at_once=False),
         }
