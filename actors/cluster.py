@@ -44,7 +44,7 @@ def connect(*, num_cpus: int | None = None) -> Iterator[None]:
         return
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    if os.environ.get("RAY_ADDRESS"):
+    if not is_private():
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
     else:
         _start_private(num_cpus or max(MIN_LOGICAL_CPUS, os.cpu_count() or 1))
@@ -56,6 +56,11 @@ def connect(*, num_cpus: int | None = None) -> Iterator[None]:
         ray.shutdown()
         raise
     ray.shutdown()
+
+
+def is_private() -> bool:
+    """Whether the cluster is this driver's own and ends with it."""
+    return not os.environ.get("RAY_ADDRESS")
 
 
 def _start_private(num_cpus: int) -> None:

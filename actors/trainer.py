@@ -20,11 +20,13 @@ import torch
 from ray import train
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.callback import RayTrainCallback
 from rich.console import Console
 from rich.table import Table
 
 from actors.board import Board
-from actors.cluster import check_memory, check_room, connect, worker_resource
+from actors.cluster import check_memory, check_room, connect, is_private, worker_resource
 from actors.preview import Preview, film
 from actors.tracking import RunTracker, SilentTracker, Tracking
 from stickers import store
@@ -136,9 +138,21 @@ def drive(work: Assignment) -> str:
     return ""
 
 
+class OwnClusterTrainer(TorchTrainer):
+    """On a cluster that ends with its driver: without the process, one a training, that watches whether a dead
+    controller left resources taken."""
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        return [
+            each
+            for each in super()._create_default_callbacks()
+            if not isinstance(each, PlacementGroupCleanerCallback)
+        ]
+
+
 def _trainer(work: Assignment) -> TorchTrainer:
-    job = work.job
-    return TorchTrainer(
+    job, kind = work.job, OwnClusterTrainer if is_private() else TorchTrainer
+    return kind(
         train_worker,
         train_loop_config={"work": work},
         scaling_config=ScalingConfig(num_workers=job.recipe.num_workers, use_gpu=worker_resource() == "GPU"),

@@ -74,8 +74,9 @@ def undisturbed(
 
 
 def workers() -> list[psutil.Process]:
-    everyone = psutil.process_iter(["cmdline"])
-    return [each for each in everyone if "RayTrainWorker" in " ".join(each.info["cmdline"] or [])]
+    """Those of this process's own cluster."""
+    started = psutil.Process().children(recursive=True)
+    return [each for each in started if "RayTrainWorker" in " ".join(each.cmdline())]
 
 
 def is_as_if_undisturbed(job: TrainingJob, runs: Path, undisturbed: dict[str, torch.Tensor]) -> None:
