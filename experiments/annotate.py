@@ -61,10 +61,10 @@ def look_at(runs: str, plan: store.Found, found: Candidates, candidates: list[Ca
     work = [(*sticker, rows) for sticker, rows in strips.items()]
     errors: dict[str, float] = {}
     with ProcessPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        for found in tqdm(
+        for measured in tqdm(
             pool.map(decode_and_measure, work), total=len(work), desc="panel looks", unit="sticker"
         ):
-            errors |= found
+            errors |= measured
     store.write_json(seen, errors)
     return errors
 

@@ -166,7 +166,7 @@ def latency(args: argparse.Namespace) -> list[dict[str, Any]]:
         show_row(rows[-1])
     latents = torch.zeros(1, args.frames, fast.unet.config.out_channels, *_sides(fast), device=device)
     beside: dict[str, Callable[[], object]] = {
-        "text encoding": lambda: fast.unet.project_text(fast.text.encode(["", PROMPT])),
+        "text encoding": lambda: fast.unet.project_text(fast.encode_texts(["", PROMPT])),
         "VAE decoding": lambda: fast.autoencoder.decode(latents),
     }
     for name, timing in time_in_turns(beside, device=device, repeats=args.repeats).items():
@@ -324,7 +324,7 @@ def one_pass(args: argparse.Namespace) -> tuple[VideoUNet, tuple[Any, ...]]:
     torch.manual_seed(SEED)
     z = torch.randn(1, args.frames, unet.config.out_channels, *_sides(pipeline), device=device, dtype=dtype)
     with torch.no_grad():
-        text = unet.project_text(pipeline.text.encode([PROMPT]))
+        text = unet.project_text(pipeline.encode_texts([PROMPT]))
     return unet, (z, torch.tensor([500], device=device), text, z[:, 0])
 
 

@@ -194,10 +194,14 @@ class AnimationPipeline:
                 raise ValueError(
                     f"a picture must be uint8 RGBA of shape {wanted}, got {picture.dtype} {picture.shape}"
                 )
+        texts = self.encode_texts(["", *prompts])
+        return Conditions(self._encode(np.stack(pictures))[:, 0], texts[1:], texts[0])
+
+    def encode_texts(self, prompts: list[str]) -> Tensor:
+        """`[B, L, D]`. ValueError: the pipeline has no text encoder."""
         if self.text is None:
             raise ValueError("this pipeline has no text encoder; give it encoded texts")
-        texts = self.text.encode(["", *prompts])
-        return Conditions(self._encode(np.stack(pictures))[:, 0], texts[1:], texts[0])
+        return self.text.encode(prompts)
 
     def _inputs(self, order: Order) -> tuple[tuple[Passes, Tensor, Tensor], SamplerSettings]:
         """What `sample` takes, from pictures, prompts and seeds, or from conditions."""

@@ -27,7 +27,7 @@ STICKERS = toy_stickers(PROMPTS, 16)
 
 def made(row: PlanRow, plan_id: str, attempt: int = 0) -> Candidate:
     """A row as its teacher would have made it; the first pass fails one row in five."""
-    picture = draw_sticker(row.prompt, 0, 16)
+    picture = draw_sticker(row.prompt, 0, 16).copy()
     picture[0, 0] = [row.seed % 256, row.seed // 256 % 256, len(row.teacher) + len(row.checkpoint), 255]
     strip = encode_strip(picture[None].repeat(2, axis=0))
     failed = not attempt and row.seed % 5 == 0

@@ -17,6 +17,7 @@ from stickers.artifacts import (
     PLAN,
     PROMPTS,
     STICKERS,
+    Candidate,
     PlanRow,
     Prompt,
     Sticker,
@@ -119,7 +120,7 @@ def planned_row(sticker_id: str, prompt: Prompt, teacher: PlannedTeacher, seed: 
 
 def regeneration(
     plan_id: str,
-    rows: Sequence[PlanRow],
+    rows: Sequence[PlanRow | Candidate],
     prompts: Sequence[Prompt],
     stickers: Sequence[Sticker],
     teachers: Sequence[PlannedTeacher],
