@@ -105,7 +105,7 @@ class ConditionEncoder:
             filled = np.stack(some + [some[-1]] * (BATCH - len(some)))
             latents = self.autoencoder.encode(to_tensor(filled)[:, None].to(device))
             found.append(latents[: len(some), 0].float().cpu())
-        return torch.cat(found)
+        return torch.cat(found).contiguous()
 
     def _texts(self, texts: list[str]) -> Tensor:
         """`[N, L, D]`, float32."""
@@ -113,7 +113,7 @@ class ConditionEncoder:
         for first in range(0, len(texts), BATCH):
             some = texts[first : first + BATCH]
             found.append(self.text.encode(some + [""] * (BATCH - len(some)))[: len(some)].cpu())
-        return torch.cat(found)
+        return torch.cat(found).contiguous()
 
 
 class EncodedConditions:
