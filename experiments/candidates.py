@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.ensemble import Ensemble, run_ensemble
+from actors.teacher import Teacher
 from experiments.options import (
     RUNS,
     Runs,
@@ -289,6 +290,7 @@ def make_candidates(
     refused: Sequence[Refused] = (),
     kind: str = "plan",
     gpus: float = 1.0,
+    actor: type[Teacher] = Teacher,
     also: Mapping[str, Any] | None = None,
 ) -> store.Found:
     """Every candidate of a plan, unless it is finished already; shows the counts and gives the finished plan."""
@@ -298,7 +300,9 @@ def make_candidates(
         console.print(f"nothing to do, the {kind} is finished: {uri}")
     else:
         encoders = encoder_digests(foundations)
-        ensemble = Ensemble(teachers=found, foundations=foundations, encoders=encoders, gpus=gpus)
+        ensemble = Ensemble(
+            teachers=found, foundations=foundations, encoders=encoders, gpus=gpus, actor=actor
+        )
         compact(uri, plan, run_ensemble(uri, plan, ensemble, console))
         checkpoints = {row.teacher: row.checkpoint for row in plan.rows}
         record = {
