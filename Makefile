@@ -34,7 +34,7 @@ serve: setup ## serve the registered student (http://127.0.0.1:8000)
 	$(PYTHON) experiments/host.py --runs "$(RUNS)" --port $(PORT) $(ARGS)
 
 test: setup ## run every test a machine without a GPU can run
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: setup ## the long trials: a thousand bad videos
 	$(PYTHON) experiments/soak.py $(ARGS)

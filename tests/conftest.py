@@ -18,6 +18,10 @@ from tests.processes import CHROMIUM
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # threads that share cores with another file's tests mostly wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def byte_tokenizer(folder: Path) -> Any:
@@ -133,3 +137,12 @@ def browser() -> Iterator[Any]:
         )
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(autouse=True)
+def closed_pages(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No page goes on playing clips beside the tests that follow."""
+    yield
+    if "browser" in request.fixturenames:
+        for context in request.getfixturevalue("browser").contexts:
+            context.close()
