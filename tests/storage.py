@@ -1,9 +1,7 @@
 """A real S3-compatible server (SeaweedFS, one process, a folder of the test's) for tests of what lies in buckets."""
 
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -45,17 +43,17 @@ def object_store(program: str) -> Iterator[dict[str, str]]:
                 cwd=folder,
                 stdout=out,
                 stderr=out,
-                start_new_session=True,
             )
         try:
             wait_until_it_serves(server, ports, log)
             make_bucket(environment)
             yield environment
         finally:
-            os.killpg(
-                server.pid, signal.SIGKILL
-            )  # nothing is to be kept, and an orderly end takes 25 seconds
+            server.kill()  # nothing is to be kept, and an orderly end takes 25 seconds
             server.wait()
+            for port in ports:
+                for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                    left.unlink()
 
 
 def make_bucket(environment: dict[str, str]) -> None:
@@ -88,6 +86,8 @@ def arguments(folder: Path, ports: list[int]) -> list[str]:
         "-s3",
         f"-s3.config={folder}/s3.json",
         "-s3.autoCreateBucket=false",
+        "-s3.port.iceberg=0",  # fixed ports else, which a second server finds taken
+        "-s3.port.lance=0",
         "-master.telemetry=false",
         "-master.volumeSizeLimitMB=128",
         "-volume.max=16",

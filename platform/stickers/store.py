@@ -1,9 +1,10 @@
 """Artifacts at any place that pyarrow can reach: a local folder, S3, GCS, HDFS, or anything fsspec knows.
 
 A place is an absolute path or a URI. A reader sees a whole file or none: files are written under a temporary name and
-renamed, but in object stores, where an object appears when it is whole and renaming would copy it. An artifact folder is
-finished when its `record.json`, written last, is there, and is never written again. What an object store wants to know
-(endpoint, region, credentials) comes from the environment, as its vendor's own tools read it, never from the URI.
+renamed, but in object stores, where an object appears when it is whole and renaming would copy it. An artifact
+folder is finished when its `record.json`, written last, is there, and is never written again. What an object store
+wants to know (endpoint, region, credentials) comes from the environment, as its vendor's tools read it, never from the
+URI.
 """
 
 import json
@@ -12,6 +13,7 @@ import posixpath
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -238,7 +240,8 @@ def remove(uri: str) -> None:
     """Delete a file, or a folder with everything below it."""
     system, path = _locate(uri)
     if is_folder(uri):
-        system.delete_dir(path)
+        with suppress(FileNotFoundError):  # a bucket may still list a folder whose last object is gone
+            system.delete_dir(path)
     else:
         system.delete_file(path)
 
