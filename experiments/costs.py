@@ -20,6 +20,7 @@ from actors.teacher import BATCHES_PER_BLOCK
 from experiments.options import run_script
 from experiments.sizes import FACTOR, NUM_FRAMES, flops
 from recipes.profiles import TINY
+from stickers.data.encoding import to_tensor
 from stickers.data.toy.motions import Mode, render_motion
 from stickers.data.toy.oracle import look_of
 from stickers.data.toy.words import meaning
@@ -31,7 +32,6 @@ from stickers.models.sizes import SIZES
 from stickers.models.unet import VideoUNet
 from stickers.pipeline import to_bytes
 from stickers.video.clips import on_white
-from stickers.data.encoding import to_tensor
 from stickers.video.codec import encode_strip
 
 console = Console()
@@ -126,7 +126,7 @@ def main(
         prompts: of each plan.
         pictures: a prompt.
         teachers: that animate each picture.
-        utilisation: share of a GPU's peak that is reached over the whole job; public code reaches 0.33 to 0.63 in training.
+        utilisation: share of a GPU's peak that is reached over the whole job; good public code reaches 0.33 to 0.63.
         lost_per_hour: how often an hour a spot GPU vanishes; each time half a block on average is made again.
         seed: of the clips that are encoded.
     """
@@ -154,13 +154,14 @@ def main(
         )
     console.print(table)
     for line in (
-        f"counted: {TRAINING_FREE.passes()} passes, {network / 1e12:.0f} TFLOPs a clip, and {decoder / 1e12:.1f} to decode "
-        "it; text and pictures are encoded once for all teachers and are left out",
+        f"counted: {TRAINING_FREE.passes()} passes, {network / 1e12:.0f} TFLOPs a clip, and {decoder / 1e12:.1f} to "
+        "decode it; text and pictures are encoded once for all teachers and are left out",
         f"measured on {clips} toy clips (seed {seed}): a strip takes {strips.drawn_bytes / 1e3:.0f} kB as drawn, "
         f"{strips.decoded_bytes / 1e3:.0f} kB with an autoencoder's noise, and one core {strips.encode_s:.2f} s, so "
         f"{strips.encode_s / gpu_s:.2f} cores a GPU keep up; {ROW_BYTES} bytes a row come on top",
-        f"assumed: {utilisation:.0%} of {H100_FLOPS / 1e12:.0f} TFLOP/s (dense bf16), which is {gpu_s:.2f} s a clip and "
-        f"{block_s:.0f} s a durable block; a spot GPU vanishes {lost_per_hour:g} times an hour, {waste:.3%} done again",
+        f"assumed: {utilisation:.0%} of {H100_FLOPS / 1e12:.0f} TFLOP/s (dense bf16), which is {gpu_s:.2f} s a clip "
+        f"and {block_s:.0f} s a durable block; a spot GPU vanishes {lost_per_hour:g} times an hour, so {waste:.3%} is done "
+        "again",
         "left out: starting pods and loading weights, rows that fail, checkpoints, replication by the storage",
     ):
         console.print(line, highlight=False, soft_wrap=True)
