@@ -160,8 +160,8 @@ def main(
         f"{strips.decoded_bytes / 1e3:.0f} kB with an autoencoder's noise, and one core {strips.encode_s:.2f} s, so "
         f"{strips.encode_s / gpu_s:.2f} cores a GPU keep up; {ROW_BYTES} bytes a row come on top",
         f"assumed: {utilisation:.0%} of {H100_FLOPS / 1e12:.0f} TFLOP/s (dense bf16), which is {gpu_s:.2f} s a clip "
-        f"and {block_s:.0f} s a durable block; a spot GPU vanishes {lost_per_hour:g} times an hour, so {waste:.3%} is done "
-        "again",
+        f"and {block_s:.0f} s a durable block; a spot GPU vanishes {lost_per_hour:g} times an hour, "
+        f"so {waste:.3%} is done again",
         "left out: starting pods and loading weights, rows that fail, checkpoints, replication by the storage",
     ):
         console.print(line, highlight=False, soft_wrap=True)
