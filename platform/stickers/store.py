@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -408,7 +408,7 @@ def _locate(uri: str) -> tuple[fs.FileSystem, str]:
     return fs.FileSystem.from_uri(uri)
 
 
-@cache
+@lru_cache
 def _bucket(name: str) -> fs.FileSystem:
     """One client a bucket, since each new one connects anew; small files take one request, not three."""
     return fs.FileSystem.from_uri(f"s3://{name}?allow_delayed_open=true")[0]
