@@ -80,7 +80,8 @@ class Tracking:
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is not None:
             return cls(uri, client, found.experiment_id)
-        place = store.join(runs, "mlflow-artifacts") if local else None
+        # beside the store, not in the runs folder: a bucket would take a client that MLflow does not bring
+        place = str(Path(local).parent / "mlflow-artifacts") if local else None
         return cls(uri, client, client.create_experiment(EXPERIMENT, artifact_location=place))
 
     def run(self, name: str, key: Mapping[str, str], *, tags: Mapping[str, str] | None = None) -> str:
@@ -164,7 +165,7 @@ class Tracking:
 
 
 def resolve(model: str, runs: str) -> str:
-    """The local folder behind `models:/<name>@<alias>` or `models:/<name>/<version>`.
+    """The place of the folder behind `models:/<name>@<alias>` or `models:/<name>/<version>`.
 
     Raises:
         ValueError: nothing of that name is registered.
@@ -184,7 +185,7 @@ def resolve(model: str, runs: str) -> str:
             version = client.get_model_version(*name.split("/", 1))
     except (MlflowException, TypeError) as error:
         raise ValueError(absent) from error
-    return store.local_folder(version.source)
+    return str(version.source)
 
 
 class RunTracker:

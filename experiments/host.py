@@ -5,33 +5,18 @@
 
 import logging
 import signal
-from pathlib import Path
 from types import FrameType
 
 from ray import serve
 from rich.console import Console
 
 from actors.cluster import connect
-from actors.tracking import CHAMPION, STUDENT, resolve
+from actors.tracking import CHAMPION, STUDENT
 from experiments.options import RUNS, Runs, run_script
-from serve.apps import check_port, serve_student
+from serve.apps import check_port, find_model, serve_student
 from stickers import store
-from stickers.pipeline import CONFIG
 
 console = Console()
-
-
-def find_model(model: str, runs: str) -> str:
-    """The exported folder behind a registered name such as models:/name@alias, or given by its path.
-
-    ValueError when there is none.
-    """
-    folder = resolve(model, runs) if model.startswith("models:/") else str(Path(model).expanduser().resolve())
-    if not Path(folder, CONFIG).exists():
-        raise ValueError(
-            f"{folder} is no exported model: {CONFIG} is missing (experiments/export.py writes one)"
-        )
-    return folder
 
 
 def main(
@@ -43,7 +28,7 @@ def main(
     """Serve a student over HTTP on the loopback interface until interrupted.
 
     Args:
-        model: a registered model's name, or an exported folder.
+        model: a registered model's name, or an exported folder or its URI.
         port: where to listen.
         device: cpu or cuda.
     """

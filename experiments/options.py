@@ -73,7 +73,8 @@ def foundations_of(profile: Profile, given: str | None) -> str:
 
 def encoder_digests(foundations: str) -> list[str]:
     """Content hashes of what turns pictures and prompts into the model's form, and back."""
-    return [weights_digest(Path(foundations) / part) for part in ("autoencoder", "text_encoder", "tokenizer")]
+    parts = ("autoencoder", "text_encoder", "tokenizer")
+    return [weights_digest(store.local_folder(store.join(foundations, part))) for part in parts]
 
 
 def current(runs: str, kind: str, profile: str) -> store.Found:

@@ -1,19 +1,56 @@
 """Where deployments become applications: the only .bind() calls."""
 
 import socket
+from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
 from ray import serve
 from ray.serve import Application
 from ray.serve.config import BackpressureConfig, HTTPOptions
 
+from actors.tracking import CHAMPION, STUDENT, resolve
 from serve.student import MAX_BATCH, StudentDeployment
+from stickers import store
+from stickers.pipeline import CONFIG
 
 HOST = "127.0.0.1"
 """Loopback alone: the service has no users and no passwords; what faces a network belongs behind a gateway."""
 
 
+class StudentOptions(BaseModel):
+    """What a Serve configuration file says of the student: `args` of an application built by `build_student`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = f"models:/{STUDENT}@{CHAMPION}"
+    """a registered model's name, or an exported folder or its URI"""
+    runs: str = ""
+    """the runs folder, whose MLflow store is asked for names; by MLFLOW_TRACKING_URI where that is set"""
+    device: str = "cpu"
+
+
+def build_student(options: StudentOptions) -> Application:
+    """The student as a Serve configuration names it: `import_path: serve.apps:build_student`."""
+    return student_app(find_model(options.model, options.runs), device=options.device)
+
+
+def find_model(model: str, runs: str) -> str:
+    """The exported folder, or its URI, behind a registered name such as models:/name@alias, or given by its place.
+
+    ValueError when there is none.
+    """
+    place = resolve(model, runs) if model.startswith("models:/") else model
+    if "://" not in place:
+        place = str(Path(place).expanduser().resolve())
+    if not store.exists(store.join(place, CONFIG)):
+        raise ValueError(
+            f"{place} is no exported model: {CONFIG} is missing (experiments/export.py writes one)"
+        )
+    return place
+
+
 def student_app(folder: str, *, device: str = "cpu") -> Application:
-    """The student in `folder` behind HTTP; `device` "cuda" takes one GPU a replica."""
+    """The student in `folder` (or at that URI) behind HTTP; `device` "cuda" takes one GPU a replica."""
     deployment = serve.deployment(
         serve.ingress()(StudentDeployment),
         name="student",

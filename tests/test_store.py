@@ -1,6 +1,5 @@
-"""Every test of reading and writing runs twice: in a local folder and in an in-memory object store."""
+"""Every test of reading and writing runs in a local folder, in memory by fsspec, and in a bucket of an S3 server."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,10 +14,12 @@ ROWS = [
 ]
 
 
-@pytest.fixture(params=["local", "memory"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(params=["local", "memory", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("STICKERS_CACHE", str(tmp_path / "cache"))
-    yield str(tmp_path / "with space") if request.param == "local" else f"fsspec+memory://{uuid4().hex}/runs"
+    if request.param == "s3":
+        return f"{request.getfixturevalue('bucket')}/with space/runs"
+    return str(tmp_path / "with space") if request.param == "local" else f"fsspec+memory://{uuid4().hex}/runs"
 
 
 def test_bytes_and_json_come_back(place: str) -> None:
@@ -119,6 +120,29 @@ def test_unusable_runs_are_refused(tmp_path: Path) -> None:
         store.resolve_runs(inside)
     with pytest.raises(ValueError, match="must not be empty"):
         store.resolve_runs("")
+
+
+def test_a_bucket_that_cannot_be_used_is_one_sentence(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        ValueError, match=r"s3://no-such-bucket/runs cannot be created or written: .*NO_SUCH_BUCKET"
+    ):
+        store.resolve_runs("s3://no-such-bucket/runs")
+    for place in ("s3://key:secret@tests/runs", "s3://tests/runs?region=eu-central-1"):
+        with pytest.raises(ValueError, match="without settings or credentials") as refused:
+            store.resolve_runs(place)
+        assert "secret" not in str(refused.value)
+    assert store.resolve_runs(f"{bucket}/runs/") == f"{bucket}/runs"
+
+
+def test_an_object_appears_whole_or_not_at_all(bucket: str) -> None:
+    """Closing a stream is what makes an object, also when its writer fails: nothing may be opened before."""
+    uri = store.join(bucket, "x")
+    with pytest.raises(TypeError):
+        store.write_bytes(uri, 5)  # type: ignore[arg-type]
+    assert not store.exists(uri)
+    large = bytes(range(256)) * 2**17  # in several parts
+    store.write_bytes(uri, large)
+    assert store.read_bytes(uri) == large and store.listing(bucket) == [uri]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Artifacts at any place that pyarrow can reach: a local folder, S3, GCS, HDFS, or anything fsspec knows.
 
-A place is an absolute path or a URI. Everything is written under a temporary name and renamed, so a reader sees a
-whole file or none; an artifact folder is finished when its `record.json`, written last, is there, and is never
-written again.
+A place is an absolute path or a URI. A reader sees a whole file or none: files are written under a temporary name and
+renamed, but in object stores, where an object appears when it is whole and renaming would copy it. An artifact
+folder is finished when its `record.json`, written last, is there, and is never written again. What an object store
+wants to know (endpoint, region, credentials) comes from the environment, as its vendor's tools read it, never from the
+URI.
 """
 
 import json
@@ -11,12 +13,14 @@ import posixpath
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pyarrow as pa
@@ -26,6 +30,8 @@ from pyarrow import fs
 RECORD = "record.json"
 CURRENT = "current"
 TEMPORARY = ".writing-"
+#: file systems of pyarrow's in which a name appears when all of its bytes are there, and in which there are no folders
+OBJECT_STORES = ("s3", "gcs")
 _FAILURES = (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
 
@@ -56,6 +62,8 @@ def resolve_runs(text: str | os.PathLike[str]) -> str:
     if "://" not in place:
         place = str(Path(place).expanduser().resolve())
         _refuse_ray_temporary(place)
+    else:
+        _refuse_settings(place)
     place = place.rstrip("/") or "/"
     probe = join(place, f".writable-{uuid4().hex}")
     try:
@@ -74,6 +82,16 @@ def _refuse_ray_temporary(path: str) -> None:
         raise ValueError(
             f"the runs folder {path} lies in Ray's temporary folders and would vanish with the job; "
             "give --runs (or STICKERS_RUNS) an absolute path or URI"
+        )
+
+
+def _refuse_settings(uri: str) -> None:
+    parts = urlsplit(uri)
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        raise ValueError(
+            f"the runs folder {plain} must be given without settings or credentials, since artifacts record where they "
+            "lie; object stores take them from the environment (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, ...)"
         )
 
 
@@ -107,13 +125,18 @@ def is_folder(uri: str) -> bool:
 
 def write_bytes(uri: str, data: bytes) -> None:
     """Write a file whole or not at all; folders above it are created."""
+    whole = memoryview(data)  # raises before anything is opened, since closing is what makes an object
     system, path = _locate(uri)
+    if system.type_name in OBJECT_STORES:
+        with system.open_output_stream(path) as stream:
+            stream.write(whole)
+        return
     folder, _, name = path.rpartition("/")
     system.create_dir(folder, recursive=True)
     temporary = f"{folder}/{TEMPORARY}{uuid4().hex}-{name}"
     try:
         with system.open_output_stream(temporary) as stream:
-            stream.write(data)
+            stream.write(whole)
         system.move(temporary, path)
     except BaseException:
         if system.get_file_info(temporary).type == fs.FileType.File:
@@ -257,7 +280,8 @@ def remove(uri: str) -> None:
     """Delete a file, or a folder with everything below it."""
     system, path = _locate(uri)
     if is_folder(uri):
-        system.delete_dir(path)
+        with suppress(FileNotFoundError):  # a bucket may still list a folder whose last object is gone
+            system.delete_dir(path)
     else:
         system.delete_file(path)
 
@@ -417,7 +441,17 @@ def _is_parquet(uri: str) -> bool:
 
 
 def _locate(uri: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a place, and its path there."""
+    if uri.startswith("s3://"):
+        path = uri.removeprefix("s3://")
+        return _bucket(path.partition("/")[0]), path
     return fs.FileSystem.from_uri(uri)
+
+
+@lru_cache
+def _bucket(name: str) -> fs.FileSystem:
+    """One client a bucket, since each new one connects anew; small files take one request, not three."""
+    return fs.FileSystem.from_uri(f"s3://{name}?allow_delayed_open=true")[0]
 
 
 def _one_line(error: BaseException) -> str:

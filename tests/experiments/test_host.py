@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from actors.tracking import Tracking
-from experiments.host import find_model
+from serve.apps import find_model
 
 ROOT = Path(__file__).resolve().parents[2]
 

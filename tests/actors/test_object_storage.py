@@ -1,0 +1,138 @@
+"""Candidates and trainings whose runs folder lies in a bucket: killed, they go on from what lies there."""
+
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import torch
+from pyarrow import fs
+from safetensors.torch import load_file
+
+from actors.cluster import connect
+from actors.trainer import CHECKPOINT, train_all
+from experiments.candidates import main
+from experiments.training import Changes
+from recipes.profiles import TINY
+from stickers import store
+from stickers.data.latents import weights_digest
+from stickers.diffusion.sampling import SamplerSettings
+from stickers.training.job import TrainingJob
+from tests.processes import kill_driver, wait_for
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = SamplerSettings(num_steps=2, guided_steps=0, solver="ddim", num_frames=6, fps=6)
+NUM_PROMPTS = 24
+RECIPE = Changes(steps=8, batch_size=2, checkpoint_every=2).apply(TINY.teachers[0])
+
+
+def make_teacher(runs: str, foundations: Path) -> None:
+    """A finished training: the network that the foundations hold."""
+    uri, unet = store.join(runs, "teachers", "calm-1"), foundations / "video_unets" / "student"
+    store.upload_folder(unet, store.join(uri, "checkpoint"))
+    record = {"prediction": "v_prediction", "settings": asdict(SETTINGS), "picture_size": 32}
+    store.write_record(uri, {"name": "calm", "weights": weights_digest(unet), **record})
+
+
+def objects(uri: str) -> dict[str, int]:
+    """Every Parquet file below, with the time at which it was written."""
+    system, path = fs.FileSystem.from_uri(uri)
+    found = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
+    return {each.path: each.mtime_ns for each in found if each.path.endswith(".parquet")}
+
+
+def test_killed_candidates_go_on_in_the_bucket(
+    bucket: str, tiny_foundations: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = f"{bucket}/runs"
+    make_teacher(runs, tiny_foundations)
+    script, base = str(ROOT / "experiments" / "candidates.py"), str(tiny_foundations)
+    named = ["--teachers", "calm", "--num-prompts", str(NUM_PROMPTS)]
+    victim = subprocess.Popen(
+        [sys.executable, script, "--runs", runs, "--foundations", base, *named],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def written() -> dict[str, int]:
+        return {name: when for name, when in objects(f"{runs}/plans").items() if "/rows/" in name}
+
+    try:
+        # the newest file may still be uncommitted: with two of three, one is durable
+        wait_for(lambda: len(written()) >= 2 or victim.poll() is not None)
+    finally:
+        kill_driver(victim)
+    survivors = written()
+    assert survivors and not store.find_records(runs, "plans")
+
+    asked: dict[str, Any] = {"runs": runs, "foundations": base, "teachers": ("calm",)}
+    main(**asked, num_prompts=NUM_PROMPTS)
+    plan = store.find_record(runs, "plans")
+    assert [sum(cell[name] for cell in plan.record["counts"]) for name in ("made", "failed")] == [48, 0]
+    # while the rows of a pass are kept, those that were durable are the very same objects, and no id lies twice
+    left = written()
+    assert not left or any(left.get(name) == when for name, when in survivors.items())
+    system, _ = fs.FileSystem.from_uri(runs)
+    assert not left or sum(pq.read_metadata(name, filesystem=system).num_rows for name in left) == 48
+    finished = objects(f"{runs}/plans")
+    capsys.readouterr()
+    main(**asked, num_prompts=NUM_PROMPTS)
+    assert "nothing to do" in capsys.readouterr().out and objects(f"{runs}/plans") == finished
+
+
+def job_in(runs: str, foundations: Path) -> TrainingJob:
+    sets = {
+        uri.rsplit("/", 1)[1].removesuffix(".safetensors").replace("-", "@"): uri
+        for uri in store.listing(store.join(runs, "latents"), recursive=True)
+        if uri.endswith(".safetensors")
+    }
+    return TrainingJob.of_recipe(RECIPE, foundations=str(foundations), sets=sets)
+
+
+def weights(job: TrainingJob, runs: str) -> dict[str, torch.Tensor]:
+    folder = store.local_folder(store.join(job.place(runs), CHECKPOINT))
+    return load_file(Path(folder, "diffusion_pytorch_model.safetensors"))
+
+
+def test_a_training_goes_on_from_its_checkpoint_in_the_bucket(
+    bucket: str,
+    prepared_runs: Path,
+    tiny_foundations: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its workers killed, the weights are those of a training on this machine's disk that nobody disturbed."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow/store.db")
+    monkeypatch.setenv("STICKERS_CACHE", str(tmp_path / "cache"))
+    runs = f"{bucket}/runs"
+    store.upload_folder(prepared_runs, runs)
+    job, outcomes = job_in(runs, tiny_foundations), list[Any]()
+
+    def checkpointed() -> bool:
+        snapshot = store.join(job.place(runs), "checkpoint_manager_snapshot.json")
+        return store.exists(snapshot) and b"checkpoint_2" in store.read_bytes(snapshot)
+
+    with connect(num_cpus=4):
+        thread = threading.Thread(target=lambda: outcomes.extend(train_all([job], runs, ensemble="tiny")))
+        thread.start()
+        wait_for(lambda: checkpointed() or not thread.is_alive())
+        assert thread.is_alive(), outcomes
+        for each in psutil.Process().children(recursive=True):
+            if "RayTrainWorker" in " ".join(each.cmdline()):
+                each.kill()
+        local = job_in(str(prepared_runs), tiny_foundations)
+        thread.join(timeout=600)
+        undisturbed = train_all([local], str(prepared_runs), ensemble="tiny")
+    assert [each.status for each in (*outcomes, *undisturbed)] == ["trained", "trained"], outcomes
+    found, wanted = weights(job, runs), weights(local, str(prepared_runs))
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    names = {each.rsplit("/", 1)[1] for each in store.listing(job.place(runs))}
+    assert names == {CHECKPOINT, store.RECORD}, "what served resuming is left"
+    assert list((tmp_path / "mlflow" / "mlflow-artifacts").rglob("preview.mp4"))
