@@ -36,8 +36,9 @@ serve: setup ## serve the registered student (http://127.0.0.1:8000)
 test: setup ## run every test a machine without a GPU can run
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-soak: setup ## the long trials: a thousand bad videos
-	$(PYTHON) experiments/soak.py $(ARGS)
+soak: setup ## the long trials: a thousand bad videos, then a hundred kills while candidates are made
+	$(PYTHON) experiments/soak.py
+	$(PYTHON) experiments/kills.py
 
 check: setup ## format, lint, types, floors
 	$(BIN)/ruff format --check .
