@@ -127,21 +127,25 @@ def write_bytes(uri: str, data: bytes) -> None:
     """Write a file whole or not at all; folders above it are created."""
     whole = memoryview(data)  # raises before anything is opened, since closing is what makes an object
     system, path = _locate(uri)
-    if system.type_name in OBJECT_STORES:
-        with system.open_output_stream(path) as stream:
+    unfinished = _unfinished(system, path)
+    try:
+        with system.open_output_stream(unfinished) as stream:
             stream.write(whole)
-        return
+        if unfinished != path:
+            system.move(unfinished, path)
+    except BaseException:
+        if unfinished != path and system.get_file_info(unfinished).type == fs.FileType.File:
+            system.delete_file(unfinished)
+        raise
+
+
+def _unfinished(system: fs.FileSystem, path: str) -> str:
+    """Under which name a file is written until it is whole."""
+    if system.type_name in OBJECT_STORES:
+        return path
     folder, _, name = path.rpartition("/")
     system.create_dir(folder, recursive=True)
-    temporary = f"{folder}/{TEMPORARY}{uuid4().hex}-{name}"
-    try:
-        with system.open_output_stream(temporary) as stream:
-            stream.write(whole)
-        system.move(temporary, path)
-    except BaseException:
-        if system.get_file_info(temporary).type == fs.FileType.File:
-            system.delete_file(temporary)
-        raise
+    return f"{folder}/{TEMPORARY}{uuid4().hex}-{name}"
 
 
 def read_bytes(uri: str) -> bytes:
@@ -214,15 +218,12 @@ class TableWriter:
 
     def __init__(self, uri: str, schema: pa.Schema) -> None:
         self.system, self.path = _locate(uri)
-        folder, _, name = self.path.rpartition("/")
-        self.system.create_dir(folder, recursive=True)
-        self.temporary = f"{folder}/{TEMPORARY}{uuid4().hex}-{name}"
-        plain = [
-            each.name for each in schema if not pa.types.is_binary(each.type)
-        ]  # clips are compressed already
+        self.unfinished = _unfinished(self.system, self.path)
+        # clips are compressed already
+        plain = [each.name for each in schema if not pa.types.is_binary(each.type)]
         packing = {each.name: "zstd" if each.name in plain else "none" for each in schema}
         self.writer = pq.ParquetWriter(
-            self.temporary, schema, filesystem=self.system, compression=packing, use_dictionary=plain
+            self.unfinished, schema, filesystem=self.system, compression=packing, use_dictionary=plain
         )
 
     def write(self, table: pa.Table, *, rows_per_group: int) -> None:
@@ -231,7 +232,8 @@ class TableWriter:
 
     def close(self) -> None:
         self.writer.close()
-        self.system.move(self.temporary, self.path)
+        if self.unfinished != self.path:
+            self.system.move(self.unfinished, self.path)
 
 
 def read_group(uri: str, group: int, columns: list[str]) -> pa.Table:
