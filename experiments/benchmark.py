@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor
@@ -180,13 +181,18 @@ def _sides(pipeline: AnimationPipeline) -> tuple[int, int]:
     return side, side
 
 
+def animate(pipeline: AnimationPipeline, order: Order) -> np.ndarray:
+    """One batch from start to end: uint8 RGBA `[B, T, H, W, 4]`."""
+    return next(pipeline.animate_each([order]))
+
+
 def time_variant(
     pipeline: AnimationPipeline, settings: SamplerSettings, args: argparse.Namespace
 ) -> tuple[dict[str, Any], Tensor]:
     """Whole clips and single passes with these settings, and the clip."""
     order = make_order(pipeline, settings)
     (passes, noise, _), _ = pipeline._inputs(order)
-    whole = partial(pipeline.animate, **order._asdict())
+    whole = partial(animate, pipeline, order)
     one = partial(passes, noise, 500, ("full",))
     single = time_in_turns({"pass": one}, device=pipeline.unet.device, repeats=args.repeats, warmup=3)["pass"]
     slow = settings.passes() >= NAIVE.passes()
@@ -223,10 +229,10 @@ def factors(args: argparse.Namespace) -> list[dict[str, Any]]:
         order = make_order(pipeline, replace(settings, num_frames=args.frames))
         # two steps, one guided and one not, make every graph that the timed clips need
         short = replace(settings, num_frames=args.frames, num_steps=2, guided_steps=1)
-        pipeline.animate(**order._replace(settings=short)._asdict())
+        animate(pipeline, order._replace(settings=short))
 
         def run(name: str = name, pipeline: AnimationPipeline = pipeline, order: Order = order) -> None:
-            clips[name] = torch.from_numpy(pipeline.animate(**order._asdict()))
+            clips[name] = torch.from_numpy(animate(pipeline, order))
 
         runs[name] = run
     timings = time_in_turns(runs, device=torch.device(args.device), repeats=args.repeats, warmup=0)
@@ -344,7 +350,7 @@ def frames(args: argparse.Namespace) -> list[dict[str, Any]]:
     fast = with_unet(plain, cast(plain.unet, getattr(torch, args.dtype))).accelerate(args.graph)
     orders = {n: make_order(fast, replace(DISTILLED, num_frames=n)) for n in (8, 16, 24, 32)}
     runs: dict[str, Callable[[], object]] = {
-        str(n): partial(fast.animate, **order._asdict()) for n, order in orders.items()
+        str(n): partial(animate, fast, order) for n, order in orders.items()
     }
     timings = time_in_turns(runs, device=device, repeats=args.repeats)
     rows: list[dict[str, Any]] = []

@@ -13,6 +13,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from functools import wraps
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -158,11 +159,16 @@ def command_problem(argv: list[str]) -> str:
         return "only scripts of experiments/ are run"
     if not (ROOT / argv[1]).exists():
         return "there is no such script"
-    parser = tyro.extras.get_parser(importlib.import_module(argv[1][:-3].replace("/", ".")).main)
+    script = importlib.import_module(argv[1].removesuffix(".py").replace("/", ".")).main
+
+    @wraps(script)
+    def only_read(*_: Any, **__: Any) -> None:
+        """What the script would be called with, and no call."""
+
     said = io.StringIO()
     try:
         with redirect_stderr(said), redirect_stdout(said):
-            parser.parse_args(argv[2:])
+            tyro.cli(only_read, args=argv[2:], prog=argv[1])
     except SystemExit:
         return " ".join(re.findall(r"[\w.,:/'-]+", said.getvalue()))
     return ""

@@ -30,7 +30,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from experiments.benchmark import MEDIUM, PROMPT, SEED, make_order, make_text, say, show_row
+from experiments.benchmark import MEDIUM, PROMPT, SEED, animate, make_order, make_text, say, show_row
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.evaluation.latency import count_flops, peak_memory, time_in_turns
 from stickers.models.autoencoder import RGBAAutoencoder
@@ -137,7 +137,7 @@ def our_pipeline(name: str, args: argparse.Namespace) -> Run:
     ).to(args.device)
     if name == FAST:
         ours.accelerate()
-    return partial(ours.animate, **make_order(ours, settings)._asdict())
+    return partial(animate, ours, make_order(ours, settings))
 
 
 def their_pipeline(name: str, args: argparse.Namespace) -> Run:

@@ -31,7 +31,7 @@ def test_shipped_manifests_are_in_order(capsys: pytest.CaptureFixture[str]) -> N
         ("mlflow.yaml", "targetPort: http", "targetport: http", "targetport"),
         ("serve.yaml", "serve.apps:build_student", "serve.apps:build_students", "build_students"),
         ("serve.yaml", "device: cuda}", "devise: cuda}", "devise"),
-        ("serve.yaml", "route_prefix: /", "route_prefix: student", "serveConfigV2"),
+        ("serve.yaml", "num_replicas: 2", "num_replicas: two", "serveConfigV2"),
         ("Dockerfile", "COPY --chown=ray:users recipes", "COPY --chown=ray:users recipies", "recipies"),
         ("Dockerfile", "rayproject/ray:2.60.0", "rayproject/ray:2.50.0", "must start from"),
     ],
