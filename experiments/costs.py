@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from actors.ensemble import BATCH_SIZE
 from actors.teacher import BATCHES_PER_BLOCK
 from experiments.options import run_script
 from experiments.sizes import FACTOR, NUM_FRAMES, flops
@@ -37,8 +38,6 @@ from stickers.video.codec import encode_strip
 console = Console()
 #: dense bf16 of an H100 SXM, by its data sheet
 H100_FLOPS = 989.4e12
-#: clips a call of the network, as candidates are made
-BATCH_SIZE = 8
 #: of a row beside its clip, assumed: ids, prompt, settings and scores, twice, since an index repeats them
 ROW_BYTES = 600
 
