@@ -17,24 +17,31 @@ from actors.cluster import connect
 from actors.conditions import encode_conditions
 from actors.teacher import CPUS_PER_EXECUTION, Teacher, TeacherWork, animate_rows, side_by_side
 from stickers import store
-from stickers.artifacts import PLAN, PlanRow, table_of
+from stickers.artifacts import FAILED, PLAN, PlanRow, table_of
 from stickers.hitl.candidates import durable
 from stickers.hitl.conditions import conditions_place
-from stickers.hitl.generation import FAILED
 from stickers.hitl.plan import Plan
 
 BATCH_SIZE = 8
 MAX_ATTEMPTS = 3
 
 
+@dataclass(frozen=True)
+class Encoders:
+    """The folder of autoencoder, text encoder and tokenizer, and the digests of their weights."""
+
+    folder: str
+    digests: Sequence[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """Finished trainings by teacher's name, the folder of their encoders and its digests, and what each actor takes of
-    a GPU. `actor` is what animates."""
+    """Finished trainings and what encodes for them, both by teacher's name, the clips of one network batch, and what
+    each actor takes of a GPU. `actor` is what animates."""
 
     teachers: Mapping[str, store.Found]
-    foundations: str
-    encoders: Sequence[str]
+    encoders: Mapping[str, Encoders]
+    batch_size: int = BATCH_SIZE
     gpus: float = 1.0
     actor: type[Teacher] = Teacher
 
@@ -43,12 +50,12 @@ class Ensemble:
         return TeacherWork(
             name=name,
             record=self.teachers[name].uri,
-            foundations=self.foundations,
+            foundations=self.encoders[name].folder,
             plan=uri,
             plan_id=plan.plan_id,
-            conditions=self.conditions(uri, self.size(name)),
+            conditions=self.conditions(uri, name),
             attempt=attempt,
-            batch_size=BATCH_SIZE,
+            batch_size=self.batch_size,
             gpus=self.gpus,
         )
 
@@ -56,9 +63,9 @@ class Ensemble:
         """Pixels a side of what a teacher draws."""
         return int(self.teachers[name].record["picture_size"])
 
-    def conditions(self, uri: str, size: int) -> str:
-        """Where a plan's conditions for pictures of that size lie."""
-        return conditions_place(uri, self.encoders, size)
+    def conditions(self, uri: str, name: str) -> str:
+        """Where what a teacher starts from lies; teachers of one size and with the same encoders share it."""
+        return conditions_place(uri, self.encoders[name].digests, self.size(name))
 
 
 def run_ensemble(uri: str, plan: Plan, ensemble: Ensemble, console: Console) -> list[str]:
@@ -71,8 +78,8 @@ def run_ensemble(uri: str, plan: Plan, ensemble: Ensemble, console: Console) -> 
     broken: defaultdict[str, list[str]] = defaultdict(list)
     room = CPUS_PER_EXECUTION * min(len(plan.teachers), os.cpu_count() or 1)
     with connect(num_cpus=max(room, os.cpu_count() or 1)):
-        for size in sorted({ensemble.size(name) for name in plan.teachers}):
-            encode_conditions(plan, ensemble.conditions(uri, size), ensemble.foundations, size)
+        for place, name in {ensemble.conditions(uri, name): name for name in plan.teachers}.items():
+            encode_conditions(plan, place, ensemble.encoders[name].folder, ensemble.size(name))
         beside = side_by_side(len(plan.teachers))
         with ThreadPoolExecutor(beside) as pool:
             work = {

@@ -8,6 +8,7 @@ import torch
 from ray.data import ActorPoolStrategy
 from ray.data.checkpoint import CheckpointConfig
 
+from actors.scorer import Scorer
 from stickers import store
 from stickers.artifacts import Candidate, PlanRow, table_of
 from stickers.export import assemble
@@ -18,8 +19,11 @@ from stickers.hitl.isolation import Isolation
 BATCHES_PER_BLOCK = 2
 """A written block is what a crash cannot take; smaller blocks are durable sooner and make more files."""
 
-CPUS_PER_EXECUTION = 4
-"""Logical CPUs: on resume Ray Data wants one to read, one to filter and one to write beside the teacher's actor."""
+CPUS_PER_EXECUTION = 5
+"""Logical CPUs: on resume Ray Data wants one to read, one to filter and one to write beside the teacher's actor and the
+scorer's."""
+CPUS_PER_SCORER = 16
+"""Of a cluster's: a clip takes a hundredth of a second to look at, and seconds to make."""
 ROWS_PER_CPU_ACTOR = 128
 """On CPUs a second actor must load the teacher again; for fewer rows that takes longer than it saves."""
 
@@ -83,7 +87,8 @@ def animate_rows(
     beside: int = 1,
     actor: type[Teacher] = Teacher,
 ) -> None:
-    """One Ray Data execution: the plan rows of `rows_uri` that `out` lacks become candidates in `<out>/rows`.
+    """One Ray Data execution: the plan rows of `rows_uri` that `out` lacks become candidates in `<out>/rows`, looked at
+    on CPUs in passing.
 
     A block is durable once written; its ids stand in `<out>/checkpoint`, and the next call skips them. `beside` counts
     the executions that share the cluster, this one included.
@@ -100,6 +105,14 @@ def animate_rows(
         compute=compute,
         num_cpus=1,
         num_gpus=num_gpus,
+    )
+    cpus = int(ray.cluster_resources().get("CPU", 1)) // beside
+    dataset = dataset.map_batches(
+        Scorer,
+        batch_size=None,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(min_size=1, max_size=max(1, cpus // CPUS_PER_SCORER)),
+        num_cpus=1,
     )
     dataset.set_name(f"{work.name}, pass {work.attempt + 1}")
     # On the dataset, not on the process-wide context: executions run side by side, each with its own checkpoint.

@@ -27,11 +27,10 @@ from experiments.options import (
 )
 from recipes.profiles import Profile
 from stickers import store
-from stickers.artifacts import KEPT, STICKERS, Candidate, Kept, Vote, content_id, table_of
+from stickers.artifacts import KEPT, MADE, STICKERS, Candidate, Kept, Vote, content_id, table_of
 from stickers.data.latents import encode_clips
 from stickers.data.toy.words import meaning
 from stickers.hitl.candidates import Candidates
-from stickers.hitl.generation import MADE
 from stickers.hitl.jobs import Job, build_jobs
 from stickers.hitl.panel import Panel, Person, answer, decode_and_measure
 from stickers.hitl.selection import QUORUM, keep_rates, kept_rows, survivors

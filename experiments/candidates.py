@@ -5,8 +5,9 @@ durable once written. Failed rows get further passes. A finished plan is compact
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from actors.cluster import connect
-from actors.ensemble import Ensemble, run_ensemble
+from actors.ensemble import Encoders, Ensemble, run_ensemble
 from actors.teacher import Teacher
 from experiments.options import (
     RUNS,
@@ -44,10 +45,8 @@ FAULTS_SHOWN = 40
 
 
 def find_teachers(runs: str, profile: Profile, names: tuple[str, ...]) -> dict[str, store.Found]:
-    """The profile's teachers, or those of the given names: each name's newest that draws at the profile's size."""
-    every = [
-        f for f in store.find_records(runs, "teachers") if f.record["picture_size"] == profile.picture_size
-    ]
+    """The profile's teachers, or each one's newest of the given names: those may draw at sizes of their own."""
+    every = store.find_records(runs, "teachers")
     if names:
         wanted, found = names, {f.record["name"]: f for f in every if f.record["name"] in names}
     else:
@@ -58,8 +57,8 @@ def find_teachers(runs: str, profile: Profile, names: tuple[str, ...]) -> dict[s
     if (names and missing) or not found:
         there = ", ".join(sorted({each.record["name"] for each in every})) or "none"
         raise ValueError(
-            f"profile {profile.name!r} has no finished teacher {missing[0]} of {profile.picture_size} pixels in "
-            f"{store.join(runs, 'teachers')}; finished are: {there} (experiments/teachers.py trains them)"
+            f"profile {profile.name!r} has no finished teacher {missing[0]} in {store.join(runs, 'teachers')}; "
+            f"finished are: {there} (experiments/teachers.py trains them)"
         )
     for name in missing:
         console.print(f"[yellow]teacher {name} is not finished and takes no part")
@@ -71,6 +70,21 @@ def planned(name: str, found: store.Found, foundations: str) -> PlannedTeacher:
     encoders = encoder_digests(foundations)
     checkpoint = content_id("checkpoint", found.record["weights"], *encoders, found.record["prediction"])[:12]
     return PlannedTeacher(name, checkpoint, asdict(SamplerSettings(**found.record["settings"])))
+
+
+def encoders_of(names: Iterable[str], foundations: str, own: Mapping[str, str]) -> dict[str, str]:
+    """The folder of each teacher's encoders: its own, or the foundations of all others.
+
+    Raises:
+        ValueError: a folder is given for a teacher that takes no part.
+    """
+    found = dict.fromkeys(names, foundations)
+    unknown = sorted(own.keys() - found.keys())
+    if unknown:
+        raise ValueError(f"--encoders names {unknown[0]}, which takes no part; teachers: {', '.join(found)}")
+    return found | {
+        name: folder if "://" in folder else str(Path(folder).resolve()) for name, folder in own.items()
+    }
 
 
 def origins(checkpoints: Mapping[str, str], found: Mapping[str, store.Found]) -> dict[str, Origin]:
@@ -172,6 +186,7 @@ def make_again(
     expression: str,
     reseed: int | None,
     foundations: str,
+    own: Mapping[str, str],
     gpus: float,
     dry_run: bool,
 ) -> store.Found | None:
@@ -180,20 +195,21 @@ def make_again(
     rows = [row for row in Candidates(old.uri) if row.candidate_id in ids]
     names = tuple(sorted({row.teacher for row in rows}))
     found = find_teachers(runs, profile, names) if names else {}
+    encoders = encoders_of(found, foundations, own)
     source = load_plan(root_of(old.uri))
     plan = regeneration(
         old.folder,
         rows,
         source.prompts,
         source.stickers,
-        [planned(name, each, foundations) for name, each in found.items()],
+        [planned(name, each, encoders[name]) for name, each in found.items()],
         reseed=reseed,
     )
     announce(f"regeneration of part of plan {plan.supersedes}, plan", plan)
     if dry_run:
         return None
     return make_candidates(
-        runs, plan, found, foundations, profile=profile.name, gpus=gpus, also={"filter": expression}
+        runs, plan, found, encoders, profile=profile.name, gpus=gpus, also={"filter": expression}
     )
 
 
@@ -222,6 +238,7 @@ def main(
     pictures: str | None = None,
     num_prompts: int | None = None,
     foundations: str | None = None,
+    encoders: dict[str, str] | None = None,
     gpus: float = 1.0,
     plan: str | None = None,
     regenerate: str | None = None,
@@ -238,6 +255,7 @@ def main(
         pictures: your own table of prompts and pictures (CSV or Parquet: prompt, picture, optionally bucket).
         num_prompts: how many toy prompts; by default the profile's.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
+        encoders: for teachers that were trained with other encoders, such as one of other latents: name and folder.
         gpus: what a teacher's actor takes of a GPU, where there are any; 0.5 puts two on each.
         plan: for --regenerate and --audit, the finished plan; by default the one made last.
         regenerate: make again the candidates that this is true of, such as "teacher == 'motion' and bucket == 'action'"
@@ -252,11 +270,12 @@ def main(
         old = store.find_record(place, "plans", plan) if plan else current(place, "plans", profile)
         if audit:
             return audit_plan(old.uri)
-        made = make_again(place, chosen, old, regenerate or "", reseed, base, gpus, dry_run)
+        made = make_again(place, chosen, old, regenerate or "", reseed, base, encoders or {}, gpus, dry_run)
     else:
         found = find_teachers(place, chosen, teachers)
         sources = gather_stickers(chosen, pictures, num_prompts)
-        ensemble = [planned(name, each, base) for name, each in found.items()]
+        places = encoders_of(found, base, encoders or {})
+        ensemble = [planned(name, each, places[name]) for name, each in found.items()]
         ensemble = obey_choice(place, chosen, ensemble, found, teachers)
         asked = make_plan(sources.prompts, sources.stickers, ensemble, chosen.seed)
         announce("plan", asked)
@@ -264,7 +283,7 @@ def main(
             None
             if dry_run
             else make_candidates(
-                place, asked, found, base, profile=profile, refused=sources.refused, gpus=gpus
+                place, asked, found, places, profile=profile, refused=sources.refused, gpus=gpus
             )
         )
     if made:
@@ -284,7 +303,7 @@ def make_candidates(
     place: str,
     plan: Plan,
     found: dict[str, store.Found],
-    foundations: str,
+    encoders: Mapping[str, str],
     *,
     profile: str,
     refused: Sequence[Refused] = (),
@@ -293,16 +312,19 @@ def make_candidates(
     actor: type[Teacher] = Teacher,
     also: Mapping[str, Any] | None = None,
 ) -> store.Found:
-    """Every candidate of a plan, unless it is finished already; shows the counts and gives the finished plan."""
+    """Every candidate of a plan, unless it is finished already; shows the counts and gives the finished plan.
+
+    Args:
+        encoders: the folder of each teacher's.
+    """
     uri = save_plan(place, plan)
     place_of_record = store.join(uri, store.RECORD)
     if store.exists(place_of_record):
         console.print(f"nothing to do, the {kind} is finished: {uri}")
     else:
-        encoders = encoder_digests(foundations)
-        ensemble = Ensemble(
-            teachers=found, foundations=foundations, encoders=encoders, gpus=gpus, actor=actor
-        )
+        digests = {folder: encoder_digests(folder) for folder in sorted(set(encoders.values()))}
+        sources = {name: Encoders(folder, digests[folder]) for name, folder in encoders.items()}
+        ensemble = Ensemble(teachers=found, encoders=sources, gpus=gpus, actor=actor)
         compact(uri, plan, run_ensemble(uri, plan, ensemble, console))
         checkpoints = {row.teacher: row.checkpoint for row in plan.rows}
         record = {

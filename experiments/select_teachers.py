@@ -339,7 +339,9 @@ def main(
         return
     if choose:
         refuse_unseen(place, "plans", plan.plan_id)
-    made = make_candidates(place, plan, found, base, profile=profile, refused=sources.refused, kind=KIND)
+    made = make_candidates(
+        place, plan, found, dict.fromkeys(found, base), profile=profile, refused=sources.refused, kind=KIND
+    )
     evidence = gather_evidence(place, chosen, plan, made, base, quality, toy=pictures is None)
     suggested = decide(place, profile, evidence, threshold, choose, by, because)
     given = {"quality": quality, "pictures": pictures, "num-prompts": num_prompts, "num-seeds": num_seeds}

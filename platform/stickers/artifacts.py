@@ -6,7 +6,7 @@ metadata. Identities are content hashes, equal on every machine, so a rerun find
 
 # ruff: noqa: RUF009  (every column is a dataclass field; the checker cannot see through the helper)
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from datetime import datetime
 from hashlib import blake2b
 from json import dumps
@@ -15,11 +15,17 @@ from typing import Any
 import pyarrow as pa
 
 ID_LENGTH = 26
+MADE, FAILED = "made", "failed"
 TIME = pa.timestamp("us", tz="UTC")
 
 
-def _column(kind: pa.DataType, unit: str = "", *, nullable: bool = False) -> Any:
-    return field(metadata={"arrow": kind, "unit": unit, "nullable": nullable})
+def _column(kind: pa.DataType, unit: str = "", *, nullable: bool = False, default: Any = MISSING) -> Any:
+    return field(default=default, metadata={"arrow": kind, "unit": unit, "nullable": nullable})
+
+
+def _later(kind: pa.DataType, unit: str) -> Any:
+    """A column that is empty until something has measured it."""
+    return _column(kind, unit, nullable=True, default=None)
 
 
 def schema_of(record: type) -> pa.Schema:
@@ -106,7 +112,11 @@ class PlanRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A plan row and what became of it. `status` is made or failed; a failed row has an error and no clip."""
+    """A plan row and what became of it. `status` is made or failed; a failed row has an error and no clip.
+
+    From the motion score on, what a look at the clip says (`stickers.metrics.checks`): four verdicts and what they
+    were read from. They annotate and order, and drop nothing.
+    """
 
     candidate_id: str = _column(pa.string())
     sticker_id: str = _column(pa.string())
@@ -123,10 +133,24 @@ class Candidate:
     clip_digest: str | None = _column(pa.string(), nullable=True)
     num_frames: int = _column(pa.int32(), "frames")
     fps: int = _column(pa.int32(), "frames per second")
-    motion_score: float | None = _column(
-        pa.float64(), "mean absolute luma difference of neighbouring frames, 0-255", nullable=True
-    )
     seconds: float = _column(pa.float64(), "seconds of generation, a batch's time shared among its rows")
+    motion_score: float | None = _later(
+        pa.float64(), "mean absolute luma difference of neighbouring frames, 0-255"
+    )
+    frozen: bool = _column(pa.bool_(), "nothing moves", default=False)
+    flickering: bool = _column(pa.bool_(), "changes are taken back at once", default=False)
+    clipped: bool = _column(
+        pa.bool_(), "the subject is cut by the edge, or its colours burn out", default=False
+    )
+    empty: bool = _column(pa.bool_(), "a frame shows nothing", default=False)
+    moving: float | None = _later(pa.float64(), "share of the subject that changes, 0-1")
+    reversal: float | None = _later(pa.float64(), "share of the change that the next frame takes back, 0-1")
+    pulse: float | None = _later(pa.float64(), "levels by which the subject's mean colour jumps and returns")
+    border: float | None = _later(
+        pa.float64(), "share of the worst frame's edge that the subject covers, 0-1"
+    )
+    saturated: float | None = _later(pa.float64(), "growth of the share of saturated pixels, 0-1")
+    visible: float | None = _later(pa.float64(), "least share of a frame that shows anything, 0-1")
 
 
 @dataclass(frozen=True, kw_only=True)

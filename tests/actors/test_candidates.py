@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from rich.console import Console
 
 from actors.cluster import connect
-from actors.ensemble import MAX_ATTEMPTS, Ensemble, run_ensemble
+from actors.ensemble import MAX_ATTEMPTS, Encoders, Ensemble, run_ensemble
 from actors.teacher import Teacher, TeacherWork
 from experiments.candidates import main
 from stickers import store
@@ -31,6 +32,7 @@ from stickers.hitl.conditions import ConditionEncoder, EncodedConditions, chunks
 from stickers.hitl.generation import CandidateMaker
 from stickers.hitl.plan import PlannedTeacher, make_plan, save_plan
 from stickers.hitl.prompts import toy_prompts, toy_stickers
+from stickers.models.autoencoder import RGBAAutoencoder
 from stickers.models.unet import VideoUNet
 from stickers.video.codec import decode_strip
 from tests.processes import kill_driver
@@ -40,12 +42,18 @@ SETTINGS = SamplerSettings(num_steps=3, guided_steps=1, solver="ddim", num_frame
 SIZE = 32
 
 
-def make_teacher(runs: Path, name: str, seed: int, like: Path) -> None:
+#: the other teacher's pixels a side, frames and latent channels
+OTHER_SIZE, OTHER_FRAMES, OTHER_CHANNELS = 48, 4, 4
+
+
+def make_teacher(runs: Path, name: str, seed: int, like: Path, **unlike: Any) -> None:
     """A finished training with random weights: the plumbing is what is tested."""
     torch.manual_seed(seed)
-    folder = runs / "teachers" / f"{name}-{seed}"
-    VideoUNet.from_config(VideoUNet.load_config(like)).save_pretrained(folder / "checkpoint")
-    record = {"prediction": "v_prediction", "settings": asdict(SETTINGS), "picture_size": SIZE}
+    folder, channels = runs / "teachers" / f"{name}-{seed}", unlike.pop("channels", 8)
+    config = VideoUNet.load_config(like) | {"in_channels": 2 * channels, "out_channels": channels}
+    VideoUNet.from_config(config).save_pretrained(folder / "checkpoint")
+    settings = asdict(replace(SETTINGS, num_frames=unlike.pop("num_frames", SETTINGS.num_frames)))
+    record = {"prediction": "v_prediction", "settings": settings, "picture_size": SIZE} | unlike
     store.write_record(
         str(folder), {"name": name, "weights": weights_digest(folder / "checkpoint"), **record}
     )
@@ -53,11 +61,21 @@ def make_teacher(runs: Path, name: str, seed: int, like: Path) -> None:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, tiny_foundations: Path) -> Path:
-    """A runs folder with two teachers, and foundations beside it."""
+    """A runs folder with two teachers, and foundations beside it. The second draws larger pictures and fewer frames in
+    latents of other channels, so it has an autoencoder of its own."""
     folder = tmp_path_factory.mktemp("world")
     (folder / "foundations").symlink_to(tiny_foundations)
-    for seed, name in enumerate(("calm", "lively"), start=1):
-        make_teacher(folder / "runs", name, seed, tiny_foundations / "video_unets" / "student")
+    for part in ("text_encoder", "tokenizer"):
+        copytree(tiny_foundations / part, folder / "others" / part)
+    shape = RGBAAutoencoder.load_config(tiny_foundations / "autoencoder")
+    torch.manual_seed(0)
+    other = RGBAAutoencoder.from_config(shape | {"latent_channels": OTHER_CHANNELS})
+    other.save_pretrained(folder / "others" / "autoencoder")
+    like, unlike = tiny_foundations / "video_unets" / "student", {"picture_size": OTHER_SIZE}
+    make_teacher(folder / "runs", "calm", 1, like)
+    make_teacher(
+        folder / "runs", "lively", 2, like, channels=OTHER_CHANNELS, num_frames=OTHER_FRAMES, **unlike
+    )
     return folder
 
 
@@ -74,13 +92,15 @@ def options(world: Path, num_prompts: int) -> dict[str, Any]:
         "foundations": base,
         "num_prompts": num_prompts,
         "teachers": teachers,
+        "encoders": {"lively": str(world / "others")},
     }
 
 
 def start(world: Path, num_prompts: int) -> subprocess.Popen[bytes]:
     script, place = str(ROOT / "experiments" / "candidates.py"), ["--runs", str(world / "runs")]
     choice = ["--num-prompts", str(num_prompts), "--teachers", "calm", "lively"]
-    argv = [sys.executable, script, *place, "--foundations", str(world / "foundations"), *choice]
+    encoders = ["--foundations", str(world / "foundations"), "--encoders", "lively", str(world / "others")]
+    argv = [sys.executable, script, *place, *encoders, *choice]
     return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -133,7 +153,9 @@ def check_plan(world: Path, num_rows: int) -> None:
     assert len(ids) == len(set(ids)) == num_rows and ids == sorted(wanted)
     assert {row.status for row in found} == {"made"}
     assert sum(cell["made"] for cell in plan.record["counts"]) == num_rows
-    assert decode_strip(found.clip(ids[0]) or b"", 6).shape == (6, SIZE, SIZE, 4)
+    shapes = {"calm": (6, SIZE, SIZE, 4), "lively": (OTHER_FRAMES, OTHER_SIZE, OTHER_SIZE, 4)}
+    for row in found:
+        assert decode_strip(found.clip(row.candidate_id) or b"", row.num_frames).shape == shapes[row.teacher]
     assert len({row.clip_digest for row in found}) == num_rows
     assert {path.name for path in Path(plan.uri).iterdir()} == {
         "plan", "plan.json", "prompts.parquet", "stickers.parquet", "clips", "index.parquet", "record.json",
@@ -166,9 +188,8 @@ def test_rows_that_fail_or_kill_are_tried_again_and_recorded(
     uri, bad, deadly = save_plan(str(tmp_path), plan), stickers[3].sticker_id, stickers[6].sticker_id
     Path(uri, "deadly").write_text(deadly)
     teacher = store.find_record(str(world / "runs"), "teachers", "calm")
-    ensemble = Ensemble(
-        teachers={"calm": teacher}, foundations=str(world / "foundations"), encoders=["e"], actor=Fragile
-    )
+    encoders = {"calm": Encoders(str(world / "foundations"), ["e"])}
+    ensemble = Ensemble(teachers={"calm": teacher}, encoders=encoders, batch_size=2, actor=Fragile)
     outs = run_ensemble(uri, plan, ensemble, Console(quiet=True))
     assert len(outs) == MAX_ATTEMPTS
     compact(uri, plan, outs)
@@ -183,6 +204,8 @@ def test_rows_that_fail_or_kill_are_tried_again_and_recorded(
 def test_an_unknown_teacher_is_one_sentence(world: Path) -> None:
     with pytest.raises(ValueError, match=r"no finished teacher nobody .* finished are: calm, lively"):
         main(**options(world, num_prompts=3) | {"teachers": ("nobody",)})
+    with pytest.raises(ValueError, match="--encoders names lively, which takes no part; teachers: calm"):
+        main(**options(world, num_prompts=3) | {"teachers": ("calm",)})
 
 
 def test_pixels_do_not_depend_on_the_neighbours(world: Path, tmp_path: Path) -> None:

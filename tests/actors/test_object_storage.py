@@ -127,8 +127,8 @@ def test_a_training_goes_on_from_its_checkpoint_in_the_bucket(
             if "RayTrainWorker" in " ".join(each.cmdline()):
                 each.kill()
         local = job_in(str(prepared_runs), tiny_foundations)
-        thread.join(timeout=600)
         undisturbed = train_all([local], str(prepared_runs), ensemble="tiny")
+        thread.join(timeout=600)
     assert [each.status for each in (*outcomes, *undisturbed)] == ["trained", "trained"], outcomes
     found, wanted = weights(job, runs), weights(local, str(prepared_runs))
     assert found.keys() == wanted.keys()

@@ -41,7 +41,6 @@ def made(row: PlanRow, plan_id: str, attempt: int = 0) -> Candidate:
         clip_digest=None if failed else clip_digest(strip),
         num_frames=2,
         fps=8,
-        motion_score=None if failed else 0.0,
         seconds=0.5,
     )
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from stickers import store
-from stickers.artifacts import CANDIDATES, PLAN, PlanRow, clip_digest
+from stickers.artifacts import CANDIDATES, MADE, PLAN, PlanRow, clip_digest
 from stickers.hitl.candidates import INDEX, INDEXED, PARTS
-from stickers.hitl.generation import MADE
 from stickers.hitl.plan import PLAN_FILE, SUPERSEDED
 from stickers.video.codec import decode_strip
 

@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from stickers import store
-from stickers.artifacts import CANDIDATES, Candidate
-from stickers.hitl.generation import FAILED, MADE
+from stickers.artifacts import CANDIDATES, FAILED, MADE, Candidate
 from stickers.hitl.plan import Plan
 
 INDEX, PARTS = "index.parquet", "clips"

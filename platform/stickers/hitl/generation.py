@@ -10,12 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from stickers.artifacts import Candidate, PlanRow, clip_digest
+from stickers.artifacts import FAILED, MADE, Candidate, PlanRow, clip_digest
 from stickers.pipeline import AnimationPipeline, Conditions, Order
 from stickers.video.codec import encode_strip
-from stickers.video.motion import motion_score
-
-MADE, FAILED = "made", "failed"
 
 
 class Source(Protocol):
@@ -90,6 +87,5 @@ class CandidateMaker:
             clip_digest=None if strip is None else clip_digest(strip),
             num_frames=self.pipeline.settings.num_frames,
             fps=self.pipeline.settings.fps,
-            motion_score=None if clip_THWC is None else motion_score(clip_THWC),
             seconds=seconds,
         )

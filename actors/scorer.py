@@ -1,0 +1,13 @@
+"""A Ray Data actor that looks at finished candidates on a CPU, beside the teachers."""
+
+import pyarrow as pa
+
+from stickers.artifacts import Candidate, table_of
+from stickers.hitl.scoring import score
+
+
+class Scorer:
+    """Takes and gives Arrow tables of candidates, as many and in the same order."""
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return table_of([score(Candidate(**row)) for row in table.to_pylist()], Candidate)

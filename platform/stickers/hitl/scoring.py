@@ -1,0 +1,36 @@
+"""What candidates look like, by programs alone: motion score and checks, read off the strips that teachers made.
+
+It needs no model and no GPU, so it runs beside the teachers and they never wait for it. Nothing is dropped: a verdict
+annotates and orders, people decide.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+
+from stickers.artifacts import FAILED, Candidate
+from stickers.metrics.checks import FLAGS, check
+from stickers.video.codec import decode_strip
+
+
+def score(row: Candidate) -> Candidate:
+    """The row with what its clip looks like. A row without a clip comes back as it is; one whose clip cannot be
+    decoded has failed, which says that it is to be made again."""
+    if row.clip is None:
+        return row
+    try:
+        clip = decode_strip(row.clip, row.num_frames)
+    except (ValueError, OSError) as error:
+        reason = f"its clip cannot be decoded: {error}".splitlines()[0]
+        return replace(row, status=FAILED, error=reason, clip=None, clip_digest=None)
+    found = check(clip, row.fps)
+    return replace(row, **asdict(found.flags), **asdict(found.measures))
+
+
+def flags_of(row: Candidate) -> tuple[str, ...]:
+    """The names of the verdicts against a row."""
+    return tuple(name for name in FLAGS if getattr(row, name))
+
+
+def plain_first(rows: Iterable[Candidate]) -> list[Candidate]:
+    """The same rows, those with fewer verdicts against them first; otherwise in their order."""
+    return sorted(rows, key=lambda row: len(flags_of(row)))

@@ -1,0 +1,67 @@
+"""What is plainly wrong with a clip: each planted fault is found, clean clips pass, and nothing depends on company."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stickers.data.toy.faults import FAULTS, Fault
+from stickers.data.toy.motions import Mode, render_motion
+from stickers.data.toy.oracle import look_of, meaning
+from stickers.hitl.prompts import toy_prompts
+from stickers.metrics.checks import FLAGS, THRESHOLDS, check, judge
+
+SIZE = 48
+PROMPTS = toy_prompts(24, seed=11)
+
+
+def clean(number: int, fps: int, num_frames: int = 8) -> np.ndarray:
+    prompt = PROMPTS[number]
+    mode = Mode.draw(np.random.default_rng(number))
+    motion = meaning(prompt.text).motions[0]
+    return render_motion(look_of(prompt.text, 0), motion, mode, np.arange(num_frames) / fps, SIZE)
+
+
+@pytest.mark.parametrize(("fault", "flag"), FAULTS.items(), ids=lambda each: getattr(each, "__name__", each))
+def test_a_planted_fault_is_found(fault: Fault, flag: str) -> None:
+    found = [
+        check(fault(clean(number, 8), np.random.default_rng(number)), 8).flags
+        for number in range(len(PROMPTS))
+    ]
+    share = np.mean([getattr(flags, flag) for flags in found])
+    assert share >= 0.9, f"{flag} is raised for {share:.0%}"
+
+
+@pytest.mark.parametrize("fps", [4, 6, 8])
+def test_clean_clips_pass(fps: int) -> None:
+    raised = [check(clean(number, fps), fps).flags.raised for number in range(len(PROMPTS))]
+    assert sum(bool(each) for each in raised) <= 2, raised
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 16])
+def test_any_number_of_frames(num_frames: int) -> None:
+    found = check(clean(0, 8, num_frames), 8)
+    assert found.flags.frozen == (num_frames == 1) and not found.flags.empty
+    assert all(np.isfinite(value) for value in vars(found.measures).values())
+
+
+def test_a_threshold_moves_without_the_clip() -> None:
+    found = check(clean(0, 8), 8)
+    assert not found.flags.frozen
+    assert judge(found.measures, 8, replace(THRESHOLDS, moving=1.1)).frozen
+    assert set(vars(found.flags)) == set(FLAGS)
+
+
+def test_an_opaque_clip_is_judged_by_its_subject() -> None:
+    clip = clean(3, 8)
+    alpha = clip[..., 3:].astype(np.float32) / 255
+    solid = np.full_like(clip, 255)
+    solid[..., :3] = (clip[..., :3] * alpha + np.float32([40, 200, 90]) * (1 - alpha)).astype(np.uint8)
+    assert check(solid, 8).flags.raised == check(clip, 8).flags.raised
+
+
+def test_what_is_no_clip_is_refused() -> None:
+    with pytest.raises(ValueError, match="frame rate must be positive"):
+        check(clean(0, 8), 0)
+    with pytest.raises(ValueError, match="uint8"):
+        check(clean(0, 8).astype(np.float32), 8)
