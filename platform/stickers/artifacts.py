@@ -134,6 +134,7 @@ class Candidate:
     num_frames: int = _column(pa.int32(), "frames")
     fps: int = _column(pa.int32(), "frames per second")
     seconds: float = _column(pa.float64(), "seconds of generation, a batch's time shared among its rows")
+    device: str = _column(pa.string(), "what made it: a GPU's name, or cpu", default="cpu")
     motion_score: float | None = _later(
         pa.float64(), "mean absolute luma difference of neighbouring frames, 0-255"
     )

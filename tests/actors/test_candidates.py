@@ -69,7 +69,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, tiny_foundations: Path) -> P
         copytree(tiny_foundations / part, folder / "others" / part)
     shape = RGBAAutoencoder.load_config(tiny_foundations / "autoencoder")
     torch.manual_seed(0)
-    other = RGBAAutoencoder.from_config(shape | {"latent_channels": OTHER_CHANNELS})
+    scales = {"latent_mean": [0.0] * OTHER_CHANNELS, "latent_std": [1.0] * OTHER_CHANNELS}
+    other = RGBAAutoencoder.from_config(shape | scales | {"latent_channels": OTHER_CHANNELS})
     other.save_pretrained(folder / "others" / "autoencoder")
     like, unlike = tiny_foundations / "video_unets" / "student", {"picture_size": OTHER_SIZE}
     make_teacher(folder / "runs", "calm", 1, like)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Protocol
 
 import numpy as np
+import torch
 
 from stickers.artifacts import FAILED, MADE, Candidate, PlanRow, clip_digest
 from stickers.pipeline import AnimationPipeline, Conditions, Order
@@ -43,6 +44,8 @@ class CandidateMaker:
     ) -> None:
         self.pipeline, self.conditions = pipeline, conditions
         self.plan_id, self.attempt, self.batch_size = plan_id, attempt, batch_size
+        place = pipeline.unet.device
+        self.device = torch.cuda.get_device_name(place) if place.type == "cuda" else place.type
 
     def make(self, rows: list[PlanRow]) -> list[Candidate]:
         """One candidate a row, in order. A row that fails is recorded with its error and stops nothing."""
@@ -88,4 +91,5 @@ class CandidateMaker:
             num_frames=self.pipeline.settings.num_frames,
             fps=self.pipeline.settings.fps,
             seconds=seconds,
+            device=self.device,
         )

@@ -13,9 +13,9 @@ from stickers.video.codec import decode_strip
 
 
 def score(row: Candidate) -> Candidate:
-    """The row with what its clip looks like. A row without a clip comes back as it is; one whose clip cannot be
-    decoded has failed, which says that it is to be made again."""
-    if row.clip is None:
+    """The row with what its clip looks like. A row without a clip, or one that was looked at, comes back as it is; one
+    whose clip cannot be decoded has failed, which says that it is to be made again."""
+    if row.clip is None or row.motion_score is not None:
         return row
     try:
         clip = decode_strip(row.clip, row.num_frames)
