@@ -31,8 +31,10 @@ import ray
 from ray.cluster_utils import Cluster
 
 from actors.teacher import CPUS_PER_EXECUTION, Teacher, TeacherWork
-from experiments.candidates import audit_plan, make_candidates, planned
+from experiments.candidates import make_candidates
+from experiments.ensembles import planned
 from experiments.options import choose_profile, run_script
+from experiments.plans import audit_plan
 from stickers import store
 from stickers.artifacts import Candidate, PlanRow
 from stickers.data.latents import weights_digest

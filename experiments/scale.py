@@ -33,8 +33,10 @@ from ray.cluster_utils import Cluster
 
 from actors.ensemble import BATCH_SIZE
 from actors.teacher import BATCHES_PER_BLOCK, CPUS_PER_EXECUTION, Teacher, TeacherWork
-from experiments.candidates import audit_plan, make_candidates, planned
+from experiments.candidates import make_candidates
+from experiments.ensembles import planned
 from experiments.options import choose_profile, run_script
+from experiments.plans import audit_plan
 from stickers import store
 from stickers.artifacts import (
     MADE,

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.candidates import announce, find_teachers, gather_stickers, make_candidates, planned
+from experiments.candidates import announce, gather_stickers, make_candidates
+from experiments.ensembles import find_teachers, planned
 from experiments.options import RUNS, Runs, choose_profile, foundations_of, run_script
 from experiments.pilot import KIND, QualityName, choose_quality, measure_clips, pilot_plan, score, votes_on
 from recipes.profiles import Profile

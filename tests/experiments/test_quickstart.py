@@ -5,6 +5,7 @@ Its drivers are killed in the middle of stages, so that every figure below also 
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import psutil
 import pytest
 
 from actors.tracking import Tracking, resolve
+from experiments import budget, candidates, spending
 from experiments.quickstart import STAGES
 from stickers import store
 from stickers.data.toy.words import held_out, meaning
@@ -118,6 +120,24 @@ def test_the_report_is_one_page_that_says_simulated(runs: Path) -> None:
         "http://www.w3.org", ""
     )
     assert (runs / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_kept_clip_has_a_price_and_a_budget_follows_it(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spending.main(str(runs), "smoke")
+    said, page = capsys.readouterr().out, (runs / "spending.html").read_text()
+    assert "CPU-seconds" in said and "simulated" in said and "simulated people did" in page
+    cells = spending.collect(str(runs), "smoke").cells
+    assert sum(each.made for each in cells) == 24 and sum(each.kept for each in cells) > 0
+    seconds = 40 * max(each.seconds_each for each in cells)
+    candidates.main(str(runs), "smoke", budget=seconds, dry_run=True)
+    asked = re.search(r"plan by budget .* (\d+) candidates", capsys.readouterr().out)
+    assert asked and 40 <= int(asked.group(1)) <= seconds / min(each.seconds_each for each in cells)
+    candidates.main(str(runs), "smoke", status=True)
+    assert re.search(r"is finished[\s\S]*all\W+24\W+24\W+0\W+0", capsys.readouterr().out)
+    budget.main(str(runs), "smoke", candidates=50, rounds=2, plays=3)
+    assert re.search(r"oracle \W+[\d.]+\W+0.0%", capsys.readouterr().out)
 
 
 @pytest.mark.timeout(600)

@@ -1,5 +1,6 @@
 """A plan must come out the same on every machine, and change when anything that changes the pixels does."""
 
+from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from stickers import store
 from stickers.diffusion.sampling import SamplerSettings
-from stickers.hitl.plan import PlannedTeacher, load_plan, make_plan, save_plan
+from stickers.hitl.plan import PlannedTeacher, load_plan, make_plan, save_plan, with_rows
 from stickers.hitl.prompts import toy_prompts, toy_stickers
 
 TEACHERS = [
@@ -61,3 +62,22 @@ def test_useless_plans_are_refused() -> None:
         make_plan(PROMPTS, STICKERS, [])
     with pytest.raises(ValueError, match="same name"):
         make_plan(PROMPTS, STICKERS, [TEACHERS[0], TEACHERS[0]])
+
+
+def test_more_candidates_of_the_same_stickers_are_new_ones() -> None:
+    source = make_plan(PROMPTS, STICKERS, TEACHERS, seed=4)
+    bucket = source.rows[0].bucket
+    stickers = {row.sticker_id for row in source.rows if row.bucket == bucket}
+    name, count = TEACHERS[0].name, 2 * len(stickers) + 1
+    known = {row.candidate_id for row in source.rows}
+    more = with_rows(source, TEACHERS, {(name, bucket): count}, known, seed=4)
+    assert len(more.rows) == len({row.candidate_id for row in more.rows}) == count
+    assert not known & {row.candidate_id for row in more.rows}
+    assert {(row.teacher, row.bucket) for row in more.rows} == {(name, bucket)}
+    turns = Counter(row.sticker_id for row in more.rows)
+    assert turns.keys() == stickers and set(turns.values()) == {2, 3}, "the stickers take turns"
+    assert {each.sticker_id for each in more.stickers} == stickers
+    again = with_rows(source, TEACHERS, {(name, bucket): count}, known, seed=4)
+    assert again.plan_id == more.plan_id
+    with pytest.raises(ValueError, match="pays for no candidate"):
+        with_rows(source, TEACHERS, {(name, bucket): 0}, known, seed=4)

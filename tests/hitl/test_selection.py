@@ -59,6 +59,15 @@ def test_a_job_mixes_pictures_and_teachers() -> None:
     assert all(a.teacher != b.teacher for a, b in pairwise(first))
 
 
+def test_checks_order_jobs_and_drop_nothing() -> None:
+    wrong = {row.candidate_id for row in ROWS[::4]}
+    rows = [replace(row, frozen=row.candidate_id in wrong) for row in ROWS]
+    jobs = build_jobs(rows, plan_id="p", round=1)
+    assert sorted(name for job in jobs for name in job.candidates) == sorted(row.candidate_id for row in ROWS)
+    counts = [len(wrong & set(job.candidates)) for job in jobs]
+    assert counts == sorted(counts) and counts[0] < counts[-1], "plain jobs first"
+
+
 def test_useless_jobs_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 clip"):
         build_jobs(ROWS, plan_id="p", round=1, clips_per_job=0)

@@ -1,13 +1,15 @@
 """What one person is asked at a time: six of a prompt's candidates, of both pictures and different teachers.
 
-The remainder of a prompt fills the next job, so no clip waits for company. Jobs are named by what they show; building
-them twice gives the same jobs.
+The remainder of a prompt fills the next job, so no clip waits for company. Clips against which the automatic checks
+speak come last, those of a prompt and the jobs that show them; every clip is shown all the same, and nobody who judges
+is told. Jobs are named by what they show; building them twice gives the same jobs.
 """
 
 from collections import defaultdict
 from dataclasses import dataclass
 
 from stickers.artifacts import Candidate, content_id
+from stickers.hitl.scoring import flags_of
 
 CLIPS_PER_JOB = 6
 
@@ -38,14 +40,23 @@ def build_jobs(
     for each in sorted(candidates, key=lambda row: row.candidate_id):
         if each.clip_digest is not None:
             by_prompt[each.prompt].append(each)
-    queue = [each for prompt in sorted(by_prompt) for each in mixed(by_prompt[prompt])]
+    queue = [each for prompt in sorted(by_prompt) for each in _plain_first(by_prompt[prompt])]
     if not queue:
         raise ValueError("there is no made candidate to choose from")
-    return [_job(queue[i : i + clips_per_job], plan_id, round) for i in range(0, len(queue), clips_per_job)]
+    shown = [queue[i : i + clips_per_job] for i in range(0, len(queue), clips_per_job)]
+    shown.sort(key=lambda rows: sum(bool(flags_of(each)) for each in rows))
+    return [_job(rows, plan_id, round) for rows in shown]
+
+
+def _plain_first(candidates: list[Candidate]) -> list[Candidate]:
+    plain = [each for each in candidates if not flags_of(each)]
+    return [*mixed(plain), *mixed([each for each in candidates if flags_of(each)])]
 
 
 def mixed(candidates: list[Candidate]) -> list[Candidate]:
     """Candidates reordered so that neighbours differ in teacher and in picture as far as possible."""
+    if not candidates:
+        return []
     cells: defaultdict[tuple[str, str], list[Candidate]] = defaultdict(list)
     for each in candidates:
         cells[each.teacher, each.sticker_id].append(each)

@@ -9,6 +9,7 @@ A regeneration is a plan too: of some rows of a finished plan, which it supersed
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 
 import pyarrow as pa
 
@@ -160,6 +161,54 @@ def regeneration(
         rows=sorted(again, key=lambda row: row.teacher),
         supersedes=plan_id,
         superseded=superseded,
+    )
+
+
+def with_rows(
+    source: Plan,
+    teachers: Sequence[PlannedTeacher],
+    counts: Mapping[tuple[str, str], int],
+    known: set[str],
+    seed: int,
+) -> Plan:
+    """A plan of new candidates of another plan's stickers: of each teacher and bucket so many, the stickers in turn.
+
+    Args:
+        counts: candidates by teacher's name and bucket.
+        known: ids that exist; none of them is planned again, the next noise of its sticker is.
+        seed: of the noise, and of which stickers come first.
+
+    Raises:
+        ValueError: no candidate is asked for.
+    """
+    said = {prompt.prompt_id: prompt for prompt in source.prompts}
+    rows: list[PlanRow] = []
+    for each in sorted(teachers, key=lambda teacher: teacher.name):
+        for bucket in sorted({prompt.bucket for prompt in source.prompts}):
+            mine = [one for one in source.stickers if said[one.prompt_id].bucket == bucket]
+            mine.sort(key=lambda one: seed_from(seed, one.sticker_id, each.name))
+            fresh = (
+                row
+                for again in count()
+                for one in mine
+                if (
+                    row := planned_row(
+                        one.sticker_id, said[one.prompt_id], each, _seed(seed, one, each, again)
+                    )
+                ).candidate_id
+                not in known
+            )
+            rows += islice(fresh, counts.get((each.name, bucket), 0))
+    if not rows:
+        raise ValueError("the budget pays for no candidate; give more seconds")
+    used = {row.sticker_id for row in rows}
+    stickers = [one for one in source.stickers if one.sticker_id in used]
+    prompts = {one.prompt_id for one in stickers}
+    return Plan(
+        plan_id=content_id("plan", sorted(row.candidate_id for row in rows))[:12],
+        prompts=[each for each in source.prompts if each.prompt_id in prompts],
+        stickers=stickers,
+        rows=rows,
     )
 
 

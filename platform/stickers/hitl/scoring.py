@@ -4,7 +4,6 @@ It needs no model and no GPU, so it runs beside the teachers and they never wait
 annotates and orders, people decide.
 """
 
-from collections.abc import Iterable
 from dataclasses import asdict, replace
 
 from stickers.artifacts import FAILED, Candidate
@@ -29,8 +28,3 @@ def score(row: Candidate) -> Candidate:
 def flags_of(row: Candidate) -> tuple[str, ...]:
     """The names of the verdicts against a row."""
     return tuple(name for name in FLAGS if getattr(row, name))
-
-
-def plain_first(rows: Iterable[Candidate]) -> list[Candidate]:
-    """The same rows, those with fewer verdicts against them first; otherwise in their order."""
-    return sorted(rows, key=lambda row: len(flags_of(row)))
