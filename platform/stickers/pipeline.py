@@ -1,6 +1,7 @@
 """The one path from a picture and a prompt to a clip: validation, teachers, students and serving all call it."""
 
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
@@ -258,8 +259,13 @@ class AnimationPipeline:
 
 
 def check_prompt(prompt: str) -> str:
-    """The prompt with single white space. ValueError, one sentence, when nothing is left or it is too long."""
+    """The prompt with single white space. ValueError, one sentence, when nothing is left, it is too long or no text."""
     clean = " ".join(prompt.split())
+    for letter in clean:
+        if unicodedata.category(letter) in ("Cc", "Cs"):  # control characters, halves of characters
+            raise ValueError(
+                f"the prompt holds U+{ord(letter):04X}, which is no text; accepted is plain text"
+            )
     if not clean:
         raise ValueError("the prompt is empty; say in a few words how the picture shall move")
     if len(clean) > MAX_PROMPT:
