@@ -6,8 +6,8 @@ import pyarrow as pa
 import ray
 import torch
 from ray.data import ActorPoolStrategy
-from ray.data.checkpoint import CheckpointConfig
 
+from actors.blocks import write_durable
 from actors.scorer import Scorer
 from stickers import store
 from stickers.artifacts import Candidate, PlanRow, table_of
@@ -90,8 +90,7 @@ def animate_rows(
     """One Ray Data execution: the plan rows of `rows_uri` that `out` lacks become candidates in `<out>/rows`, looked at
     on CPUs in passing.
 
-    A block is durable once written; its ids stand in `<out>/checkpoint`, and the next call skips them. `beside` counts
-    the executions that share the cluster, this one included.
+    `beside` counts the executions that share the cluster, this one included.
     """
     num_gpus, compute = _pool(num_rows, beside, work.gpus)
     dataset = ray.data.read_parquet(rows_uri).repartition(
@@ -115,13 +114,7 @@ def animate_rows(
         num_cpus=1,
     )
     dataset.set_name(f"{work.name}, pass {work.attempt + 1}")
-    # On the dataset, not on the process-wide context: executions run side by side, each with its own checkpoint.
-    dataset.context.checkpoint_config = CheckpointConfig(
-        id_column="candidate_id",
-        checkpoint_path=store.join(out, "checkpoint"),
-        delete_checkpoint_on_success=False,
-    )
-    dataset.write_parquet(store.join(out, "rows"))
+    write_durable(dataset, out, "candidate_id")
 
 
 def _pool(num_rows: int, beside: int, gpus: float) -> tuple[float, ActorPoolStrategy]:

@@ -272,6 +272,8 @@ def soak(kills: int, rows: int, seed: int, folder: Path) -> list[str]:
             name, str(found.rows), *counts, str(found.own), again, f"{found.seconds:.0f}", f"{seconds:.0f}",
             ", ".join(faults[:3]),
         )  # fmt: skip
+        killed = ", ".join(f"{count} {victim}" for victim, count in found.kills.items())
+        console.print(f"plan {name}: {killed or 'no'} kills, {len(faults)} faults", highlight=False)
         wrong, number = wrong + faults, number + 1
     killer.close()
     console.print(table)

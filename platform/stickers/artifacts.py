@@ -196,6 +196,7 @@ class Kept:
 
 CLIPS = schema_of(Clip)
 PROMPTS = schema_of(Prompt)
+REFUSED = schema_of(Refused)
 STICKERS = schema_of(Sticker)
 PLAN = schema_of(PlanRow)
 CANDIDATES = schema_of(Candidate)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stickers.hitl.prompts import toy_prompts
+from stickers.hitl.prompts import held_out_prompts, toy_prompts
 from stickers.hitl.sorting import Said, bucket_of, distinct, forms_of, sort_out
 
 
@@ -127,3 +127,10 @@ def test_balance_and_most() -> None:
         [Said(text="a lake", bucket="action", source="s"), Said(text="a", bucket="acting", source="s")]
     )
     assert given.counts()["action"] == 1 and "bucket 'acting' is unknown" in given.refused[0].reason
+
+
+def test_what_is_kept_for_evaluation_never_enters() -> None:
+    held = [each.text for each in held_out_prompts(4, seed=1)]
+    found = sort_out(said(*held, "a lake"))
+    assert [each.text for each in found.prompts] == ["a lake"]
+    assert {each.reason for each in found.refused} == {"it is kept for evaluation"}

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["AutoModel", "AutoModelForImageTextToText", "AutoModelForTokenClassification"]
+Kind = Literal[
+    "AutoModel", "AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForTokenClassification"
+]
 Helper = Literal["AutoImageProcessor", "AutoProcessor", "AutoTokenizer"]
 
 

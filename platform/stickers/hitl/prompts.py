@@ -6,7 +6,7 @@ and the other way round.
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from stickers.data.encoding import canonical
 from stickers.data.toy.characters import SUBJECTS
 from stickers.data.toy.oracle import draw_sticker
 from stickers.data.toy.words import BUCKET_OF, BUCKETS, PHRASES, held_out, pairs
+from stickers.hitl.sorting import Said
 from stickers.pipeline import check_prompt
 from stickers.video.codec import decode_picture
 
@@ -127,7 +128,7 @@ def import_stickers(table: str, size: int) -> Stickers:
     stickers: dict[str, Sticker] = {}
     refused: list[Refused] = []
     count: dict[str, int] = {}
-    for number, row in enumerate(_rows(table), start=1):
+    for number, row in enumerate(table_rows(table, ("prompt", "picture")), start=1):
         try:
             prompt = _user_prompt(row)
             pixels = _user_picture(table, row, size)
@@ -143,7 +144,25 @@ def import_stickers(table: str, size: int) -> Stickers:
     return Stickers(prompts=list(prompts.values()), stickers=list(stickers.values()), refused=refused)
 
 
-def _rows(table: str) -> Iterator[dict[str, str]]:
+def read_prompts(table: str) -> list[Said]:
+    """The prompts of a user's CSV or Parquet table: a column prompt, and optionally bucket.
+
+    Raises:
+        ValueError: the table is absent or is no such table.
+    """
+    source = table.rsplit("/", 1)[-1]
+    return [
+        Said(text=row["prompt"], bucket=row["bucket"], source=source)
+        for row in table_rows(table, ("prompt",))
+    ]
+
+
+def table_rows(table: str, needed: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The rows of a CSV or Parquet table: the columns that are needed, and bucket, empty where there is none.
+
+    Raises:
+        ValueError: the table is absent, is neither, or lacks a column.
+    """
     uri = table if "://" in table else str(Path(table).resolve())
     if not store.exists(uri):
         raise ValueError(f"there is no table {table}")
@@ -156,13 +175,13 @@ def _rows(table: str) -> Iterator[dict[str, str]]:
             names, rows = list(reader.fieldnames or []), list(reader)
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{table} is no CSV table in UTF-8: {error}") from error
-    missing = [name for name in ("prompt", "picture") if name not in names]
+    missing = [name for name in needed if name not in names]
     if missing:
         raise ValueError(
-            f"{table} has no column {missing[0]}; expected are prompt, picture and optionally bucket"
+            f"{table} has no column {missing[0]}; expected are {', '.join(needed)} and optionally bucket"
         )
     for row in rows:
-        yield {name: str(row.get(name) or "") for name in ("prompt", "picture", "bucket")}
+        yield {name: str(row.get(name) or "") for name in (*needed, "bucket")}
 
 
 def _user_prompt(row: dict[str, str]) -> Prompt:

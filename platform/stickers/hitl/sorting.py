@@ -14,9 +14,11 @@ from scipy.sparse import csr_matrix
 
 from stickers.artifacts import Prompt, Refused, prompt_id
 from stickers.curation.keywords import says, tokens
+from stickers.data.toy.words import says_held_out
 from stickers.pipeline import check_prompt
 
-BUCKETS = ("action", "emotion", "open-ended")
+OPEN = "open-ended"
+BUCKETS = ("action", "emotion", OPEN)
 #: words that do not tell two prompts apart
 FILLERS = (
     "a an the is are was am be being been of with in on at to and or its his her their very so it that this"
@@ -128,6 +130,8 @@ def _prompt(said: Said, banned: dict[str, tuple[str, ...]]) -> Prompt:
     text, bucket = check_prompt(said.text), said.bucket.strip()
     if bucket and bucket not in BUCKETS:
         raise ValueError(f"bucket {bucket!r} is unknown; accepted: {', '.join(BUCKETS)}")
+    if says_held_out(text):
+        raise ValueError("it is kept for evaluation")
     words = tokens(folded(text))
     for word, parts in banned.items():
         if says(words, parts):
@@ -150,7 +154,7 @@ def bucket_of(text: str) -> str:
     words = frozenset(tokens(folded(text)))
     if words & _EMOTIONS:
         return "emotion"
-    return "action" if words & _ACTIONS else "open-ended"
+    return "action" if words & _ACTIONS else OPEN
 
 
 def words_of(text: str) -> frozenset[str]:

@@ -113,6 +113,15 @@ def meaning(text: str) -> Meaning:
     return Meaning(subject, (motion,), BUCKET_OF[motion])
 
 
+def says_held_out(text: str) -> bool:
+    """Whether a text is a prompt of the toy world that admits a held-out motion, however it came to be written."""
+    try:
+        said = meaning(text)
+    except ValueError:
+        return False
+    return any(held_out(said.subject, motion) for motion in said.motions)
+
+
 def corpus() -> list[str]:
     """Every sentence the tokenizer should know well."""
     stickers = [f"{a} {s} {p}" for a in ("a", "an") for s in SUBJECTS for ps in PHRASES.values() for p in ps]

@@ -1,0 +1,38 @@
+"""A language model as a Ray Data actor: questions in, answers out."""
+
+import pyarrow as pa
+import ray
+from ray.data import ActorPoolStrategy
+
+from actors.blocks import gpus_of_one, write_durable
+from stickers import store
+from stickers.hitl.author import ANSWERS, Ask, Author
+
+
+class AuthorActor:
+    """Takes a table of asks and gives one of answers."""
+
+    def __init__(self, folder: str) -> None:
+        self.author = Author(store.local_folder(folder), "cuda" if ray.get_gpu_ids() else "cpu")
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        asks = [Ask(**row) for row in table.to_pylist()]
+        rows = [{"ask_id": a.ask_id, "bucket": a.bucket, "answer": self.author.write(a)} for a in asks]
+        return pa.Table.from_pylist(rows, schema=ANSWERS)
+
+
+def write_answers(asks: str, folder: str, out: str, gpus: float = 1.0) -> None:
+    """Answer every question of the table `asks` that `out` lacks, each durable once it is answered."""
+    num_gpus, size = gpus_of_one(gpus)
+    dataset = ray.data.read_parquet(asks).repartition(target_num_rows_per_block=1)
+    dataset = dataset.map_batches(
+        AuthorActor,
+        fn_constructor_args=(folder,),
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(min_size=1, max_size=size),
+        num_cpus=1,
+        num_gpus=num_gpus,
+    )
+    dataset.set_name("author")
+    write_durable(dataset, out, "ask_id")
