@@ -25,6 +25,7 @@ from experiments.options import (
 )
 from experiments.plans import audit_plan, budgeted, regenerated, show_status, source_of, watching
 from experiments.spending import collect
+from experiments.stickers import read_stickers
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import Refused
@@ -36,10 +37,13 @@ from stickers.hitl.prompts import Stickers, import_stickers, toy_prompts, toy_st
 console = Console()
 
 
-def gather_stickers(profile: Profile, pictures: str | None, num_prompts: int | None) -> Stickers:
-    """The toy world's prompts and pictures, or the user's own table."""
+def gather_stickers(runs: str, profile: Profile, pictures: str | None, num_prompts: int | None) -> Stickers:
+    """The user's own table; or the stickers that were drawn last for the profile; or the toy world's."""
     if pictures:
         return import_stickers(pictures, profile.picture_size)
+    drawn = store.current(runs, "stickers", profile.name)
+    if drawn and num_prompts is None:
+        return read_stickers(drawn.uri)
     prompts = toy_prompts(num_prompts or profile.num_prompts, profile.seed)
     return Stickers(prompts, toy_stickers(prompts, profile.picture_size), [])
 
@@ -138,8 +142,9 @@ def main(
         profile: tiny, full or smoke.
         teachers: names of the teachers to use; by default those that a person has chosen
             (experiments/select_teachers.py), or all of the profile when nobody has.
-        pictures: your own table of prompts and pictures (CSV or Parquet: prompt, picture, optionally bucket).
-        num_prompts: how many toy prompts; by default the profile's.
+        pictures: your own table of prompts and pictures (CSV or Parquet: prompt, picture, optionally bucket); by
+            default the stickers that experiments/stickers.py drew last.
+        num_prompts: how many toy prompts, whatever was drawn; where nothing was, the profile's number.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
         encoders: for teachers that were trained with other encoders, such as one of other latents: name and folder.
         gpus: what a teacher's actor takes of a GPU, where there are any; 0.5 puts two on each.
@@ -173,7 +178,7 @@ def main(
             else desk.by_budget(old, teachers, budget or 0.0, floor)
         )
     else:
-        asked = desk.whole(teachers, gather_stickers(chosen, pictures, num_prompts))
+        asked = desk.whole(teachers, gather_stickers(place, chosen, pictures, num_prompts))
     announce(asked.words, asked.plan)
     if not dry_run:
         made = make_candidates(

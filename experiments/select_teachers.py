@@ -333,7 +333,7 @@ def main(
     check_words(choose, by, because)
     base = foundations_of(chosen, foundations)
     found = find_teachers(place, chosen, ())
-    sources = gather_stickers(chosen, pictures, num_prompts or min(NUM_PROMPTS, chosen.num_prompts))
+    sources = gather_stickers(place, chosen, pictures, num_prompts or min(NUM_PROMPTS, chosen.num_prompts))
     plan = pilot_plan(chosen, sources, [planned(name, each, base) for name, each in found.items()], num_seeds)
     announce(KIND, plan)
     if dry_run:

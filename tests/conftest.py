@@ -97,6 +97,14 @@ def tiny_foundations(student_folder: Path, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
+@pytest.fixture(scope="session")
+def author_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny causal language model, trained for some seconds on toy prompts, with its tokenizer."""
+    from tests.language_model import save_model
+
+    return save_model(tmp_path_factory.mktemp("author"))
+
+
 @pytest.fixture
 def prepared_runs(tmp_path: Path) -> Path:
     """A runs folder with what prepare.py and annotate.py leave for the tiny profile: random latents of 32 pixels."""

@@ -86,7 +86,7 @@ def test_many_prompts_stay_distinct_as_by_comparing_every_pair() -> None:
 )
 def test_an_unsafe_word_is_found_however_it_is_written(text: str) -> None:
     assert "'poison'" in next(iter(reasons(text, "a cup of tea", unsafe=["poison"]).values()))
-    assert reasons("a cup of tea", "poisonous frog", unsafe=["poison"]) == {}, "whole words alone"
+    assert reasons("a cup of tea", "poisonous mushroom", unsafe=["poison"]) == {}, "whole words alone"
 
 
 def test_phrases_are_unsafe_side_by_side() -> None:
@@ -119,7 +119,7 @@ def test_other_writings_are_prompts_like_others() -> None:
 
 
 def test_balance_and_most() -> None:
-    texts = ["a cat running", "a dog jumping", "a fox waving", "a girl crying", "a lake", "a hill"]
+    texts = ["a lion running", "a horse jumping", "a whale waving", "a girl crying", "a lake", "a hill"]
     even = sort_out(said(*texts), balance=True)
     assert even.counts() == {"action": 1, "emotion": 1, "open-ended": 1} and len(even.refused) == 3
     assert [each.text for each in sort_out(said(*texts), most=2).prompts] == texts[:2]

@@ -104,7 +104,7 @@ def _phrase(phrases: np.ndarray, index: int, num_subjects: int) -> str:
 def toy_stickers(prompts: list[Prompt], size: int) -> list[Sticker]:
     """Two pictures a prompt, drawn by the toy world's static stickers model at `size` pixels."""
     return [
-        _sticker(each, index, canonical(draw_sticker(each.text, index, size)[None], size)[0])
+        make_sticker(each.prompt_id, index, canonical(draw_sticker(each.text, index, size)[None], size)[0])
         for each in prompts
         for index in range(IMAGES_PER_PROMPT)
     ]
@@ -136,7 +136,7 @@ def import_stickers(table: str, size: int) -> Stickers:
             refused.append(Refused(uri=f"{table}, row {number}", source="user", reason=str(error)))
             continue
         prompts[prompt.prompt_id] = prompt
-        made = _sticker(prompt, count.get(prompt.prompt_id, 0), pixels)
+        made = make_sticker(prompt.prompt_id, count.get(prompt.prompt_id, 0), pixels)
         count[prompt.prompt_id] = made.image_index + 1
         stickers[made.sticker_id] = made
     if not stickers:
@@ -204,13 +204,9 @@ def _user_picture(table: str, row: dict[str, str], size: int) -> np.ndarray:
         raise ValueError(f"picture {row['picture']}: {error}") from error
 
 
-def _sticker(prompt: Prompt, index: int, pixels_HWC: np.ndarray) -> Sticker:
+def make_sticker(prompt: str, index: int, pixels_HWC: np.ndarray) -> Sticker:
+    """A picture, uint8 RGBA, as the sticker of that index of the prompt of that id."""
     buffer = io.BytesIO()
     Image.fromarray(pixels_HWC).save(buffer, "PNG")
     png = buffer.getvalue()
-    return Sticker(
-        sticker_id=sticker_id(prompt.prompt_id, index, png),
-        prompt_id=prompt.prompt_id,
-        image_index=index,
-        png=png,
-    )
+    return Sticker(sticker_id=sticker_id(prompt, index, png), prompt_id=prompt, image_index=index, png=png)

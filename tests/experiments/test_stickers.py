@@ -1,0 +1,79 @@
+"""From a language model's folder and a text-to-image model's to stickers that candidates are planned of."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments import prompts, stickers
+from experiments.candidates import gather_stickers
+from recipes.profiles import SMOKE
+from stickers import store
+from stickers.hitl.prompts import toy_prompts
+from stickers.video.codec import decode_picture
+from tests.conftest import byte_tokenizer
+from tests.text_to_image import save_pipeline
+
+SIZE = SMOKE.picture_size
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+def test_models_write_and_draw_and_the_same_commands_again_do_nothing(
+    tmp_path: Path, author_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    artist = save_pipeline(tmp_path / "artist", byte_tokenizer(tmp_path), square=True)
+    (tmp_path / "unsafe.txt").write_text("# ours\ncat\n\n")
+    runs, words = str(tmp_path / "runs"), str(tmp_path / "unsafe.txt")
+    for again in (False, True):
+        capsys.readouterr()
+        prompts.main(runs, "smoke", model=str(author_folder), num=8, unsafe=words)
+        assert ("nothing to do" in capsys.readouterr().out) == again
+        stickers.main(runs, "smoke", model=str(artist), steps=1)
+        assert ("nothing to do" in capsys.readouterr().out) == again
+    made = gather_stickers(runs, SMOKE, None, None)
+    assert 1 <= len(made.prompts) <= 8 and len(made.stickers) == 2 * len(made.prompts)
+    assert not any("cat" in each.text.split() for each in made.prompts)
+    assert {decode_picture(each.png).shape for each in made.stickers} == {(SIZE, SIZE, 4)}
+    assert (decode_picture(made.stickers[0].png)[..., 3] == 0).any(), "the background is cut out"
+    record = store.find_record(runs, "prompts").record
+    assert record["counts"]["said"] > 8 and record["counts"]["sources"] == {"author": len(made.prompts)}
+    assert len(gather_stickers(runs, SMOKE, None, 3).prompts) == 3, "so many toy prompts, whatever was drawn"
+
+
+def test_tables_and_the_toy_world_without_any_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = [each.text for each in toy_prompts(2, seed=8)]
+    table = tmp_path / "mine.csv"
+    rows = [
+        *known,
+        known[0].upper(),
+        "a table full of flowers",
+        "bad\x07bell",
+        "x" * 100_000,
+        "قطة تقفز",
+        "🎉 party",
+    ]
+    table.write_text("prompt\n" + "\n".join(rows), encoding="utf-8")
+    runs = str(tmp_path / "runs")
+    prompts.main(runs, "smoke", table=(str(table),))
+    said = capsys.readouterr().out
+    assert "U+0007" in said and "100000 characters" in said and "it repeats" in said
+    stickers.main(runs, "smoke")
+    made = gather_stickers(runs, SMOKE, None, None)
+    assert [each.text for each in made.prompts] == known and len(made.refused) == 3, (
+        "the renderer knows toy prompts"
+    )
+    table.write_text("prompt\na table full of flowers\n")
+    prompts.main(runs, "smoke", table=(str(table),))
+    with pytest.raises(
+        ValueError, match="none of the pictures can be used; .* names none of the toy subjects"
+    ):
+        stickers.main(runs, "smoke")
+    with pytest.raises(ValueError, match="no column prompt"):
+        table.write_text("text\na cat")
+        prompts.main(runs, "smoke", table=(str(table),))
+    with pytest.raises(ValueError, match="no prompts for profile 'tiny' yet"):
+        stickers.main(runs, "tiny")
+    with pytest.raises(ValueError, match="no place for the prompt"):
+        stickers.main(runs, "smoke", template="a sticker")
