@@ -114,6 +114,9 @@ def animate_rows(
         num_cpus=1,
     )
     dataset.set_name(f"{work.name}, pass {work.attempt + 1}")
+    dataset.context.enable_progress_bars = (
+        False  # whoever runs several side by side shows one bar for all of them
+    )
     write_durable(dataset, out, "candidate_id")
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from actors.ensemble import Encoders, Ensemble, run_ensemble
 from actors.teacher import Teacher
+from experiments.draw import read_stickers
 from experiments.ensembles import encoders_of, find_teachers, obey_choice, origins, planned
 from experiments.options import (
     RUNS,
@@ -25,7 +26,6 @@ from experiments.options import (
 )
 from experiments.plans import audit_plan, budgeted, regenerated, show_status, source_of, watching
 from experiments.spending import collect
-from experiments.stickers import read_stickers
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import Refused
@@ -49,15 +49,12 @@ def gather_stickers(runs: str, profile: Profile, pictures: str | None, num_promp
 
 
 def show(plan_id: str, counts: list[dict], refused: Sequence[Refused]) -> None:
-    table = Table(
-        "teacher", "bucket", "planned", "made", "failed", "s/candidate", title=f"candidates of plan {plan_id}"
-    )
+    columns = ("planned", "made", "failed", "flagged")
+    table = Table("teacher", "bucket", *columns, "s/candidate", title=f"candidates of plan {plan_id}")
     for row in counts:
         each = f"{row['seconds'] / row['planned']:.2f}"
-        table.add_row(
-            row["teacher"], row["bucket"], *(str(row[k]) for k in ("planned", "made", "failed")), each
-        )
-    totals = [str(sum(row[key] for row in counts)) for key in ("planned", "made", "failed")]
+        table.add_row(row["teacher"], row["bucket"], *(str(row[name]) for name in columns), each)
+    totals = [str(sum(row[name] for row in counts)) for name in columns]
     table.add_row("all", "", *totals, "", style="bold")
     console.print(table)
     for row_refused in refused:
@@ -143,7 +140,7 @@ def main(
         teachers: names of the teachers to use; by default those that a person has chosen
             (experiments/select_teachers.py), or all of the profile when nobody has.
         pictures: your own table of prompts and pictures (CSV or Parquet: prompt, picture, optionally bucket); by
-            default the stickers that experiments/stickers.py drew last.
+            default the stickers that experiments/draw.py drew last.
         num_prompts: how many toy prompts, whatever was drawn; where nothing was, the profile's number.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
         encoders: for teachers that were trained with other encoders, such as one of other latents: name and folder.

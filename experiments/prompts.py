@@ -1,7 +1,7 @@
 """Which prompts are animated: `python experiments/prompts.py`, from tables, a language model or the toy grammar.
 
 Unsafe, doubled and unreadable prompts are left out with a reason, the others sorted into the paper's three buckets.
-`experiments/stickers.py` draws what comes of it.
+`experiments/draw.py` draws what comes of it.
 """
 
 from collections import Counter

@@ -70,7 +70,7 @@ def test_it_follows_a_pace_that_halves_and_a_stall() -> None:
 
 
 def test_words() -> None:
-    assert str(Remaining(100, 95, 130)) == "2 min"
+    assert str(Remaining(0, 0, 0)) == "nothing" and str(Remaining(100, 95, 130)) == "2 min"
     assert str(Remaining(20, 12, inf)) == "more than 10 s"
     assert str(Remaining(9000, 8000, 40_000)) == "2.2 h to 11.1 h"
 

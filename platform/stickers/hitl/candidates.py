@@ -17,6 +17,7 @@ import pyarrow.compute
 from stickers import store
 from stickers.artifacts import CANDIDATES, FAILED, MADE, Candidate
 from stickers.hitl.plan import Plan
+from stickers.hitl.scoring import flags_of
 
 INDEX, PARTS = "index.parquet", "clips"
 #: of a part, where the next one begins
@@ -176,12 +177,14 @@ class Candidates(Sequence[Candidate]):
 
 
 def counts_of(rows: Iterable[Candidate]) -> list[dict[str, str | int | float]]:
-    """Planned, made and failed by teacher and bucket, with the seconds spent."""
+    """Planned, made, failed and flagged by the checks, by teacher and bucket, with the seconds spent."""
+    flagged: Counter[tuple[str, str]] = Counter()
     status: Counter[tuple[str, str, str]] = Counter()
     seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
     for row in rows:
         status[row.teacher, row.bucket, row.status] += 1
         seconds[row.teacher, row.bucket] += row.seconds
+        flagged[row.teacher, row.bucket] += bool(flags_of(row))
     return [
         {
             "teacher": teacher,
@@ -189,6 +192,7 @@ def counts_of(rows: Iterable[Candidate]) -> list[dict[str, str | int | float]]:
             "planned": status[teacher, bucket, MADE] + status[teacher, bucket, FAILED],
             "made": status[teacher, bucket, MADE],
             "failed": status[teacher, bucket, FAILED],
+            "flagged": flagged[teacher, bucket],
             "seconds": round(seconds[teacher, bucket], 2),
         }
         for teacher, bucket in sorted(seconds)

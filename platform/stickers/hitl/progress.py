@@ -78,6 +78,8 @@ class Remaining:
     high: float
 
     def __str__(self) -> str:
+        if not self.likely:
+            return "nothing"
         if self.high == inf:
             return f"more than {_words(self.low)}"
         low, high = _words(self.low), _words(self.high)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import prompts, stickers
+from experiments import draw, prompts
 from experiments.candidates import gather_stickers
 from recipes.profiles import SMOKE
 from stickers import store
@@ -28,7 +28,7 @@ def test_models_write_and_draw_and_the_same_commands_again_do_nothing(
         capsys.readouterr()
         prompts.main(runs, "smoke", model=str(author_folder), num=8, unsafe=words)
         assert ("nothing to do" in capsys.readouterr().out) == again
-        stickers.main(runs, "smoke", model=str(artist), steps=1)
+        draw.main(runs, "smoke", model=str(artist), steps=1)
         assert ("nothing to do" in capsys.readouterr().out) == again
     made = gather_stickers(runs, SMOKE, None, None)
     assert 1 <= len(made.prompts) <= 8 and len(made.stickers) == 2 * len(made.prompts)
@@ -59,7 +59,7 @@ def test_tables_and_the_toy_world_without_any_model(
     prompts.main(runs, "smoke", table=(str(table),))
     said = capsys.readouterr().out
     assert "U+0007" in said and "100000 characters" in said and "it repeats" in said
-    stickers.main(runs, "smoke")
+    draw.main(runs, "smoke")
     made = gather_stickers(runs, SMOKE, None, None)
     assert [each.text for each in made.prompts] == known and len(made.refused) == 3, (
         "the renderer knows toy prompts"
@@ -69,11 +69,11 @@ def test_tables_and_the_toy_world_without_any_model(
     with pytest.raises(
         ValueError, match="none of the pictures can be used; .* names none of the toy subjects"
     ):
-        stickers.main(runs, "smoke")
+        draw.main(runs, "smoke")
     with pytest.raises(ValueError, match="no column prompt"):
         table.write_text("text\na cat")
         prompts.main(runs, "smoke", table=(str(table),))
     with pytest.raises(ValueError, match="no prompts for profile 'tiny' yet"):
-        stickers.main(runs, "tiny")
+        draw.main(runs, "tiny")
     with pytest.raises(ValueError, match="no place for the prompt"):
-        stickers.main(runs, "smoke", template="a sticker")
+        draw.main(runs, "smoke", template="a sticker")

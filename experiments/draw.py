@@ -1,4 +1,4 @@
-"""Two pictures a prompt: `python experiments/stickers.py`, by a text-to-image model or the toy world's renderer.
+"""Two pictures a prompt: `python experiments/draw.py`, by a text-to-image model or the toy world's renderer.
 
 It draws the prompts that `experiments/prompts.py` made last; `experiments/candidates.py` animates what comes of it.
 """
