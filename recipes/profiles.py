@@ -117,7 +117,7 @@ SMOKE = replace(
     TINY,
     name="smoke",
     collections=(("artist", 12), ("keyword", 12), ("neighbours", 12)),
-    teachers=toy_teachers(size=32, steps=(3, 5), lr=1e-3),
+    teachers=toy_teachers(size=32, steps=(3, 5), lr=1e-3)[::3],
     students=(_student("student", "kept", size=32, steps=6, lr=1e-3),),
     distillation=_distillation(size=32, steps=4),
     num_prompts=3,

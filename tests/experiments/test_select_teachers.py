@@ -1,6 +1,6 @@
 """From finished teachers to a recorded choice that candidates.py obeys, through the commands themselves."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,8 @@ import torch
 from experiments import candidates
 from experiments.pilot import KIND, choose_quality, votes_on
 from experiments.select_teachers import command, main
-from recipes.profiles import SMOKE
+from recipes.profiles import PROFILES, SMOKE
+from recipes.teachers import toy_teachers
 from stickers import store
 from stickers.artifacts import Vote
 from stickers.data.latents import weights_digest
@@ -21,7 +22,14 @@ from stickers.hitl.votes import freeze
 from stickers.models.unet import VideoUNet
 from stickers.training.job import training_name
 
-NAMES = [recipe.name for recipe in SMOKE.teachers]
+#: with four teachers
+PROFILE = replace(SMOKE, teachers=toy_teachers(size=32, steps=(3, 5), lr=1e-3))
+NAMES = [recipe.name for recipe in PROFILE.teachers]
+
+
+@pytest.fixture(autouse=True)
+def four_teachers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROFILES, "smoke", PROFILE)
 
 
 def train(runs: Path, name: str, seed: int, like: Path) -> None:
@@ -41,7 +49,7 @@ def train(runs: Path, name: str, seed: int, like: Path) -> None:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, tiny_foundations: Path) -> Path:
-    """The smoke profile's four teachers."""
+    """Four finished teachers."""
     folder = tmp_path_factory.mktemp("ensemble") / "runs"
     for seed, name in enumerate(NAMES, start=1):
         train(folder, name, seed, tiny_foundations / "video_unets" / "student")
