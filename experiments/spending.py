@@ -1,5 +1,7 @@
 """What candidates cost and what was kept of them: `python experiments/spending.py` prints it and writes a page."""
 
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
@@ -9,6 +11,15 @@ from stickers.evaluation.spending import SpendingData, price, render_spending
 from stickers.hitl.spending import Cell, spending, spent, together, total, unit_of
 
 console = Console()
+
+
+def judgement(runs: str, plan: store.Found) -> dict[str, Any] | None:
+    """What people decided last over a plan, or else over what it replaced; none when nobody has."""
+    kept = [k for k in store.find_records(runs, "kept") if k.record.get("plan_id") == plan.record["plan_id"]]
+    if kept:
+        return kept[-1].record
+    before = plan.record.get("supersedes")
+    return judgement(runs, store.find_record(runs, "plans", before)) if before else None
 
 
 def collect(runs: str, profile: str, plan: str | None = None) -> SpendingData:
@@ -28,11 +39,9 @@ def collect(runs: str, profile: str, plan: str | None = None) -> SpendingData:
     cells: list[Cell] = []
     simulated, units = False, set()
     for each in (one for one in plans if one.folder not in replaced):
-        kept = [
-            k for k in store.find_records(runs, "kept") if k.record.get("plan_id") == each.record["plan_id"]
-        ]
-        simulated = simulated or any(one.record["simulated"] for one in kept[-1:])
-        cells += spending(spent(each.uri), kept[-1].record["rates"] if kept else ())
+        judged = judgement(runs, each)
+        simulated = simulated or bool(judged and judged["simulated"])
+        cells += spending(spent(each.uri), judged["rates"] if judged else ())
         units.add(unit_of(each.uri))
     title = f"What candidates cost: {f'plan {plan}' if plan else f'{profile} profile'}"
     unit = " and ".join(sorted({part for unit in units for part in unit.split(" and ")}))

@@ -1,12 +1,15 @@
 """What several tests do to processes: wait, kill -9 a driver, find a free port, drive a browser."""
 
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
 
 import psutil
 
@@ -42,14 +45,20 @@ def lives(process: psutil.Process) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Free ports outside those that Ray gives to its workers."""
-    sockets, found = [], []
-    while len(found) < count:
-        sockets.append(socket.socket())
-        sockets[-1].bind(("127.0.0.1", 0))
-        port = sockets[-1].getsockname()[1]
-        if not 10002 <= port <= 19999:
-            found.append(port)
-    for each in sockets:
-        each.close()
-    return found
+    """Free ports that nobody is given by chance: above Ray's workers, below what the kernel hands out.
+
+    Servers take seconds to bind theirs, and another test's cluster takes hundreds of the kernel's meanwhile.
+    """
+    handed_out = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first = int(handed_out.read_text().split()[0]) if handed_out.exists() else 32768
+    safe = range(20000, first) or range(20000, 60000)
+    return list(islice(filter(is_free, random.SystemRandom().sample(safe, len(safe))), count))
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True

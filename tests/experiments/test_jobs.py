@@ -45,6 +45,8 @@ def cluster(python: Path, folder: Path) -> Iterator[str]:
         "--num-cpus=4",
         "--object-store-memory=200000000",
         "--disable-usage-stats",
+        "--min-worker-port=0",  # the kernel's: every cluster on a machine would take the same otherwise
+        "--max-worker-port=0",
     ]
     command = [python, "-m", "ray.scripts.scripts", "start", "--head", "--block", *fixed, *arguments]
     with Path(temporary, "log").open("wb") as log:
@@ -59,6 +61,9 @@ def cluster(python: Path, folder: Path) -> Iterator[str]:
     try:
         wait_for_port(ports["dashboard-port"], head, Path(temporary, "log"))
         yield f"http://127.0.0.1:{ports['dashboard-port']}"
+    except BaseException:
+        sys.stderr.write(Path(temporary, "log").read_text())  # who of them died, should one have
+        raise
     finally:
         if head.poll() is None:
             os.killpg(head.pid, signal.SIGTERM)
@@ -101,7 +106,7 @@ def teachers(runs: str | Path, foundations: Path) -> list[str | Path]:
 def test_cluster_started_in_the_repository(tiny_foundations: Path, prepared_runs: Path) -> None:
     with cluster(Path(sys.executable), ROOT) as address:
         done = submit(address, "--", *teachers(prepared_runs, tiny_foundations))
-    assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
     assert store.find_record(str(prepared_runs), "teachers", TEACHER).record["weights"]
 
 
@@ -128,7 +133,7 @@ def test_cluster_that_has_only_the_dependencies(
     with cluster(python, tmp_path) as address:
         refused = submit(address, *with_code, *teachers("runs", tiny_foundations))
         done = submit(address, *with_code, *teachers(prepared_runs, tiny_foundations))
-    assert refused.returncode != 0
-    assert "lies in Ray's temporary folders" in refused.stdout + refused.stderr
-    assert done.returncode == 0, done.stdout + done.stderr
+        assert refused.returncode != 0
+        assert "lies in Ray's temporary folders" in refused.stdout + refused.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
     assert store.find_record(str(prepared_runs), "teachers", TEACHER).record["revision"] == "unknown"
