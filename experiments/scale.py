@@ -3,7 +3,8 @@
 15,000 prompts, two pictures each, four teachers, on a Ray cluster of a head and four nodes. Pictures and clips are of
 512 pixels, drawn by the toy world, a few hundred different ones over and over; the encoders and everything that plans,
 writes, resumes, compacts and audits are the real ones. Only the teachers are not: each sleeps for as long as it is
-told to and gives a clip that was encoded before. The driver is killed when half of the plan is made, and started again.
+told to and gives a clip that was encoded and scored before. The driver is killed when half of the plan is made, and
+started again.
 """
 
 import json
@@ -55,6 +56,7 @@ from stickers.data.toy.oracle import look_of, meaning
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.hitl.plan import Plan, load_plan, make_plan, save_plan
 from stickers.hitl.prompts import IMAGES_PER_PROMPT, toy_prompts, toy_stickers
+from stickers.metrics.checks import check
 from stickers.video.codec import encode_strip
 
 TEACHERS = ("appearance", "consistency", "motion", "prompt")
@@ -64,7 +66,10 @@ PICTURE = 512
 NUM_DRAWN = 192
 ROWS_PER_BLOCK = BATCHES_PER_BLOCK * BATCH_SIZE
 MIB = 1 << 20
-CLIPS = pa.schema([pa.field("clip", pa.binary(), nullable=False)])
+DRAWN = pa.schema(
+    [pa.field("clip", pa.binary(), nullable=False), pa.field("looks", pa.string(), nullable=False)]
+)
+PICTURES = pa.schema([pa.field("png", pa.binary(), nullable=False)])
 console = Console()
 
 
@@ -73,40 +78,41 @@ class Sleeper(Teacher):
 
     def __init__(self, work: TeacherWork) -> None:
         self.work, self.seconds = work, float(os.environ["STICKERS_SLEEP"])
-        clips = store.read_table(store.below(work.plan, "../../drawn.parquet"), CLIPS)["clip"].to_pylist()
-        self.clips = [(clip, clip_digest(clip)) for clip in clips]
+        self.drawn = store.read_table(store.below(work.plan, "../../drawn.parquet"), DRAWN).to_pylist()
 
     def __call__(self, table: pa.Table) -> pa.Table:
         time.sleep(self.seconds * table.num_rows)
         return table_of([self._candidate(PlanRow(**row)) for row in table.to_pylist()], Candidate)
 
     def _candidate(self, row: PlanRow) -> Candidate:
-        clip, digest = self.clips[row.seed % len(self.clips)]
+        drawn = self.drawn[row.seed % len(self.drawn)]
         return Candidate(
             **asdict(row),
+            **json.loads(drawn["looks"]),
             plan_id=self.work.plan_id,
             attempt=self.work.attempt,
             status=MADE,
             error="",
-            clip=clip,
-            clip_digest=digest,
+            clip=drawn["clip"],
+            clip_digest=clip_digest(drawn["clip"]),
             num_frames=SETTINGS.num_frames,
             fps=SETTINGS.fps,
             seconds=self.seconds,
         )
 
 
-def draw(seed: int) -> tuple[list[bytes], list[bytes]]:
-    """Strips and pictures of full size, each different."""
-    dice, strips = np.random.default_rng(seed), []
+def draw(seed: int) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """Strips with what scorers say of them, and pictures, of full size and each different."""
+    dice, drawn = np.random.default_rng(seed), []
     prompts = toy_prompts(NUM_DRAWN, seed)
     for prompt in tqdm(prompts, desc="clips to hand out", unit="clip"):
         times = np.arange(SETTINGS.num_frames) / SETTINGS.fps
         motion = meaning(prompt.text).motions[0]
-        strips.append(
-            encode_strip(render_motion(look_of(prompt.text, 0), motion, Mode.draw(dice), times, PICTURE))
-        )
-    return strips, [each.png for each in toy_stickers(prompts, PICTURE)]
+        clip = render_motion(look_of(prompt.text, 0), motion, Mode.draw(dice), times, PICTURE)
+        found = check(clip, SETTINGS.fps)
+        looks = json.dumps({**asdict(found.flags), **asdict(found.measures)})
+        drawn.append({"clip": encode_strip(clip), "looks": looks})
+    return drawn, [each.png for each in toy_stickers(prompts, PICTURE)]
 
 
 def sources(num_prompts: int, pictures: list[bytes], seed: int) -> tuple[list[Prompt], list[Sticker]]:
@@ -128,9 +134,11 @@ def sources(num_prompts: int, pictures: list[bytes], seed: int) -> tuple[list[Pr
 
 def prepare(runs: str, seed: int) -> None:
     """What sleepers hand out and prompts are shown with, and trainings that never trained."""
-    strips, pictures = draw(seed)
-    store.write_table(store.join(runs, "drawn.parquet"), pa.table({"clip": strips}, schema=CLIPS), CLIPS)
-    store.write_table(store.join(runs, "pictures.parquet"), pa.table({"clip": pictures}, schema=CLIPS), CLIPS)
+    drawn, pictures = draw(seed)
+    store.write_table(store.join(runs, "drawn.parquet"), pa.Table.from_pylist(drawn, DRAWN), DRAWN)
+    store.write_table(
+        store.join(runs, "pictures.parquet"), pa.table({"png": pictures}, schema=PICTURES), PICTURES
+    )
     for name in TEACHERS:
         record = {
             "name": name,
@@ -144,7 +152,7 @@ def prepare(runs: str, seed: int) -> None:
 
 def write_plan(runs: str, num_prompts: int, seed: int) -> dict[str, Any]:
     """The driver's first stage: the plan, from prompts and pictures in memory to storage."""
-    pictures = store.read_table(store.join(runs, "pictures.parquet"), CLIPS)["clip"].to_pylist()
+    pictures = store.read_table(store.join(runs, "pictures.parquet"), PICTURES)["png"].to_pylist()
     prompts, stickers = sources(num_prompts, pictures, seed)
     base = choose_profile("tiny").foundations
     teachers = [planned(name, store.find_record(runs, "teachers", name), base) for name in TEACHERS]
