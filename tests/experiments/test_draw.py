@@ -36,7 +36,9 @@ def test_models_write_and_draw_and_the_same_commands_again_do_nothing(
     assert {decode_picture(each.png).shape for each in made.stickers} == {(SIZE, SIZE, 4)}
     assert (decode_picture(made.stickers[0].png)[..., 3] == 0).any(), "the background is cut out"
     record = store.find_record(runs, "prompts").record
-    assert record["counts"]["said"] > 8 and record["counts"]["sources"] == {"author": len(made.prompts)}
+    assert record["counts"]["said"] > 8 and record["counts"]["sources"] == {
+        author_folder.name: len(made.prompts)
+    }
     assert len(gather_stickers(runs, SMOKE, None, 3).prompts) == 3, "so many toy prompts, whatever was drawn"
 
 
