@@ -1,12 +1,58 @@
 """Rows that become durable block by block, each once: what every long Ray Data execution of ours writes through."""
 
+from dataclasses import dataclass
+
 import ray
+from ray.data._internal.execution.backpressure_policy import (
+    ENABLED_BACKPRESSURE_POLICIES,
+    ENABLED_BACKPRESSURE_POLICIES_CONFIG_KEY,
+)
+from ray.data._internal.execution.backpressure_policy.backpressure_policy import BackpressurePolicy
+from ray.data._internal.execution.interfaces import PhysicalOperator
 from ray.data.checkpoint import CheckpointConfig
 
 from stickers import store
 
+UNWRITTEN = "stickers.unwritten"
 
-def write_durable(dataset: ray.data.Dataset, out: str, id_column: str) -> None:
+
+@dataclass(frozen=True)
+class Unwritten:
+    """The most rows that an operator may have taken and that are not written yet: what a crash can cost.
+
+    `operator` is the class that rows are mapped by.
+    """
+
+    operator: str
+    rows: int
+
+
+class BoundUnwritten(BackpressurePolicy):
+    """Holds an operator back while too much of what it makes waits to be written.
+
+    Ray Data's own policies look at memory, of which a clip takes next to none: while an operator after the teacher is
+    being restarted, hundreds of clips would pile up before it, and a crash then would cost them all.
+    """
+
+    def can_add_input(self, op: PhysicalOperator) -> bool:
+        most = self._data_context.get_config(UNWRITTEN)
+        if op.name != f"MapBatches({most.operator})":
+            return True
+        taken = op.metrics.rows_inputs_of_submitted_tasks
+        return bool(taken == 0 or taken - sum(map(_written, self._topology)) < most.rows)
+
+
+def _written(op: PhysicalOperator) -> float:
+    """Rows that an operator has written for good, if it is one that writes."""
+    if op.name != "Write":
+        return 0.0
+    each = op.metrics.average_rows_inputs_per_task or 0.0
+    return float(op.metrics.rows_inputs_of_submitted_tasks - op.metrics.num_tasks_running * each)
+
+
+def write_durable(
+    dataset: ray.data.Dataset, out: str, id_column: str, unwritten: Unwritten | None = None
+) -> None:
     """Write a dataset's rows to `<out>/rows`. A block is durable once written; its ids stand in `<out>/checkpoint`, and
     the next call with the same rows skips them."""
     # On the dataset, not on the process-wide context: executions run side by side, each with its own checkpoint.
@@ -15,6 +61,10 @@ def write_durable(dataset: ray.data.Dataset, out: str, id_column: str) -> None:
         checkpoint_path=store.join(out, "checkpoint"),
         delete_checkpoint_on_success=False,
     )
+    if unwritten:
+        policies = [*ENABLED_BACKPRESSURE_POLICIES, BoundUnwritten]
+        dataset.context.set_config(ENABLED_BACKPRESSURE_POLICIES_CONFIG_KEY, policies)
+        dataset.context.set_config(UNWRITTEN, unwritten)
     dataset.write_parquet(store.join(out, "rows"))
 
 

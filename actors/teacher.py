@@ -7,7 +7,7 @@ import ray
 import torch
 from ray.data import ActorPoolStrategy
 
-from actors.blocks import write_durable
+from actors.blocks import Unwritten, write_durable
 from actors.scorer import Scorer
 from stickers import store
 from stickers.artifacts import Candidate, PlanRow, table_of
@@ -16,8 +16,12 @@ from stickers.hitl.conditions import EncodedConditions
 from stickers.hitl.generation import CandidateMaker
 from stickers.hitl.isolation import Isolation
 
-BATCHES_PER_BLOCK = 2
-"""A written block is what a crash cannot take; smaller blocks are durable sooner and make more files."""
+BLOCKS_WANTED = 2048
+MOST_BATCHES_PER_BLOCK = 8
+"""A written block is what a crash cannot take: smaller ones are durable sooner and make more files. A block is a batch
+until a teacher would write more than so many, and never more than so many batches: minutes of an H100."""
+BLOCKS_AHEAD = 1
+"""Blocks that may be made while others are looked at and written, beside one each actor."""
 
 CPUS_PER_EXECUTION = 5
 """Logical CPUs: on resume Ray Data wants one to read, one to filter and one to write beside the teacher's actor and the
@@ -73,6 +77,12 @@ class Teacher:
         return table_of(self.isolation.run(rows, self.maker.make, self.maker.give_up), Candidate)
 
 
+def rows_per_block(num_rows: int, batch_size: int) -> int:
+    """Rows that become durable together, of so many that a teacher makes."""
+    batches = -(-num_rows // (batch_size * BLOCKS_WANTED))
+    return batch_size * min(MOST_BATCHES_PER_BLOCK, max(1, batches))
+
+
 def side_by_side(num_teachers: int) -> int:
     """How many teachers the cluster has room for at once."""
     return max(1, min(num_teachers, int(ray.cluster_resources().get("CPU", 1)) // CPUS_PER_EXECUTION))
@@ -92,10 +102,9 @@ def animate_rows(
 
     `beside` counts the executions that share the cluster, this one included.
     """
-    num_gpus, compute = _pool(num_rows, beside, work.gpus)
-    dataset = ray.data.read_parquet(rows_uri).repartition(
-        target_num_rows_per_block=BATCHES_PER_BLOCK * work.batch_size
-    )
+    num_gpus, most, compute = _pool(num_rows, beside, work.gpus)
+    block = rows_per_block(num_rows, work.batch_size)
+    dataset = ray.data.read_parquet(rows_uri).repartition(target_num_rows_per_block=block)
     dataset = dataset.map_batches(
         actor,
         fn_constructor_args=(work,),
@@ -113,22 +122,24 @@ def animate_rows(
         compute=ActorPoolStrategy(min_size=1, max_size=max(1, cpus // CPUS_PER_SCORER)),
         num_cpus=1,
     )
+    # With one task an actor the pool is as busy as it can be at 1; Ray Data's own threshold, for two, is never reached
+    dataset.context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
     dataset.set_name(f"{work.name}, pass {work.attempt + 1}")
     dataset.context.enable_progress_bars = (
         False  # whoever runs several side by side shows one bar for all of them
     )
-    write_durable(dataset, out, "candidate_id")
+    write_durable(dataset, out, "candidate_id", Unwritten(actor.__name__, (most + BLOCKS_AHEAD) * block))
 
 
-def _pool(num_rows: int, beside: int, gpus: float) -> tuple[float, ActorPoolStrategy]:
-    """GPUs an actor, and the actors of one execution: as many as its share of the cluster feeds and its rows repay.
-
-    Where GPUs come and go the pool grows and shrinks with them.
+def _pool(num_rows: int, beside: int, gpus: float) -> tuple[float, int, ActorPoolStrategy]:
+    """GPUs an actor, and the actors of one execution, how many at most: as its share of the cluster feeds and its rows
+    repay. Where nodes come and go the pool shrinks and grows with them.
     """
     there = ray.cluster_resources()
     if there.get("GPU", 0):
         most = max(1, int(there["GPU"] / gpus) // beside)
-        return gpus, ActorPoolStrategy(min_size=1, max_size=most, max_tasks_in_flight_per_actor=1)
-    share = int(there.get("CPU", 1)) // beside
-    size = max(1, min(share // 2, 1 + num_rows // ROWS_PER_CPU_ACTOR))
-    return 0, ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1)
+    else:
+        gpus, share = 0, int(there.get("CPU", 1)) // beside
+        most = max(1, min(share // 2, 1 + num_rows // ROWS_PER_CPU_ACTOR))
+    # From one actor up: a pool of fixed size would hold on to what the tasks beside it need once a node is gone
+    return gpus, most, ActorPoolStrategy(min_size=1, max_size=most, max_tasks_in_flight_per_actor=1)

@@ -17,7 +17,7 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from actors.ensemble import BATCH_SIZE
-from actors.teacher import BATCHES_PER_BLOCK
+from actors.teacher import rows_per_block
 from experiments.options import run_script
 from experiments.sizes import FACTOR, NUM_FRAMES, flops
 from recipes.profiles import TINY
@@ -135,14 +135,16 @@ def main(
         raise ValueError("utilisation lies in (0, 1], lost_per_hour is at least 0, prompts are at least 1")
     network, decoder = clip_flops(size, picture)
     gpu_s = (network + decoder) / (H100_FLOPS * utilisation)
-    block_s = BATCHES_PER_BLOCK * BATCH_SIZE * gpu_s
-    waste = lost_per_hour / 3600 * block_s / 2
     strips = measure_strips(picture, clips, seed)
     table = Table(
         *("prompts", "candidates", "H100-hours", "days on 16", "strips as drawn", "as decoded"),
+        *("rows a block", "blocks", "s a block", "done again"),
         title=f"{pictures} pictures x {teachers} teachers of size {size}, {picture} pixels, {NUM_FRAMES} frames",
     )
-    for each in (cost(count, pictures, teachers, gpu_s, waste, strips) for count in prompts):
+    for count in prompts:
+        block = rows_per_block(count * pictures, BATCH_SIZE)
+        waste = lost_per_hour / 3600 * block * gpu_s / 2
+        each = cost(count, pictures, teachers, gpu_s, waste, strips)
         table.add_row(
             f"{each.prompts:,}",
             f"{each.candidates:,}",
@@ -150,6 +152,10 @@ def main(
             f"{each.gpu_hours / 16 / 24:,.1f}",
             volume(each.drawn_bytes),
             volume(each.decoded_bytes),
+            str(block),
+            f"{each.candidates // block:,}",
+            f"{block * gpu_s:.0f}",
+            f"{waste:.3%}",
         )
     console.print(table)
     for line in (
@@ -158,9 +164,8 @@ def main(
         f"measured on {clips} toy clips (seed {seed}): a strip takes {strips.drawn_bytes / 1e3:.0f} kB as drawn, "
         f"{strips.decoded_bytes / 1e3:.0f} kB with an autoencoder's noise, and one core {strips.encode_s:.2f} s, so "
         f"{strips.encode_s / gpu_s:.2f} cores a GPU keep up; {ROW_BYTES} bytes a row come on top",
-        f"assumed: {utilisation:.0%} of {H100_FLOPS / 1e12:.0f} TFLOP/s (dense bf16), which is {gpu_s:.2f} s a clip "
-        f"and {block_s:.0f} s a durable block; a spot GPU vanishes {lost_per_hour:g} times an hour, "
-        f"so {waste:.3%} is done again",
+        f"assumed: {utilisation:.0%} of {H100_FLOPS / 1e12:.0f} TFLOP/s (dense bf16), which is {gpu_s:.2f} s a clip; a "
+        f"spot GPU vanishes {lost_per_hour:g} times an hour and loses half a durable block",
         "left out: starting pods and loading weights, rows that fail, checkpoints, replication by the storage",
     ):
         console.print(line, highlight=False, soft_wrap=True)

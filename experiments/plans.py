@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.ensemble import BATCH_SIZE
-from actors.teacher import BATCHES_PER_BLOCK
+from actors.teacher import rows_per_block
 from stickers import store
 from stickers.artifacts import PLAN
 from stickers.hitl.audit import audit_index, audit_part, parts_of
@@ -168,7 +168,8 @@ def watching(uri: str, plan: Plan) -> Iterator[None]:
 
 
 def _watch(uri: str, plan: Plan, ended: Event) -> None:
-    durable, pace = Durable(uri, plan.teachers), Pace(BATCHES_PER_BLOCK * BATCH_SIZE)
+    durable = Durable(uri, plan.teachers)
+    pace = Pace(rows_per_block(len(plan.rows) // len(plan.teachers), BATCH_SIZE))
     form = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
     bar = tqdm(total=len(plan.rows), desc="candidates", bar_format=form, unit="candidate")
     patient = not bar.fp.isatty()

@@ -33,7 +33,7 @@ os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # before Ray's f
 from ray.cluster_utils import Cluster
 
 from actors.ensemble import BATCH_SIZE
-from actors.teacher import BATCHES_PER_BLOCK, CPUS_PER_EXECUTION, Teacher, TeacherWork
+from actors.teacher import CPUS_PER_EXECUTION, Teacher, TeacherWork, rows_per_block
 from experiments.candidates import make_candidates
 from experiments.ensembles import planned
 from experiments.options import choose_profile, run_script
@@ -64,7 +64,6 @@ SETTINGS = SamplerSettings(num_steps=50, guided_steps=50, solver="ddim", num_fra
 PICTURE = 512
 #: different clips, and prompts whose pictures are drawn
 NUM_DRAWN = 192
-ROWS_PER_BLOCK = BATCHES_PER_BLOCK * BATCH_SIZE
 MIB = 1 << 20
 DRAWN = pa.schema(
     [pa.field("clip", pa.binary(), nullable=False), pa.field("looks", pa.string(), nullable=False)]
@@ -262,7 +261,8 @@ def measure(runs: str, prompts: int, sleep: float, seed: int) -> None:
     """All stages, one after the other."""
     prepare(runs, seed)
     found: dict[str, Measured] = {"plan": start(runs, "plan", prompts, seed, {}, "plan").end()}
-    blocks = found["plan"].said["rows"] // ROWS_PER_BLOCK
+    block = rows_per_block(found["plan"].said["rows"] // len(TEACHERS), BATCH_SIZE)
+    blocks = found["plan"].said["rows"] // block
     uri = Path(the_plan(runs))
     with cluster(sleep) as address:
         there = {"RAY_ADDRESS": address}
@@ -282,7 +282,7 @@ def measure(runs: str, prompts: int, sleep: float, seed: int) -> None:
     show(found, prompts, sleep)
     console.print(
         f"resumed at {before} of {blocks} blocks: the first new one after {to_first:.0f} s, "
-        f"{(most - before) * ROWS_PER_BLOCK / (to_last - to_first):.0f} candidates/s from there to the last; "
+        f"{(most - before) * block / (to_last - to_first):.0f} candidates/s from there to the last; "
         f"while it is made {len(sizes)} files of {sum(sizes) / 1e9:.2f} GB",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
