@@ -153,6 +153,18 @@ def bucket(object_storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> s
 
 
 @pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A running PostgreSQL."""
+    from tests.postgres import find_programs, postgres
+
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (it stands in .ci/apt.txt)")
+    with postgres(programs) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A headless Chromium."""
     if CHROMIUM is None:

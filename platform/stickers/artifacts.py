@@ -6,7 +6,7 @@ metadata. Identities are content hashes, equal on every machine, so a rerun find
 
 # ruff: noqa: RUF009  (every column is a dataclass field; the checker cannot see through the helper)
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from dataclasses import Field, asdict, dataclass, field, fields
 from datetime import datetime
 from hashlib import blake2b
 from json import dumps
@@ -19,8 +19,9 @@ MADE, FAILED = "made", "failed"
 TIME = pa.timestamp("us", tz="UTC")
 
 
-def _column(kind: pa.DataType, unit: str = "", *, nullable: bool = False, default: Any = MISSING) -> Any:
-    return field(default=default, metadata={"arrow": kind, "unit": unit, "nullable": nullable})
+def _column(kind: pa.DataType, unit: str = "", *, nullable: bool = False, **default: Any) -> Any:
+    """`default` or `default_factory`, as `dataclasses.field` takes them."""
+    return field(**default, metadata={"arrow": kind, "unit": unit, "nullable": nullable})
 
 
 def _later(kind: pa.DataType, unit: str) -> Any:
@@ -157,18 +158,29 @@ class Candidate:
 @dataclass(frozen=True, kw_only=True)
 class Vote:
     """One person's answer to one job: of the clips shown, those worth sharing. The clips are named by digest too,
-    because that is what was judged."""
+    because that is what was judged.
+
+    `kind` is choose, gold (a job whose right answer is known; it measures the person and keeps nothing) or ruling (a
+    lead decides what others disagree about). A person who goes back answers again under the next `revision`; the last
+    one counts. `flagged` are candidates that something is wrong with, unsafe or broken as `flags` says, in that order.
+    """
 
     job_id: str = _column(pa.string())
     annotator: str = _column(pa.string())
     round: int = _column(pa.int32())
     plan_id: str = _column(pa.string())
-    shown: list[str] = _column(pa.list_(pa.string()), "candidate ids")
+    shown: list[str] = _column(
+        pa.list_(pa.string()), "candidate ids, in the order in which the person saw them"
+    )
     shown_digests: list[str] = _column(pa.list_(pa.string()), "clip digests, in the order of `shown`")
     picks: list[str] = _column(pa.list_(pa.string()), "candidate ids")
     started_at: datetime = _column(TIME)
     submitted_at: datetime = _column(TIME)
     simulated: bool = _column(pa.bool_())
+    kind: str = _column(pa.string(), "choose | gold | ruling", default="choose")
+    revision: int = _column(pa.int32(), "0 for the first answer", default=0)
+    flagged: list[str] = _column(pa.list_(pa.string()), "candidate ids", default_factory=list)
+    flags: list[str] = _column(pa.list_(pa.string()), "unsafe | broken", default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +206,27 @@ class Kept:
     simulated: bool = _column(pa.bool_())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Preference:
+    """A kept clip over a rejected one of the same sticker. `simulated` says that simulated people judged one."""
+
+    plan_id: str = _column(pa.string(), "of the chosen one")
+    sticker_id: str = _column(pa.string())
+    prompt: str = _column(pa.string())
+    bucket: str = _column(pa.string())
+    chosen: str = _column(pa.string(), "candidate id")
+    chosen_digest: str = _column(pa.string(), "clip digest")
+    rejected: str = _column(pa.string(), "candidate id")
+    rejected_digest: str = _column(pa.string(), "clip digest")
+    chosen_for: int = _column(pa.int32(), "people who picked it, of all rounds, a lead who decided included")
+    chosen_against: int = _column(pa.int32(), "people who did not")
+    rejected_for: int = _column(
+        pa.int32(), "people who picked it, of all rounds, a lead who decided included"
+    )
+    rejected_against: int = _column(pa.int32(), "people who did not")
+    simulated: bool = _column(pa.bool_())
+
+
 CLIPS = schema_of(Clip)
 PROMPTS = schema_of(Prompt)
 REFUSED = schema_of(Refused)
@@ -202,6 +235,7 @@ PLAN = schema_of(PlanRow)
 CANDIDATES = schema_of(Candidate)
 VOTES = schema_of(Vote)
 KEPT = schema_of(Kept)
+PREFERENCES = schema_of(Preference)
 
 
 def table_of(records: Iterable[Any], record: type) -> pa.Table:

@@ -2,40 +2,21 @@
 
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
+from datetime import UTC, datetime
+from itertools import pairwise, permutations
 
 import pytest
 
-from stickers.artifacts import Candidate, clip_digest, content_id
-from stickers.hitl.jobs import build_jobs, mixed
-from stickers.hitl.panel import Panel, Person, answer, shares
-from stickers.hitl.selection import keep_rates, kept_rows, survivors
+from stickers.artifacts import Vote, content_id
+from stickers.hitl.jobs import Job, build_jobs, mixed
+from stickers.hitl.panel import Panel, Person, shares
+from stickers.hitl.selection import keep_rates, kept_rows, survivors, verdicts
+from stickers.hitl.settings import RoundSettings, Settings
+from tests.hitl.clips import ROWS, candidate
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def candidate(prompt: str, picture: int, teacher: str, seed: int = 0) -> Candidate:
-    strip = f"{prompt}{picture}{teacher}{seed}".encode()
-    return Candidate(
-        candidate_id=content_id(strip),
-        sticker_id=f"{prompt}/{picture}",
-        teacher=teacher,
-        checkpoint="c",
-        seed=seed,
-        prompt=prompt,
-        bucket="action",
-        plan_id="plan",
-        attempt=0,
-        status="made",
-        error="",
-        clip=strip,
-        clip_digest=clip_digest(strip),
-        num_frames=8,
-        fps=8,
-        motion_score=1.0,
-        seconds=0.1,
-    )
-
-
-ROWS = [candidate(p, i, t) for p in ("a cat", "a dog", "a fox") for i in (0, 1) for t in "wxyz"]
 PERFECT = [Person(name=name, false_accept=0, false_reject=0) for name in ("ana", "ben", "cem", "expert")]
 PANEL = Panel(annotators=tuple(PERFECT[:3]), expert=PERFECT[3], threshold=0.5)
 
@@ -75,31 +56,100 @@ def test_useless_jobs_are_refused() -> None:
         build_jobs([], plan_id="p", round=1)
 
 
+def test_teachers_names_change_no_byte_of_a_job() -> None:
+    plain = build_jobs(ROWS, plan_id="p", round=1)
+    for names in list(permutations("wxyz"))[1::5]:
+        other = dict(zip("wxyz", names, strict=True))
+        renamed = [replace(row, teacher=other[row.teacher]) for row in ROWS]
+        assert build_jobs(renamed, plan_id="p", round=1) == plain
+
+
+def test_stratified_jobs_show_clips_that_move_alike() -> None:
+    rows = [candidate("a cat", i, t, motion=10.0 * i + n) for i in (0, 1) for n, t in enumerate("uvwxyz")]
+    scores = {row.candidate_id: row.motion_score or 0.0 for row in rows}
+    first, second = build_jobs(rows, plan_id="p", round=1, policy="stratified")
+    assert max(map(scores.__getitem__, first.candidates)) < min(map(scores.__getitem__, second.candidates))
+    motions = [scores[name] for name in build_jobs(rows, plan_id="p", round=1)[0].candidates]
+    assert max(motions) - min(motions) > 5, "a mixed job has both"
+
+
+def answered(job: Job, person: str, picks: set[str], **more: object) -> Vote:
+    values = {
+        "job_id": job.job_id,
+        "annotator": person,
+        "round": job.round,
+        "plan_id": job.plan_id,
+        "shown": list(job.candidates),
+        "shown_digests": list(job.digests),
+        "picks": [name for name in job.candidates if name in picks],
+        "started_at": NOON,
+        "submitted_at": NOON,
+        "simulated": True,
+        "kind": job.kind,
+    }
+    return Vote(**(values | more))  # type: ignore[arg-type]
+
+
+def cast(said: dict[str, set[str]], expert: set[str]) -> list[Vote]:
+    """Votes of the annotators on all clips, and of one expert."""
+    return [
+        answered(job, person, picks)
+        for round, people in ((1, said), (2, {"expert": expert}))
+        for job in build_jobs(ROWS, plan_id="p", round=round)
+        for person, picks in people.items()
+    ]
+
+
 def test_two_of_three_and_then_the_expert() -> None:
     good, two, one, vetoed = (row.candidate_id for row in ROWS[:4])
-    picks = {
-        "ana": {good, two, one, vetoed},
-        "ben": {good, two, vetoed},
-        "cem": {good},
-        "expert": {good, two, one},
-    }
-    votes = []
-    for person in PERFECT:
-        round = 2 if person.name == "expert" else 1
-        for job in build_jobs(ROWS, plan_id="p", round=round):
-            seen = answer(job, person, dict.fromkeys(job.digests, 1.0), PANEL, turn=0)
-            votes.append(
-                replace(seen, annotator=person.name, picks=[c for c in seen.shown if c in picks[person.name]])
-            )
-    assert {r.candidate_id for r in survivors(ROWS, votes, round=1, quorum=2)} == {good, two, vetoed}
-    kept = kept_rows(ROWS, votes)
+    said = {"ana": {good, two, one, vetoed}, "ben": {good, two, vetoed}, "cem": {good}}
+    votes = cast(said, {good, two, one})
+    now = Settings()
+    assert {r.candidate_id for r in survivors(ROWS, votes, now, rounds=1)} == {good, two, vetoed}
+    kept = kept_rows(ROWS, votes, now)
     assert {row.candidate_id for row in kept} == {good, two}
     lineage = next(row for row in kept if row.candidate_id == two)
     assert lineage.accepted_by == ["ana", "ben"] and lineage.experts == ["expert"] and len(lineage.jobs) == 2
     assert lineage.simulated
     assert sum(int(row["kept"]) for row in keep_rates(ROWS, kept)) == 2
     redone = [replace(row, clip_digest="another clip") for row in ROWS]
-    assert kept_rows(redone, votes) == [], "votes were counted for a clip that nobody judged"
+    assert kept_rows(redone, votes, now) == [], "votes were counted for a clip that nobody judged"
+
+
+def test_numbers_change_midway_and_no_vote_is_lost() -> None:
+    good, two, one, _ = (row.candidate_id for row in ROWS[:4])
+    votes = cast({"ana": {good, two, one}, "ben": {good, two}, "cem": {good}}, {good, two, one})
+
+    def kept(people: int, quorum: int, *, rounds: int = 2) -> set[str]:
+        first = RoundSettings(role="annotator", people=people, quorum=quorum)
+        expert = RoundSettings(role="expert", people=1, quorum=1)
+        now = Settings(rounds=(first, expert)[:rounds])
+        return {row.candidate_id for row in kept_rows(ROWS, votes, now)}
+
+    assert kept(3, 1) == {good, two, one} and kept(3, 2) == {good, two} and kept(3, 3) == {good}
+    assert kept(4, 2) == set(), "a fourth person has not judged yet"
+    assert kept(2, 2) == {good, two} and kept(3, 3, rounds=1) == {good}
+
+
+def test_a_flag_waits_for_a_lead_and_a_lead_decides() -> None:
+    good, two, one, other = (row.candidate_id for row in ROWS[:4])
+    votes = cast({name: {good, two} for name in ("ana", "ben")}, {good, two, one, other})
+    for job in build_jobs(ROWS, plan_id="p", round=1):
+        flagged = [name for name in job.candidates if name == two]
+        votes.append(answered(job, "cem", {good}, flagged=flagged, flags=["unsafe"] * len(flagged)))
+    now = Settings()
+    assert {row.candidate_id for row in kept_rows(ROWS, votes, now)} == {good}
+    said = {clip[0]: each for clip, each in verdicts(votes, 1, now.rounds[0]).items()}
+    assert (
+        said[two].disputed
+        and said[two].yes == 2
+        and said[two].flags == ("unsafe",)
+        and not said[one].disputed
+    )
+    ruling = build_jobs(ROWS[:4], plan_id="p", round=1, kind="ruling")[0]
+    votes.append(answered(ruling, "lea", {two, one}))
+    kept = {row.candidate_id: row for row in kept_rows(ROWS, votes, now)}
+    assert set(kept) == {two, one} and kept[one].experts == ["lea", "expert"] and kept[one].accepted_by == []
 
 
 def test_people_err_at_their_stated_rates_and_repeatably() -> None:

@@ -1,16 +1,21 @@
-"""Nothing acknowledged may be lost or counted twice, whoever writes at the same time."""
+"""Nothing acknowledged may be lost, counted twice or changed, whoever writes at the same time."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import delete, insert, text, update
+from sqlalchemy.exc import DBAPIError
 
 from stickers import store
 from stickers.artifacts import VOTES, Vote
-from stickers.hitl.votes import VoteStore, freeze, votes_digest
+from stickers.hitl.database import metadata, votes
+from stickers.hitl.votes import Conflict, VoteStore, freeze, votes_digest
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -30,45 +35,108 @@ def vote(job: str = "j1", annotator: str = "ana", round: int = 1, picks: tuple[s
     )
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/votes.db"
-
-
 def test_votes_survive_and_repeat_harmlessly(url: str) -> None:
     every = [vote(), vote(annotator="ben", picks=()), vote(round=2)]
-    with VoteStore(url) as votes:
-        assert votes.add(every) == 3
+    with VoteStore(url) as there:
+        assert there.add(every) == 3
         later = [replace(each, submitted_at=NOON.replace(hour=13)) for each in every]
-        assert votes.add(later) == 0, "a repeated answer was counted again"
-    with VoteStore(url) as votes:
-        assert votes.all(plan_id="plan") == every
-        assert votes.all(plan_id="plan", round=2) == [vote(round=2)] and votes.all(plan_id="other") == []
-        assert votes.engine.connect().execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert there.add(later) == 0, "a repeated answer was counted again"
+    with VoteStore(url) as there:
+        assert there.all(plan_id="plan") == every
+        assert there.all(plan_id="plan", round=2) == [vote(round=2)] and there.all(plan_id="other") == []
+        if url.startswith("sqlite"):
+            assert there.engine.connect().execute(text("PRAGMA journal_mode")).scalar() == "wal"
 
 
 def test_a_contradicting_or_foreign_vote_is_refused_whole(url: str) -> None:
-    with VoteStore(url) as votes:
-        votes.add([vote()])
-        with pytest.raises(ValueError, match="never changed"):
-            votes.add([vote(job="j2"), vote(picks=("b",))])
+    with VoteStore(url) as there:
+        there.add([vote()])
+        with pytest.raises(Conflict, match="never changed"):
+            there.add([vote(job="j2"), vote(picks=("b",))])
         with pytest.raises(ValueError, match="did not show z"):
-            votes.add([vote(job="j2"), vote(job="j3", picks=("z",))])
-        assert votes.all(plan_id="plan") == [vote()]
+            there.add([vote(job="j2"), vote(job="j3", picks=("z",))])
+        with pytest.raises(ValueError, match="one for each flagged"):
+            there.add([replace(vote(job="j2"), flagged=["b"], flags=["ugly"])])
+        with pytest.raises(ValueError, match="flagged and picked"):
+            there.add([replace(vote(job="j2"), flagged=["a"], flags=["unsafe"])])
+        assert there.all(plan_id="plan") == [vote()]
+
+
+def test_who_goes_back_answers_anew_and_the_first_answer_stays(url: str) -> None:
+    again = replace(vote(picks=("b",)), revision=1)
+    with VoteStore(url) as there:
+        there.add([vote()])
+        with pytest.raises(Conflict, match="revision 2 where 1 comes next"):
+            there.add([replace(again, revision=2)])
+        assert there.add([again]) == 1 and there.add([again]) == 0
+        with pytest.raises(Conflict, match="otherwise"):
+            there.add([vote()])
+        assert there.all() == [again]
+        count = there.read(lambda connection: connection.execute(text("SELECT count(*) FROM votes")).scalar())
+        assert count == 2
+
+
+def test_nobody_changes_or_deletes_a_vote(url: str) -> None:
+    with VoteStore(url) as there:
+        there.add([vote()])
+        for change in (update(votes).values(annotator="eve"), delete(votes)):
+            with pytest.raises(DBAPIError, match="append-only"):
+                there.write(lambda connection, change=change: connection.execute(change)).result()
+        assert there.all() == [vote()]
+
+
+def test_what_fails_undoes_itself_alone(url: str) -> None:
+    """Writes that are committed together do not see each other's failures."""
+    with VoteStore(url) as there:
+        futures = [
+            there.write(lambda connection, number=number: _write_or_fail(connection, number))
+            for number in range(30)
+        ]
+        for number, future in enumerate(futures):
+            if number % 3 == 0:
+                with pytest.raises(ZeroDivisionError):
+                    future.result()
+            else:
+                assert future.result() == number
+        assert sorted(int(each.job_id) for each in there.all()) == [n for n in range(30) if n % 3]
+
+
+def _write_or_fail(connection: object, number: int) -> int:
+    connection.execute(insert(votes), vars(vote(job=str(number))))  # type: ignore[attr-defined]
+    return number if number % 3 else 1 // 0
 
 
 def test_many_writers_at_once(url: str) -> None:
     every = [vote(job=f"j{i}", annotator=f"p{i % 5}") for i in range(60)]
-    VoteStore(url).close()
 
     def write(part: int) -> int:
-        with VoteStore(url) as votes:
-            return sum(votes.add([each]) for each in every[part::2] + every[part::4])
+        with VoteStore(url) as there:
+            return sum(there.add([each]) for each in every[part::2] + every[part::4])
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(write, range(4))) == 60
-    with VoteStore(url) as votes:
-        assert len(votes.all(plan_id="plan")) == 60
+    with VoteStore(url) as there:
+        assert len(there.all(plan_id="plan")) == 60
+
+
+def test_the_tables_are_as_the_program_has_them(url: str) -> None:
+    with VoteStore(url) as there, there.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_a_database_of_the_first_versions_keeps_its_votes(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "votes.db") as old:
+        old.executescript("""
+            CREATE TABLE votes (job_id VARCHAR(26) NOT NULL, annotator VARCHAR(100) NOT NULL, round INTEGER NOT NULL,
+                plan_id VARCHAR(26) NOT NULL, shown JSON NOT NULL, shown_digests JSON NOT NULL, picks JSON NOT NULL,
+                started_at DATETIME NOT NULL, submitted_at DATETIME NOT NULL, simulated BOOLEAN NOT NULL,
+                PRIMARY KEY (job_id, annotator, round));
+            CREATE INDEX ix_votes_plan_id ON votes (plan_id);
+            INSERT INTO votes VALUES ('j1', 'ana', 1, 'plan', '["a", "b"]', '["da", "db"]', '["a"]',
+                '2026-01-01 12:00:00.000000', '2026-01-01 12:00:00.000000', 0);
+        """)
+    with VoteStore(f"sqlite:///{tmp_path}/votes.db") as there:
+        assert there.all() == [vote()] and there.add([vote()]) == 0
 
 
 def test_a_snapshot_is_named_by_its_answers(tmp_path: Path) -> None:
@@ -84,8 +152,8 @@ def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
         VoteStore(f"sqlite:///{tmp_path}/absent/votes.db")
 
 
-@pytest.mark.parametrize("url", ["votes.db", "nonsense://ann:secret@host/votes"])
-def test_a_url_of_no_database_is_one_sentence(url: str) -> None:
+@pytest.mark.parametrize("address", ["votes.db", "nonsense://ann:secret@host/votes"])
+def test_a_url_of_no_database_is_one_sentence(address: str) -> None:
     with pytest.raises(ValueError, match="no way to a vote database") as caught:
-        VoteStore(url)
+        VoteStore(address)
     assert "secret" not in str(caught.value)

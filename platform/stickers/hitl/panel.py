@@ -5,22 +5,15 @@ number of the model. Shareability (motion quality, relevance, consistency) is re
 all clips that the toy world's oracle admits; each person then errs at rates of their own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from stickers.artifacts import Vote, content_id, seed_from
+from stickers.artifacts import content_id, seed_from
 from stickers.data.toy.oracle import draw_sticker, truths
-from stickers.hitl.jobs import Job
 from stickers.video.clips import conditioning_index, on_white
 from stickers.video.codec import decode_strip
-
-SECONDS_PER_JOB = 20.0
-"""What a simulated answer claims to have taken."""
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-"""Simulated votes carry made-up times, so that the same panel always writes the same snapshot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,25 +86,6 @@ def shares(person: Person, digest: str, error: float, panel: Panel, *, round: in
     rate = person.false_reject if right else person.false_accept
     slips = seed_from("slip", panel.seed, person.name, round, digest) / 2**53 < rate
     return right != slips
-
-
-def answer(job: Job, person: Person, errors: Mapping[str, float], panel: Panel, *, turn: int) -> Vote:
-    """One person's vote on one job; `errors` holds the relative error by clip digest."""
-    shown = zip(job.candidates, job.digests, strict=True)
-    picks = [each for each, digest in shown if shares(person, digest, errors[digest], panel, round=job.round)]
-    started = EPOCH + timedelta(seconds=SECONDS_PER_JOB * turn)
-    return Vote(
-        job_id=job.job_id,
-        annotator=panel.signature(person),
-        round=job.round,
-        plan_id=job.plan_id,
-        shown=list(job.candidates),
-        shown_digests=list(job.digests),
-        picks=picks,
-        started_at=started,
-        submitted_at=started + timedelta(seconds=SECONDS_PER_JOB),
-        simulated=True,
-    )
 
 
 def decode_and_measure(work: tuple[str, int, list[tuple[str, bytes, int]]]) -> dict[str, float]:

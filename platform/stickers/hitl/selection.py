@@ -1,70 +1,139 @@
-"""From votes to the kept set: a quorum in the first round, experts on what survived (paper section 2.3)."""
+"""From votes to the kept set: a quorum in each round, experts on what survived (paper section 2.3).
+
+A clip goes through a round when as many people as the round asks for have judged it and a quorum of them picked it;
+where a lead has decided a disagreement, the lead's word stands instead. One that anybody flagged as unsafe waits for
+that word.
+"""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stickers.artifacts import Candidate, Kept, Vote
+from stickers.hitl.jobs import CHOOSE, RULING
+from stickers.hitl.settings import RoundSettings, Settings
 
-QUORUM = 2
+UNSAFE = "unsafe"
+Clip = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Tally:
-    """One clip in one round: who picked it, and in which jobs it was shown."""
+    """One clip in one round: who picked it, who saw it and did not, what was flagged, and the jobs it was shown in.
+
+    `ruling` is what a lead decided, or none.
+    """
 
     picked_by: tuple[str, ...]
     jobs: tuple[str, ...]
+    passed_by: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    ruling: bool | None = None
+    ruled_by: tuple[str, ...] = ()
 
 
-def tally(votes: list[Vote], *, round: int) -> dict[tuple[str, str], Tally]:
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a round makes of a clip: `judged` once enough people have seen it."""
+
+    yes: int
+    no: int
+    flags: tuple[str, ...]
+    judged: bool
+    disputed: bool
+    survives: bool
+    ruling: bool | None
+
+
+def tally(votes: Iterable[Vote], *, round: int) -> dict[Clip, Tally]:
     """Votes of a round by (candidate id, clip digest): another clip under the same id is another matter."""
-    picked: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    jobs: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for vote in (each for each in votes if each.round == round):
+    picked: defaultdict[Clip, set[str]] = defaultdict(set)
+    passed: defaultdict[Clip, set[str]] = defaultdict(set)
+    flags: defaultdict[Clip, list[str]] = defaultdict(list)
+    jobs: defaultdict[Clip, set[str]] = defaultdict(set)
+    rulings: dict[Clip, tuple[bool, str]] = {}
+    mine = [each for each in votes if each.round == round and each.kind in (CHOOSE, RULING)]
+    for vote in sorted(mine, key=lambda each: each.submitted_at):
+        flag_of = dict(zip(vote.flagged, vote.flags, strict=True))
+        picks = set(vote.picks)
         for clip in zip(vote.shown, vote.shown_digests, strict=True):
             jobs[clip].add(vote.job_id)
-            if clip[0] in vote.picks:
-                picked[clip].add(vote.annotator)
-    return {clip: Tally(tuple(sorted(picked[clip])), tuple(sorted(shown))) for clip, shown in jobs.items()}
-
-
-def survivors(candidates: list[Candidate], votes: list[Vote], *, round: int, quorum: int) -> list[Candidate]:
-    """The candidates that at least `quorum` people picked in a round.
-
-    Raises:
-        ValueError: the quorum is below one.
-    """
-    if quorum < 1:
-        raise ValueError(f"the quorum must be at least 1, got {quorum}")
-    counted = tally(votes, round=round)
-    nobody = Tally((), ())
-    return [
-        each
-        for each in candidates
-        if each.clip_digest
-        and len(counted.get((each.candidate_id, each.clip_digest), nobody).picked_by) >= quorum
-    ]
-
-
-def kept_rows(candidates: list[Candidate], votes: list[Vote], *, quorum: int = QUORUM) -> list[Kept]:
-    """Clips that a quorum of the first round and an expert of the second kept, with their lineage, sorted by id."""
-    first, second = tally(votes, round=1), tally(votes, round=2)
-    through = survivors(survivors(candidates, votes, round=1, quorum=quorum), votes, round=2, quorum=1)
-    simulated = {vote.job_id for vote in votes if vote.simulated}
-    kept = []
-    for each in sorted(through, key=lambda row: row.candidate_id):
-        clip = (each.candidate_id, str(each.clip_digest))
-        jobs = first[clip].jobs + second[clip].jobs
-        kept.append(
-            _kept(each, jobs, first[clip].picked_by, second[clip].picked_by, bool(simulated & set(jobs)))
+            if vote.kind == RULING:
+                rulings[clip] = clip[0] in picks, vote.annotator
+                continue
+            (picked if clip[0] in picks else passed)[clip].add(vote.annotator)
+            if clip[0] in flag_of:
+                flags[clip].append(flag_of[clip[0]])
+    return {
+        clip: Tally(
+            picked_by=tuple(sorted(picked[clip])),
+            jobs=tuple(sorted(shown)),
+            passed_by=tuple(sorted(passed[clip] - picked[clip])),
+            flags=tuple(sorted(flags[clip])),
+            ruling=rulings[clip][0] if clip in rulings else None,
+            ruled_by=(rulings[clip][1],) if clip in rulings else (),
         )
-    return kept
+        for clip, shown in jobs.items()
+    }
+
+
+def verdicts(votes: Iterable[Vote], number: int, asked: RoundSettings) -> dict[Clip, Verdict]:
+    """What the round of that number makes of every clip that somebody has seen in it."""
+    return {clip: _verdict(each, asked) for clip, each in tally(votes, round=number).items()}
+
+
+def _verdict(each: Tally, asked: RoundSettings) -> Verdict:
+    yes, no = len(each.picked_by), len(each.passed_by)
+    judged = yes + no >= asked.people
+    unsafe = UNSAFE in each.flags
+    by_quorum = judged and yes >= asked.quorum and not unsafe
+    return Verdict(
+        yes=yes,
+        no=no,
+        flags=each.flags,
+        judged=judged,
+        disputed=(yes > 0 and no > 0) or bool(each.flags),
+        survives=by_quorum if each.ruling is None else each.ruling,
+        ruling=each.ruling,
+    )
+
+
+def through(votes: Sequence[Vote], settings: Settings) -> list[set[Clip]]:
+    """The clips that survive each round and all before it, round by round."""
+    found: list[set[Clip]] = []
+    for number, asked in enumerate(settings.rounds, 1):
+        mine = {clip for clip, each in verdicts(votes, number, asked).items() if each.survives}
+        found.append(mine & found[-1] if found else mine)
+    return found
+
+
+def survivors(
+    candidates: Iterable[Candidate], votes: Sequence[Vote], settings: Settings, *, rounds: int | None = None
+) -> list[Candidate]:
+    """The candidates that went through the first `rounds` rounds, by default through all."""
+    alive = through(votes, settings)[(rounds or len(settings.rounds)) - 1]
+    return [each for each in candidates if (each.candidate_id, each.clip_digest) in alive]
+
+
+def kept_rows(candidates: Iterable[Candidate], votes: Sequence[Vote], settings: Settings) -> list[Kept]:
+    """Clips that went through all rounds, with their lineage, sorted by id."""
+    tallies = [tally(votes, round=number) for number in range(1, len(settings.rounds) + 1)]
+    simulated = {vote.job_id for vote in votes if vote.simulated}
+    kept = [_kept(each, tallies, settings, simulated) for each in survivors(candidates, votes, settings)]
+    return sorted(kept, key=lambda row: row.candidate_id)
 
 
 def _kept(
-    row: Candidate, jobs: tuple[str, ...], people: tuple[str, ...], experts: tuple[str, ...], simulated: bool
+    row: Candidate, tallies: Sequence[Mapping[Clip, Tally]], settings: Settings, simulated: set[str]
 ) -> Kept:
     assert row.clip is not None and row.clip_digest is not None and row.motion_score is not None
+    mine = [each[row.candidate_id, row.clip_digest] for each in tallies]
+    jobs = [job for each in mine for job in each.jobs]
+    experts = [
+        name
+        for each, asked in zip(mine, settings.rounds, strict=True)
+        for name in (*(each.picked_by if asked.role == "expert" else ()), *each.ruled_by)
+    ]
     return Kept(
         candidate_id=row.candidate_id,
         clip_digest=row.clip_digest,
@@ -79,14 +148,16 @@ def _kept(
         num_frames=row.num_frames,
         fps=row.fps,
         motion_score=row.motion_score,
-        jobs=list(jobs),
-        accepted_by=list(people),
-        experts=list(experts),
-        simulated=simulated,
+        jobs=jobs,
+        accepted_by=list(mine[0].picked_by),
+        experts=experts,
+        simulated=bool(simulated & set(jobs)),
     )
 
 
-def keep_rates(candidates: list[Candidate], kept: list[Kept]) -> list[dict[str, str | int]]:
+def keep_rates(
+    candidates: Iterable[Candidate], kept: Iterable[Kept | Candidate]
+) -> list[dict[str, str | int]]:
     """Made and kept clips by teacher and bucket."""
     made = Counter((row.teacher, row.bucket) for row in candidates if row.clip_digest)
     held = Counter((row.teacher, row.bucket) for row in kept)

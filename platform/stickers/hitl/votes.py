@@ -1,51 +1,31 @@
 """The vote store: the one mutable thing in the platform, append-only, behind SQLAlchemy.
 
-A vote is one person's answer to one job in one round. Sending it again changes nothing; sending another answer under
-the same name is refused, because what was acknowledged stays. Stages never read the store itself but a frozen Parquet
-snapshot of it.
+A vote is one person's answer to one job in one round. Sending it again changes nothing; who goes back answers again
+under the next revision, and the one before stays. Stages never read the store itself but a frozen Parquet snapshot of
+it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import asdict
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    Column,
-    DateTime,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    create_engine,
-    event,
-    insert,
-    select,
-)
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from stickers import store
 from stickers.artifacts import VOTES, Vote, content_id, table_of
+from stickers.hitl.database import Writer, open_engine, retirements, votes
+from stickers.hitl.jobs import CHOOSE
 
-_metadata = MetaData()
-_votes = Table(
-    "votes",
-    _metadata,
-    Column("job_id", String(26), primary_key=True),
-    Column("annotator", String(100), primary_key=True),
-    Column("round", Integer, primary_key=True),
-    Column("plan_id", String(26), nullable=False, index=True),
-    Column("shown", JSON, nullable=False),
-    Column("shown_digests", JSON, nullable=False),
-    Column("picks", JSON, nullable=False),
-    Column("started_at", DateTime(timezone=True), nullable=False),
-    Column("submitted_at", DateTime(timezone=True), nullable=False),
-    Column("simulated", Boolean, nullable=False),
-)
-_ANSWER = ("plan_id", "shown", "shown_digests", "picks", "simulated")
+T = TypeVar("T")
+_ANSWER = ("plan_id", "shown", "shown_digests", "picks", "simulated", "flagged", "flags")
+FLAGS = ("unsafe", "broken")
+
+
+class Conflict(ValueError):
+    """An answer that cannot be taken any more, or contradicts one that is there."""
 
 
 class VoteStore:
@@ -56,19 +36,9 @@ class VoteStore:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            self.engine = create_engine(url)
-        except (SQLAlchemyError, ImportError) as error:  # the URL is not repeated: it may hold a password
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"there is no way to a vote database of that URL: {reason}") from error
-        if self.engine.dialect.name == "sqlite":
-            event.listen(self.engine, "connect", _use_wal)
-            event.listen(self.engine, "begin", _begin)
-        try:
-            _metadata.create_all(self.engine)
-        except SQLAlchemyError as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"the vote database {self.engine.url} cannot be opened: {reason}") from error
+        self.engine = open_engine(url)
+        self.readers = self.engine.execution_options(reads=True)
+        self.writer = Writer(self.engine)
 
     def __enter__(self) -> "VoteStore":
         return self
@@ -79,78 +49,148 @@ class VoteStore:
         self.close()
 
     def close(self) -> None:
+        self.writer.close()
         self.engine.dispose()
 
-    def add(self, votes: Iterable[Vote]) -> int:
+    def write(self, work: Callable[[Connection], T]) -> "Future[T]":
+        """A future that is done once what `work` wrote is durable."""
+        return self.writer.do(work)
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """What `work` reads, all of it as of one moment."""
+        with self.readers.connect() as connection:
+            return work(connection)
+
+    def add(self, some: Iterable[Vote]) -> int:
         """Append votes in one transaction; those that are there already, with the same answer, are left alone.
 
         Returns:
             How many were new.
 
         Raises:
-            ValueError: a vote picks what its job did not show, or contradicts one already given; none is then stored.
+            ValueError: a vote picks what its job did not show, contradicts one already given, or leaves out a revision;
+                none is then stored.
         """
-        new = 0
-        with self.engine.begin() as connection:
-            for vote in votes:
-                _check(vote)
-                new += _add_one(connection, vote)
-        return new
+        every = list(some)
+        return self.write(lambda connection: sum(add_vote(connection, vote) for vote in every)).result()
 
-    def all(self, *, plan_id: str, round: int | None = None) -> list[Vote]:
-        """Votes on a plan's candidates, sorted by round, job and annotator."""
-        query = select(_votes).where(_votes.c.plan_id == plan_id)
-        if round is not None:
-            query = query.where(_votes.c.round == round)
-        query = query.order_by(_votes.c.round, _votes.c.job_id, _votes.c.annotator)
-        with self.engine.connect() as connection:
-            return [_vote(row._mapping) for row in connection.execute(query)]
+    def all(
+        self, *, plan_id: str | None = None, round: int | None = None, retired: bool = False
+    ) -> list[Vote]:
+        """The last revision of every vote, sorted by round, job and annotator.
+
+        Args:
+            plan_id: of that plan's jobs alone.
+            retired: with the votes of people whose votes a lead has retired.
+        """
+        return self.read(lambda connection: votes_in(connection, plan_id, round, retired=retired))
 
 
-def freeze(votes: list[Vote], runs: str) -> str:
-    """Write a snapshot to `<runs>/votes/<digest>.parquet`, unless that very one is there; returns its URI."""
-    uri = store.join(runs, "votes", f"{votes_digest(votes)}.parquet")
-    if not store.exists(uri):
-        store.write_table(uri, table_of(votes, Vote), VOTES)
-    return uri
+def votes_in(
+    connection: Connection, plan_id: str | None = None, round: int | None = None, *, retired: bool = False
+) -> list[Vote]:
+    """See `VoteStore.all`."""
+    query = select(votes).order_by(votes.c.round, votes.c.job_id, votes.c.annotator, votes.c.revision.desc())
+    if plan_id is not None:
+        query = query.where(votes.c.plan_id == plan_id)
+    if round is not None:
+        query = query.where(votes.c.round == round)
+    gone = set() if retired else retired_people(connection)
+    last: dict[tuple[int, str, str], Vote] = {}
+    for row in connection.execute(query).mappings():
+        key = row["round"], row["job_id"], row["annotator"]
+        if key not in last and row["annotator"] not in gone:
+            last[key] = _vote(row)
+    return list(last.values())
 
 
-def votes_digest(votes: list[Vote]) -> str:
-    """12 characters that change with any answer, not with the time at which it was given."""
-    ordered = sorted(votes, key=lambda vote: (vote.round, vote.job_id, vote.annotator))
-    return content_id(
-        "votes", [[v.job_id, v.annotator, v.round, *(getattr(v, n) for n in _ANSWER)] for v in ordered]
-    )[:12]
+def retired_people(connection: Connection) -> set[str]:
+    """Names of the people whose votes count no more."""
+    newest = select(func.max(retirements.c.number)).group_by(retirements.c.name)
+    query = select(retirements.c.name).where(retirements.c.number.in_(newest), retirements.c.retired)
+    return set(connection.execute(query).scalars())
+
+
+def last_vote(connection: Connection, job_id: str, annotator: str, round: int) -> Vote | None:
+    """The answer that counts of one person to one job, or none."""
+    values = {"job": job_id, "who": annotator, "which": round}
+    row = connection.execute(_LAST, values).mappings().first()
+    return _vote(row) if row else None
+
+
+_LAST = (
+    select(votes)
+    .where(
+        votes.c.job_id == bindparam("job"),
+        votes.c.annotator == bindparam("who"),
+        votes.c.round == bindparam("which"),
+    )
+    .order_by(votes.c.revision.desc())
+    .limit(1)
+)
+
+
+def add_vote(connection: Connection, vote: Vote) -> bool:
+    """Append a vote; false when the very same answer is there.
+
+    Raises:
+        ValueError: it picks or flags what its job did not show.
+        Conflict: it contradicts one that is there, or its revision is not the next one.
+    """
+    _check(vote)
+    last = last_vote(connection, vote.job_id, vote.annotator, vote.round)
+    expected = last.revision + 1 if last else 0
+    if last and vote.revision < expected:
+        there = last if vote.revision == last.revision else None
+        if there and all(getattr(there, name) == getattr(vote, name) for name in _ANSWER):
+            return False
+        raise Conflict(
+            f"{vote.annotator} has already answered job {vote.job_id} of round {vote.round} otherwise; "
+            f"a vote is never changed, another answer is its revision {expected}"
+        )
+    if vote.revision != expected:
+        raise Conflict(
+            f"the answer to job {vote.job_id} is revision {vote.revision} where {expected} comes next; "
+            "an answer before it has not arrived"
+        )
+    connection.execute(insert(votes), asdict(vote))
+    return True
 
 
 def _check(vote: Vote) -> None:
-    foreign = [pick for pick in vote.picks if pick not in vote.shown]
-    if foreign:
-        raise ValueError(f"job {vote.job_id} did not show {foreign[0]}, which {vote.annotator} picked")
     if len(vote.shown) != len(vote.shown_digests):
         raise ValueError(
             f"job {vote.job_id} shows {len(vote.shown)} clips but names {len(vote.shown_digests)} digests"
         )
-
-
-def _add_one(connection: Any, vote: Vote) -> int:
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(_votes).values(**asdict(vote)))
-        return 1
-    except IntegrityError:
-        key = (
-            (_votes.c.job_id == vote.job_id)
-            & (_votes.c.annotator == vote.annotator)
-            & (_votes.c.round == vote.round)
+    for did, names in (("picked", vote.picks), ("flagged", vote.flagged)):
+        foreign = [name for name in names if name not in vote.shown]
+        if foreign:
+            raise ValueError(f"job {vote.job_id} did not show {foreign[0]}, which {vote.annotator} {did}")
+    if len(vote.flags) != len(vote.flagged) or not set(vote.flags) <= set(FLAGS):
+        raise ValueError(
+            f"a flag is one of {', '.join(FLAGS)}, one for each flagged clip of job {vote.job_id}"
         )
-        there = _vote(connection.execute(select(_votes).where(key)).one()._mapping)
-        if any(getattr(there, name) != getattr(vote, name) for name in _ANSWER):
-            raise ValueError(
-                f"{vote.annotator} has already answered job {vote.job_id} of round {vote.round} otherwise; "
-                "a vote is never changed"
-            ) from None
-        return 0
+    both = set(vote.picks) & set(vote.flagged)
+    if both and vote.kind == CHOOSE:
+        raise ValueError(
+            f"clip {min(both)} of job {vote.job_id} is flagged and picked; it can be one of them"
+        )
+
+
+def freeze(some: list[Vote], runs: str) -> str:
+    """Write a snapshot to `<runs>/votes/<digest>.parquet`, unless that very one is there; returns its URI."""
+    uri = store.join(runs, "votes", f"{votes_digest(some)}.parquet")
+    if not store.exists(uri):
+        store.write_table(uri, table_of(some, Vote), VOTES)
+    return uri
+
+
+def votes_digest(some: list[Vote]) -> str:
+    """12 characters that change with any answer, not with the time at which it was given."""
+    ordered = sorted(some, key=lambda vote: (vote.round, vote.job_id, vote.annotator))
+    return content_id(
+        "votes", [[v.job_id, v.annotator, v.round, *(getattr(v, n) for n in _ANSWER)] for v in ordered]
+    )[:12]
 
 
 def _vote(row: Any) -> Vote:
@@ -160,17 +200,3 @@ def _vote(row: Any) -> Vote:
 def _utc(when: datetime) -> datetime:
     """SQLite forgets the zone; everything is stored in UTC."""
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-
-
-def _use_wal(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # or the driver forgets to open a transaction before a savepoint
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA busy_timeout=10000")
-    cursor.close()
-
-
-def _begin(connection: Any) -> None:
-    """Take the write lock at once: two readers that both want to write would otherwise fail instead of waiting."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
