@@ -1,44 +1,39 @@
 """The simulated panel chooses: `python experiments/annotate.py`.
 
-Two rounds over the plan that was finished last, through the vote store that real people use: three annotators a job,
-two of three keep a clip, then an expert on what survived. The votes are frozen, and the kept set is written as a table
-with its lineage and as latents to train on. A real person's page comes in place of the panel, with the same votes.
+Two rounds over the plan that was finished last: three annotators a job, two of three keep a clip, then an expert on
+what survived. They sign in, take jobs and answer them over HTTP as people do, and their votes lie in the store that
+people use. Then the kept set is written, as `experiments/annotation.py keep` writes it for people.
 """
 
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import PurePosixPath
 
+import httpx
 from rich.console import Console
-from rich.table import Table
+from sqlalchemy import Connection
 from tqdm import tqdm
 
-from experiments.options import (
-    RUNS,
-    Runs,
-    choose_profile,
-    current,
-    encoder_digests,
-    foundations_of,
-    run_script,
-)
-from recipes.profiles import Profile
+from experiments.keeping import join_queue, keep, show, votes_on, votes_url
+from experiments.options import RUNS, Runs, choose_profile, current, foundations_of, run_script
+from serve.annotation import AnnotationOptions, Limits, open_annotation
+from serve.standalone import running
 from stickers import store
-from stickers.artifacts import KEPT, MADE, STICKERS, Candidate, Kept, Vote, content_id, table_of
-from stickers.data.latents import encode_clips
+from stickers.artifacts import MADE, STICKERS, Candidate, Kept
 from stickers.data.toy.words import meaning
 from stickers.hitl.candidates import Candidates
-from stickers.hitl.jobs import Job, build_jobs
-from stickers.hitl.panel import Panel, Person, answer, decode_and_measure
-from stickers.hitl.selection import QUORUM, keep_rates, kept_rows, survivors
-from stickers.hitl.votes import VoteStore, freeze, votes_digest
-from stickers.models.folders import load_autoencoder, load_text_encoder
-from stickers.video.codec import decode_strip
+from stickers.hitl.panel import Panel, Person, decode_and_measure, shares
+from stickers.hitl.people import add_person, check_name, new_link, people_in
+from stickers.hitl.rounds import retire
+from stickers.hitl.votes import VoteStore, retired_people, votes_in
 
 console = Console()
+PANEL = "simulated-panel"
+#: the panel needs no sleep
+UNHURRIED = Limits(wrong_sign_ins="1000 per minute", requests="1000000 per minute")
 
 
 def look_at(runs: str, plan: store.Found, found: Candidates, candidates: list[Candidate]) -> dict[str, float]:
@@ -68,40 +63,76 @@ def look_at(runs: str, plan: store.Found, found: Candidates, candidates: list[Ca
     return errors
 
 
-def vote(
-    votes: VoteStore, jobs: list[Job], people: tuple[Person, ...], errors: dict[str, float], panel: Panel
-) -> None:
-    """Every person answers every job; an answer that is there already is left alone."""
-    for person in people:
-        new = votes.add(answer(job, person, errors, panel, turn=turn) for turn, job in enumerate(jobs))
-        console.print(f"{panel.signature(person)}: {len(jobs)} jobs, {new} new answers", highlight=False)
+def seat_panel(connection: Connection, panel: Panel, plan_id: str) -> dict[str, str]:
+    """Let this panel's people sign in, and no other simulated votes on the plan count; their links' tokens by name.
 
-
-def two_rounds(
-    votes: VoteStore, plan_id: str, candidates: list[Candidate], errors: dict[str, float], panel: Panel
-) -> list[Vote]:
-    """Round one by the annotators, round two by the expert on what a quorum kept; returns this panel's votes."""
-    vote(votes, build_jobs(candidates, plan_id=plan_id, round=1), panel.annotators, errors, panel)
-    mine = [each for each in votes.all(plan_id=plan_id, round=1) if each.annotator in panel.signatures()]
-    through = survivors(candidates, mine, round=1, quorum=QUORUM)
-    if not through:
+    Raises:
+        ValueError: real people have voted on the plan.
+    """
+    there = {each.name: each for each in people_in(connection)}
+    gone, mine = retired_people(connection), set(panel.signatures())
+    others = {vote.annotator: vote.simulated for vote in votes_in(connection, plan_id)}
+    real = sorted(name for name, simulated in others.items() if not simulated)
+    if real:
         raise ValueError(
-            f"the panel kept none of {len(candidates)} clips; better teachers or more prompts are needed"
+            f"{real[0]} has voted on plan {plan_id}; simulated people do not mix with real ones: give --votes another "
+            "database"
         )
-    vote(votes, build_jobs(through, plan_id=plan_id, round=2), (panel.expert,), errors, panel)
-    return [each for each in votes.all(plan_id=plan_id) if each.annotator in panel.signatures()]
+    for name in sorted(set(others) - mine):
+        retire(connection, name, retired=True, by=PANEL, reason="another simulated panel judges")
+    tokens = {}
+    for person in (*panel.annotators, panel.expert):
+        name = check_name(panel.signature(person))
+        role = "expert" if person == panel.expert else "annotator"
+        if name in there:
+            tokens[name] = new_link(connection, name, PANEL)
+        else:
+            tokens[name] = add_person(connection, name, role, simulated=True, by=PANEL)
+        if name in gone:
+            retire(connection, name, retired=False, by=PANEL, reason="this simulated panel judges again")
+    return tokens
 
 
-def write_latents(
-    uri: str, rows: Iterable[Candidate] | Iterable[Kept], count: int, foundations: str, size: int
-) -> None:
-    """Encode `count` clips as students are trained on them, unless it is done."""
-    if store.exists(uri):
-        return
-    clips = ((decode_strip(r.clip or b"", r.num_frames), float(r.fps), r.prompt) for r in rows)
-    bar = tqdm(clips, total=count, desc=f"encode {uri.rpartition('/')[2]}", unit="clip")
-    latents = encode_clips(bar, load_autoencoder(foundations), load_text_encoder(foundations), size)
-    store.write_bytes(uri, latents.to_bytes())
+def work_through(address: str, token: str, person: Person, panel: Panel, errors: dict[str, float]) -> int:
+    """One simulated person signs in and answers every job there is for them; how many that was."""
+    round = 2 if person == panel.expert else 1
+    with httpx.Client(base_url=address, timeout=120) as client:
+        csrf = _json(client.post("/api/sign-in", json={"token": token}))["csrf"]
+        client.headers["X-CSRF-Token"] = csrf
+        count, job = 0, _json(client.post("/api/next", json={}))["job"]
+        while job:
+            # a strip's address ends in its digest, by which the panel has looked at it
+            looks = {clip["id"]: PurePosixPath(clip["url"]).stem for clip in job["clips"]}
+            picks = [
+                name
+                for name, digest in looks.items()
+                if shares(person, digest, errors[digest], panel, round=round)
+            ]
+            answer = {"picks": picks, "revision": job["revision"], "seconds": 0}
+            job = _json(client.post(f"/api/jobs/{job['job_id']}/answer", json=answer))["job"]
+            count += 1
+    return count
+
+
+def _json(answer: httpx.Response) -> dict:
+    """What the service says. ValueError: it refuses."""
+    if answer.is_error:
+        raise ValueError(f"the annotation service answered {answer.status_code}: {answer.text[:300]}")
+    found: dict = answer.json()
+    return found
+
+
+def two_rounds(url: str, tokens: dict[str, str], errors: dict[str, float], panel: Panel) -> None:
+    """Annotators side by side, then the expert, against a service that runs for as long as that takes."""
+    with running(open_annotation(AnnotationOptions(votes=url, limits=UNHURRIED))) as address:
+        for people in (panel.annotators, (panel.expert,)):
+            with ThreadPoolExecutor(len(people)) as pool:
+                done = [
+                    pool.submit(work_through, address, tokens[panel.signature(person)], person, panel, errors)
+                    for person in people
+                ]
+                for person, each in zip(people, done, strict=True):
+                    console.print(f"{panel.signature(person)}: {each.result()} new answers", highlight=False)
 
 
 def quality(
@@ -134,102 +165,6 @@ def by_motion(candidates: list[Candidate], kept: list[Kept]) -> dict[str, dict[s
     return {motion: {"made": count, "kept": held[motion]} for motion, count in sorted(made.items())}
 
 
-def show(record: dict) -> None:
-    table = Table(
-        "teacher", "bucket", "made", "kept", "rate", title=f"kept set {record['digest']} (simulated people)"
-    )
-    for row in record["rates"]:
-        table.add_row(
-            row["teacher"],
-            row["bucket"],
-            str(row["made"]),
-            str(row["kept"]),
-            f"{row['kept'] / max(1, row['made']):.0%}",
-        )
-    made, kept = record["counts"]["candidates"], record["counts"]["kept"]
-    table.add_row("all", "", str(made), str(kept), f"{kept / max(1, made):.0%}", style="bold")
-    console.print(table)
-    console.print(
-        "kept by motion: ",
-        ", ".join(f"{name} {row['kept']}" for name, row in record.get("motions", {}).items()),
-        sep="",
-    )
-    console.print(
-        "{prompts_kept} of {prompts} prompts keep a clip; {jobs} jobs, {votes} votes".format(
-            **record["counts"]
-        ),
-        "; by the oracle {right_share:.0%} were right, precision {precision:.2f}, recall {recall:.2f}".format(
-            **record["quality"]
-        ),
-        sep="",
-    )
-
-
-def keep(
-    place: str, plan: store.Found, votes_url: str, profile: Profile, panel: Panel, foundations: str
-) -> None:
-    """From the plan's candidates to the finished kept set."""
-    found = Candidates(plan.uri)
-    rows = [row for row in found if row.status == MADE]
-    errors = look_at(place, plan, found, rows)
-    with VoteStore(votes_url) as votes:
-        cast = two_rounds(votes, plan.record["plan_id"], rows, errors, panel)
-    through = survivors(survivors(rows, cast, round=1, quorum=QUORUM), cast, round=2, quorum=1)
-    kept = kept_rows([*found.whole(through)], cast)
-    if not kept:
-        raise ValueError(
-            f"the expert kept none of {len(rows)} clips; better teachers or more prompts are needed"
-        )
-    made_of = [
-        plan.record["plan_id"],
-        votes_digest(cast),
-        *encoder_digests(foundations),
-        profile.picture_size,
-    ]
-    digest = content_id("kept", *made_of)[:12]
-    uri = store.join(place, "kept", digest)
-    if store.exists(store.join(uri, store.RECORD)):
-        let_stand(place, plan, profile, digest)
-        console.print(f"nothing to do, the kept set is finished: {uri}")
-        show(store.read_json(store.join(uri, store.RECORD)))
-        return
-    snapshot = freeze(cast, place)
-    store.write_table(store.join(uri, "kept.parquet"), table_of(kept, Kept), KEPT, rows_per_group=64)
-    write_latents(store.join(uri, "latents.safetensors"), kept, len(kept), foundations, profile.picture_size)
-    every = store.join(uri, "all.safetensors")
-    write_latents(every, found.whole(rows), len(rows), foundations, profile.picture_size)
-    record = {
-        "kind": "kept",
-        "digest": digest,
-        "profile": profile.name,
-        "plan_id": plan.record["plan_id"],
-        "votes": snapshot.rpartition("/")[2],
-        "simulated": True,
-        "clips": {"kept": len(kept), "all": len(rows)},
-        "panel": json.loads(json.dumps(asdict(panel))),
-        "counts": {
-            "candidates": len(rows),
-            "jobs": len({each.job_id for each in cast}),
-            "votes": len(cast),
-            "survived_round_one": len(survivors(rows, cast, round=1, quorum=QUORUM)),
-            "kept": len(kept),
-            "prompts": len({row.prompt for row in rows}),
-            "prompts_kept": len({row.prompt for row in kept}),
-        },
-        "rates": keep_rates(rows, kept),
-        "motions": by_motion(rows, kept),
-        "quality": quality(rows, kept, errors, panel),
-    }
-    show(store.write_record(uri, record))
-    let_stand(place, plan, profile, digest)
-
-
-def let_stand(place: str, plan: store.Found, profile: Profile, digest: str) -> None:
-    """A kept set stands for its profile, unless it comes of the pilot by which teachers are chosen."""
-    if plan.record.get("kind") != "pilot":
-        store.set_current(place, "kept", profile.name, digest)
-
-
 def main(
     runs: Runs = RUNS,
     profile: str = "tiny",
@@ -250,8 +185,7 @@ def main(
         dry_run: say what would be judged and stop.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
-    if votes is None and "://" in place:
-        raise ValueError(f"{place} cannot hold SQLite; give --votes the URL of a database")
+    url = votes_url(place, votes)
     panel = Panel(threshold=chosen.panel_threshold if threshold is None else threshold)
     found = store.find_record(place, "plans", plan) if plan else current(place, "plans", profile)
     console.print(
@@ -259,8 +193,22 @@ def main(
     )
     if dry_run:
         return
-    base = foundations_of(chosen, foundations)
-    keep(place, found, votes or f"sqlite:///{place}/votes.db", chosen, panel, base)
+    plan_id, candidates = found.record["plan_id"], Candidates(found.uri)
+    errors = look_at(place, found, candidates, [row for row in candidates if row.status == MADE])
+    with VoteStore(url) as there:
+        tokens = there.write(lambda connection: seat_panel(connection, panel, plan_id)).result()
+        join_queue(there, found, PANEL)
+        two_rounds(url, tokens, errors, panel)
+        cast, settings = votes_on(there, plan_id)
+    also = {
+        "panel": json.loads(json.dumps(asdict(panel))),
+        "motions": by_motion,
+        "quality": lambda rows, kept: quality(rows, kept, errors, panel),
+    }
+    kept, fresh = keep(place, found, cast, settings, chosen, foundations_of(chosen, foundations), also)
+    if not fresh:
+        console.print(f"nothing to do, the kept set is finished: {kept.uri}")
+    show(kept.record)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from ray.serve import Application
 from ray.serve.config import BackpressureConfig, HTTPOptions
 
 from actors.tracking import CHAMPION, STUDENT, resolve
+from serve.annotation import AnnotationDeployment, AnnotationOptions
 from serve.student import MAX_BATCH, StudentDeployment
 from stickers import store
 from stickers.pipeline import CONFIG
@@ -32,6 +33,39 @@ class StudentOptions(BaseModel):
 def build_student(options: StudentOptions) -> Application:
     """The student as a Serve configuration names it: `import_path: serve.apps:build_student`."""
     return student_app(find_model(options.model, options.runs), device=options.device)
+
+
+class ChoosingOptions(BaseModel):
+    """What a Serve configuration file says of the annotation service."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    votes: str
+    """SQLAlchemy URL of the vote store: PostgreSQL where there are several replicas"""
+    hosts: list[str] = []
+    """the names that people reach it by"""
+    secure: bool = True
+    """cookies go over HTTPS alone"""
+    replicas: int = 1
+
+
+def build_choosing(options: ChoosingOptions) -> Application:
+    """The annotation service as a Serve configuration names it: `import_path: serve.apps:build_choosing`.
+
+    Raises:
+        ValueError: several replicas would share a SQLite file.
+    """
+    if options.replicas > 1 and options.votes.startswith("sqlite"):
+        raise ValueError("several replicas need a PostgreSQL; SQLite is for one")
+    asked = AnnotationOptions(votes=options.votes, hosts=tuple(options.hosts), secure=options.secure)
+    deployment = serve.deployment(
+        serve.ingress()(AnnotationDeployment),
+        name="annotation",
+        num_replicas=options.replicas,
+        max_ongoing_requests=200,
+        ray_actor_options={"num_cpus": 1},
+    )
+    return deployment.bind(asked)
 
 
 def find_model(model: str, runs: str) -> str:

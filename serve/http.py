@@ -11,8 +11,8 @@ from fastapi import FastAPI, File, Form, Header, HTTPException, Request, UploadF
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve.guards import BodyLimit
 from stickers.video.codec import ANIMATION_MEDIA_TYPES
 
 if TYPE_CHECKING:
@@ -152,37 +152,3 @@ def _sentence(error: RequestValidationError) -> str:
     if field == "picture":
         return "the form field 'picture' must be a file, not text"
     return f"the form field {field!r} cannot be used: {finding['msg']}"
-
-
-class BodyLimit:
-    """Refuses a request body over a limit before it is stored, whether or not its length is announced."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self.app = app
-        self.max_bytes = max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > self.max_bytes:
-            await self._refuse()(scope, receive, send)
-            return
-        received = 0
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.max_bytes:
-                raise HTTPException(413, self._text())
-            return message
-
-        await self.app(scope, counted, send)
-
-    def _text(self) -> str:
-        return f"the request is larger than the accepted {self.max_bytes >> 20} MiB"
-
-    def _refuse(self) -> JSONResponse:
-        return JSONResponse({"detail": self._text()}, status_code=413, headers={"Connection": "close"})

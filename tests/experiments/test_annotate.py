@@ -1,5 +1,6 @@
 """From a finished plan to a kept set: the panel keeps good clips, marks what it touched, and repeats nothing."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,64 +9,27 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from experiments.annotate import let_stand, main
-from recipes.profiles import TINY
+from experiments.annotate import main
+from experiments.keeping import join_queue
 from stickers import store
-from stickers.artifacts import CANDIDATES, KEPT, VOTES, Candidate, PlanRow, clip_digest, table_of
+from stickers.artifacts import KEPT, VOTES
 from stickers.data.latents import LatentSet
-from stickers.data.toy.oracle import draw_sticker, truths
-from stickers.hitl.candidates import compact
-from stickers.hitl.plan import Plan, PlannedTeacher, make_plan, save_plan
-from stickers.hitl.prompts import toy_prompts, toy_stickers
-from stickers.video.codec import encode_strip
+from stickers.hitl.people import Person, add_person
+from stickers.hitl.queue import Answer, give, take
+from stickers.hitl.settings import Settings
+from stickers.hitl.votes import VoteStore
+from tests.plans import finish_plan
 
 ROOT = Path(__file__).resolve().parents[2]
-SIZE = 32
-
-
-def candidate(row: PlanRow, plan_id: str, frames: np.ndarray) -> Candidate:
-    strip = encode_strip(frames)
-    return Candidate(
-        **vars(row),
-        plan_id=plan_id,
-        attempt=0,
-        status="made",
-        error="",
-        clip=strip,
-        clip_digest=clip_digest(strip),
-        num_frames=8,
-        fps=8,
-        motion_score=1.0,
-        seconds=0.1,
-    )
-
-
-def drawn(plan: Plan, row: PlanRow) -> np.ndarray:
-    """The good teacher draws what the prompt admits, the lazy one the frozen still."""
-    index = next(each.image_index for each in plan.stickers if each.sticker_id == row.sticker_id)
-    if row.teacher == "good":
-        found = truths(row.prompt, index, size=SIZE, num_frames=8, still_at=3)
-        return found[row.seed % len(found)]
-    return np.repeat(draw_sticker(row.prompt, index, SIZE)[None], 8, axis=0)
 
 
 @pytest.fixture(scope="module")
 def finished_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A runs folder with one finished plan of 48 candidates, half of them good."""
     runs = tmp_path_factory.mktemp("planned") / "runs"
-    prompts = toy_prompts(12, seed=0)
-    teachers = [PlannedTeacher(name, name, {}) for name in ("good", "lazy")]
-    plan = make_plan(prompts, toy_stickers(prompts, SIZE), teachers)
-    uri = save_plan(str(runs), plan)
-    made = [candidate(row, plan.plan_id, drawn(plan, row)) for row in plan.rows]
-    out = store.join(uri, "candidates", "all", "0")
-    store.write_table(store.join(out, "rows", "block.parquet"), table_of(made, Candidate), CANDIDATES)
-    compact(uri, plan, [out])
-    store.write_record(uri, {"plan_id": plan.plan_id, "profile": "tiny"})
-    store.set_current(str(runs), "plans", "tiny", plan.plan_id)
+    finish_plan(runs, 12)
     return runs
 
 
@@ -117,11 +81,32 @@ def test_another_threshold_is_another_panel(
     assert len(counts) == 2 and counts[1] > counts[0] + 10
 
 
-def test_what_people_keep_of_a_pilot_stands_for_nothing(tmp_path: Path) -> None:
-    let_stand(str(tmp_path), store.Found("", {"kind": "pilot"}), TINY, "digest")
-    assert not (tmp_path / "kept").exists()
-    let_stand(str(tmp_path), store.Found("", {"kind": "plan"}), TINY, "digest")
-    assert (tmp_path / "kept" / "current" / "tiny.json").exists()
+def test_what_people_keep_of_a_pilot_stands_for_nothing(
+    finished_plan: Path, tiny_foundations: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(finished_plan, runs)
+    record = next(runs.glob("plans/*/record.json"))
+    record.write_text(json.dumps({**json.loads(record.read_text()), "kind": "pilot"}))
+    main(runs=str(runs), foundations=str(tiny_foundations))
+    assert store.find_records(str(runs), "kept") and store.current(str(runs), "kept", "tiny") is None
+
+
+def test_the_panel_does_not_mix_with_people(
+    finished_plan: Path, tiny_foundations: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(finished_plan, runs)
+    plan = store.find_record(str(runs), "plans")
+    with VoteStore(f"sqlite:///{runs}/votes.db") as votes:
+        join_queue(votes, plan, "lea")
+        ann = Person(name="ann", role="annotator")
+        votes.write(lambda connection: add_person(connection, "ann", "annotator")).result()
+        lease = votes.write(lambda connection: take(connection, ann, Settings())).result()
+        assert lease
+        votes.write(lambda connection: give(connection, ann, lease.job.job_id, Answer())).result()
+    with pytest.raises(ValueError, match="ann has voted on plan .* do not mix"):
+        main(runs=str(runs), foundations=str(tiny_foundations))
 
 
 def test_nothing_to_judge_is_one_sentence(tiny_foundations: Path, tmp_path: Path) -> None:

@@ -1,0 +1,233 @@
+"""The annotation service: the queue of jobs behind HTTP, for people who choose all day and for a lead who watches.
+
+The engine knows no HTTP; `serve.annotation_http` gives it routes, and the shim at the end makes it a Ray Serve
+deployment. Standing alone it runs in one process, which is what SQLite wants; several replicas share a PostgreSQL.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from fastapi import FastAPI
+from sqlalchemy import Connection
+
+from serve.annotation_http import build_annotation
+from stickers.artifacts import Vote
+from stickers.hitl import people, queue, rounds
+from stickers.hitl.library import Library, plans_in
+from stickers.hitl.overview import overview, trail
+from stickers.hitl.people import Person, Session
+from stickers.hitl.queue import Answer, Lease
+from stickers.hitl.selection import Verdict
+from stickers.hitl.settings import Settings
+from stickers.hitl.votes import VoteStore
+
+T = TypeVar("T")
+#: seconds for which a session and the settings are believed without another look
+BELIEVED = 2.0
+#: how many times as long as looking took nobody looks again: of the lead's page, and for survivors
+REST = 10.0
+
+#: what is judged (paper section 2.3), one glance away from the clips
+CRITERIA = (
+    {
+        "name": "Motion quality",
+        "text": "It moves a good deal, smoothly, naturally and with expression.",
+    },
+    {
+        "name": "Relevance",
+        "text": "What it does is clear at once and is what the words ask for.",
+    },
+    {
+        "name": "Consistency",
+        "text": "Nothing is distorted and nothing turns into something else.",
+    },
+)
+SKIP_REASONS = (
+    "I do not understand the words",
+    "the clips do not play",
+    "I know who made these",
+    "upsetting",
+)
+
+
+@dataclass
+class _Kept(Generic[T]):
+    """Something that is not looked up again for a while."""
+
+    value: T
+    until: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How often one address or name may ask, in the notation of the `limits` library."""
+
+    wrong_sign_ins: str = "20 per minute"
+    password_tries: str = "10 per 15 minutes"
+    requests: str = "1200 per minute"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotationOptions:
+    """Where the votes lie, and whom the service answers to."""
+
+    votes: str
+    hosts: tuple[str, ...] = ()
+    secure: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+class Annotation:
+    """The service without HTTP. Methods that write give their answer once it is durable."""
+
+    def __init__(self, votes: VoteStore) -> None:
+        self.votes = votes
+        self.library = Library.of(votes)
+        self.sessions: dict[str, _Kept[Session]] = {}
+        self.settings = _Kept(votes.read(rounds.read_settings), 0.0)
+        self.summary: _Kept[dict[str, Any]] | None = None
+        self.looked_for_survivors = 0.0
+        self.looking = asyncio.Lock()
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        return await asyncio.wrap_future(self.votes.write(work))
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        return await asyncio.to_thread(self.votes.read, work)
+
+    async def session(self, token: str) -> Session | None:
+        """Whose cookie this is."""
+        known = self.sessions.get(token)
+        if known and known.until > time.monotonic():
+            return known.value
+        found = await self.read(lambda connection: people.find_session(connection, token))
+        if len(self.sessions) > 10_000:
+            self.sessions.clear()
+        if found:
+            self.sessions[token] = _Kept(found, time.monotonic() + BELIEVED)
+        else:
+            self.sessions.pop(token, None)
+        return found
+
+    async def sign_in(self, *, token: str = "", name: str = "", password: str = "") -> Session | None:
+        """A session for whoever has the link or the password, or none."""
+        person, hashed = await self.read(
+            lambda connection: people.find_person(connection, token=token, name=name)
+        )
+        if not token and not await asyncio.to_thread(people.verify, hashed, password):
+            person = None
+        if person is None:
+            return None
+        found = person
+        return await self.write(lambda connection: people.begin_session(connection, found))
+
+    async def sign_out(self, token: str) -> None:
+        self.sessions.pop(token, None)
+        await self.write(lambda connection: people.end_session(connection, token))
+
+    async def now(self) -> Settings:
+        """The settings in force."""
+        if self.settings.until < time.monotonic():
+            value = await self.read(rounds.read_settings)
+            self.settings = _Kept(value, time.monotonic() + BELIEVED)
+        return self.settings.value
+
+    async def next(self, person: Person, have: Collection[str]) -> Lease | None:
+        """A job for a person; see `stickers.hitl.queue.take`."""
+        now = await self.now()
+        found = await self.write(lambda connection: queue.take(connection, person, now, have))
+        if found is None and not now.paused and await self._more_for(person, now):
+            found = await self.write(lambda connection: queue.take(connection, person, now, have))
+        return found
+
+    async def _more_for(self, person: Person, now: Settings) -> bool:
+        """Whether clips have survived the rounds before this person's, which then are in the queue."""
+        if not any(number > 1 for number in now.rounds_of(person.role)):
+            return False
+        async with self.looking:
+            if self.looked_for_survivors > time.monotonic():
+                return False
+            started = time.monotonic()
+            candidates = (await self.shelves()).candidates
+            made = await self.write(lambda connection: rounds.advance(connection, candidates))
+            took = time.monotonic() - started
+            self.looked_for_survivors = time.monotonic() + (0.0 if made else REST * took)
+            return bool(made)
+
+    async def give(
+        self, person: Person, job_id: str, answer: Answer, have: Collection[str]
+    ) -> tuple[Vote, Lease | None]:
+        """Take an answer, and give the next job, both in one durable step."""
+        now = await self.now()
+
+        def both(connection: Connection) -> tuple[Vote, Lease | None]:
+            vote = queue.give(connection, person, job_id, answer)
+            return vote, queue.take(connection, person, now, have)
+
+        vote, lease = await self.write(both)
+        if lease is None:
+            lease = await self.next(person, have)
+        return vote, lease
+
+    async def skip(self, person: Person, job_id: str, reason: str, have: Collection[str]) -> Lease | None:
+        await self.write(lambda connection: queue.skip(connection, person, job_id, reason))
+        return await self.next(person, have)
+
+    async def ruling(self, lead: Person, have: Collection[str]) -> tuple[Lease, Mapping[str, Verdict]] | None:
+        candidates = (await self.shelves()).candidates
+        return await self.write(lambda connection: rounds.next_ruling(connection, lead, candidates, have))
+
+    async def clip(self, digest: str) -> bytes | None:
+        """A strip by its digest."""
+        found = await asyncio.to_thread(self.library.clip, digest)
+        return found if found is not None else await asyncio.to_thread((await self.shelves()).clip, digest)
+
+    async def shelves(self) -> Library:
+        """The library, with plans that have joined the queue since."""
+        if await self.read(plans_in) != self.library.uris:
+            self.library = await asyncio.to_thread(Library.of, self.votes)
+        return self.library
+
+    async def overview(self) -> dict[str, Any]:
+        """What the lead's page shows; looked up again no more often than looking takes."""
+        async with self.looking:
+            if self.summary is None or self.summary.until < time.monotonic():
+                started, candidates = time.monotonic(), (await self.shelves()).candidates
+                value = await self.read(lambda connection: overview(connection, candidates))
+                took = time.monotonic() - started
+                self.summary = _Kept(value, time.monotonic() + min(60.0, REST * took))
+            return self.summary.value
+
+    async def lead(self, work: Callable[[Connection], T]) -> T:
+        """Do what a lead asks for, and see it at once."""
+        found = await self.write(work)
+        self.sessions.clear()
+        self.summary, self.settings.until = None, 0.0
+        self.looked_for_survivors = 0.0
+        return found
+
+    async def trail(self, most: int) -> list[dict[str, Any]]:
+        return await self.read(lambda connection: trail(connection, most))
+
+
+def open_annotation(options: AnnotationOptions) -> FastAPI:
+    """The web application over a vote store. ValueError: the store cannot be opened."""
+    return build_annotation(
+        Annotation(VoteStore(options.votes)),
+        hosts=options.hosts,
+        secure=options.secure,
+        limits=options.limits,
+    )
+
+
+class AnnotationDeployment:
+    """A replica on Ray Serve."""
+
+    def __init__(self, options: AnnotationOptions) -> None:
+        self.options = options
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return open_annotation(self.options)
