@@ -12,7 +12,7 @@ RUNS ?= $(STICKERS_RUNS)
 PORT ?= 8000
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup quickstart quickstart-full mlflow serve test soak check format
+.PHONY: help setup quickstart quickstart-full mlflow serve annotate test soak check format
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -33,12 +33,16 @@ mlflow: setup ## open the page that compares teachers and students (http://127.0
 serve: setup ## serve the registered student (http://127.0.0.1:8000)
 	$(PYTHON) experiments/host.py --runs "$(RUNS)" --port $(PORT) $(ARGS)
 
+annotate: setup ## open the page on which people choose (http://127.0.0.1:8100); prints links to sign in with
+	$(PYTHON) experiments/annotation.py serve --runs "$(RUNS)" $(ARGS)
+
 test: setup ## run every test a machine without a GPU can run
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-soak: setup ## the long trials: a thousand bad videos, then a hundred kills while candidates are made
+soak: setup ## the long trials: a thousand bad videos, a hundred kills while candidates are made, a hundred while people choose
 	$(PYTHON) experiments/soak.py
 	$(PYTHON) experiments/kills.py
+	$(PYTHON) experiments/crowd.py kills
 
 check: setup ## format, lint, types, floors
 	$(BIN)/ruff format --check .

@@ -13,7 +13,8 @@ from rich.console import Console
 from actors.cluster import connect
 from actors.tracking import CHAMPION, STUDENT
 from experiments.options import RUNS, Runs, run_script
-from serve.apps import check_port, find_model, serve_student
+from serve.apps import find_model, serve_student
+from serve.standalone import check_port
 from stickers import store
 
 console = Console()

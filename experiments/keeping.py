@@ -1,5 +1,6 @@
 """What people kept of a plan becomes a kept set: frozen votes, a table with its lineage, and latents to train on."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -37,15 +38,16 @@ console = Console()
 
 
 def votes_url(runs: str, given: str | None) -> str:
-    """The URL of the vote store: by default a SQLite file in the runs folder.
+    """The URL of the vote store: by default that in STICKERS_VOTES, else of a SQLite file in the runs folder.
 
     Raises:
         ValueError: the runs folder is no folder of this machine.
     """
+    given = given or os.environ.get("STICKERS_VOTES")
     if given:
         return given
     if "://" in runs:
-        raise ValueError(f"{runs} cannot hold SQLite; give --votes the URL of a database")
+        raise ValueError(f"{runs} cannot hold SQLite; give --votes or STICKERS_VOTES the URL of a database")
     return f"sqlite:///{runs}/votes.db"
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from serve.annotation_http import build_annotation
 from stickers.artifacts import Vote
-from stickers.hitl import people, queue, rounds
+from stickers.hitl import ordering, people, queue, rounds
 from stickers.hitl.library import Library, plans_in
 from stickers.hitl.overview import overview, trail
 from stickers.hitl.people import Person, Session
@@ -208,6 +208,18 @@ class Annotation:
         self.summary, self.settings.until = None, 0.0
         self.looked_for_survivors = 0.0
         return found
+
+    async def change(self, values: Mapping[str, Any], lead: Person) -> Settings:
+        """Let other settings be in force, and the queue be in the order that they ask for."""
+        before, candidates = await self.now(), (await self.shelves()).candidates
+
+        def both(connection: Connection) -> Settings:
+            after = rounds.change_settings(connection, values, lead.name)
+            if (after.ordering, after.audit_share) != (before.ordering, before.audit_share):
+                ordering.arrange(connection, candidates, lead.name)
+            return after
+
+        return await self.lead(both)
 
     async def trail(self, most: int) -> list[dict[str, Any]]:
         return await self.read(lambda connection: trail(connection, most))

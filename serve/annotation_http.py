@@ -291,29 +291,30 @@ def _signing(app: FastAPI, service: "Annotation", gate: Gate, secure: bool) -> N
 
 
 def _choosing(app: FastAPI, service: "Annotation", gate: Gate) -> None:
-    async def told(person: Person, lease: Lease | None) -> dict[str, Any]:
+    async def told(person: Person, lease: Lease | None, **more: Any) -> JSONResponse:
         now = await service.now()
-        if lease:
-            return {"job": shown(lease, person, now.lease_seconds), "reason": ""}
-        return {"job": None, "reason": _nothing(person, now.paused)}
+        job = shown(lease, person, now.lease_seconds) if lease else None
+        reason = "" if lease else _nothing(person, now.paused)
+        # built by us, so nothing has to look at it
+        return JSONResponse({"job": job, "reason": reason, **more})
 
     @app.post("/api/next", summary="Take the next job", responses=REFUSED)
-    async def take_next(body: Have, session: Annotated[Session, Depends(gate.signed_in)]) -> dict[str, Any]:
+    async def take_next(body: Have, session: Annotated[Session, Depends(gate.signed_in)]) -> JSONResponse:
         return await told(session.person, await service.next(session.person, body.have))
 
     @app.post("/api/jobs/{job_id}/answer", summary="Answer a job and take the next", responses=REFUSED)
     async def answer(
         job_id: JobId, body: Given, session: Annotated[Session, Depends(gate.signed_in)]
-    ) -> dict[str, Any]:
+    ) -> JSONResponse:
         said = Answer(picks=body.picks, flags=body.flags, revision=body.revision, seconds=body.seconds)
         vote, lease = await service.give(session.person, job_id, said, {*body.have, job_id})
         saved = {"job_id": vote.job_id, "revision": vote.revision}
-        return {"saved": saved, **await told(session.person, lease)}
+        return await told(session.person, lease, saved=saved)
 
     @app.post("/api/jobs/{job_id}/skip", summary="Give a job to somebody else", responses=REFUSED)
     async def skip(
         job_id: JobId, body: Skipped, session: Annotated[Session, Depends(gate.signed_in)]
-    ) -> dict[str, Any]:
+    ) -> JSONResponse:
         lease = await service.skip(session.person, job_id, body.reason, {*body.have, job_id})
         return await told(session.person, lease)
 
@@ -438,11 +439,7 @@ def _leading(app: FastAPI, service: "Annotation", gate: Gate) -> None:
         return await change(body.model_dump(exclude_none=True), lead)
 
     async def change(values: dict[str, Any], lead: Session) -> dict[str, Any]:
-        return asdict(
-            await service.lead(
-                lambda connection: rounds.change_settings(connection, values, lead.person.name)
-            )
-        )
+        return asdict(await service.change(values, lead.person))
 
     @app.post("/api/lead/rulings/next", summary="A disagreement to decide", responses=REFUSED)
     async def ruling(body: Have, lead: Lead) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Where deployments become applications: the only .bind() calls."""
 
-import socket
+import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -10,12 +10,10 @@ from ray.serve.config import BackpressureConfig, HTTPOptions
 
 from actors.tracking import CHAMPION, STUDENT, resolve
 from serve.annotation import AnnotationDeployment, AnnotationOptions
+from serve.standalone import HOST, check_port
 from serve.student import MAX_BATCH, StudentDeployment
 from stickers import store
 from stickers.pipeline import CONFIG
-
-HOST = "127.0.0.1"
-"""Loopback alone: the service has no users and no passwords; what faces a network belongs behind a gateway."""
 
 
 class StudentOptions(BaseModel):
@@ -40,8 +38,9 @@ class ChoosingOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    votes: str
-    """SQLAlchemy URL of the vote store: PostgreSQL where there are several replicas"""
+    votes: str = ""
+    """SQLAlchemy URL of the vote store, PostgreSQL where there are several replicas; by default that in STICKERS_VOTES,
+    since it holds a password"""
     hosts: list[str] = []
     """the names that people reach it by"""
     secure: bool = True
@@ -53,11 +52,14 @@ def build_choosing(options: ChoosingOptions) -> Application:
     """The annotation service as a Serve configuration names it: `import_path: serve.apps:build_choosing`.
 
     Raises:
-        ValueError: several replicas would share a SQLite file.
+        ValueError: there is no URL, or several replicas would share a SQLite file.
     """
-    if options.replicas > 1 and options.votes.startswith("sqlite"):
+    votes = options.votes or os.environ.get("STICKERS_VOTES", "")
+    if not votes:
+        raise ValueError("the vote store is not named: give votes, or set STICKERS_VOTES to its URL")
+    if options.replicas > 1 and votes.startswith("sqlite"):
         raise ValueError("several replicas need a PostgreSQL; SQLite is for one")
-    asked = AnnotationOptions(votes=options.votes, hosts=tuple(options.hosts), secure=options.secure)
+    asked = AnnotationOptions(votes=votes, hosts=tuple(options.hosts), secure=options.secure)
     deployment = serve.deployment(
         serve.ingress()(AnnotationDeployment),
         name="annotation",
@@ -103,13 +105,3 @@ def serve_student(folder: str, *, port: int = 8000, device: str = "cpu") -> str:
     serve.start(http_options=HTTPOptions(host=HOST, port=port, request_timeout_s=120))
     serve.run(student_app(folder, device=device), name="student", route_prefix="/")
     return f"http://{HOST}:{port}"
-
-
-def check_port(port: int) -> None:
-    """ValueError when nothing can listen there: Ray would only say so in a log."""
-    with socket.socket() as attempt:
-        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            attempt.bind((HOST, port))
-        except (OSError, OverflowError) as error:
-            raise ValueError(f"port {port} cannot be used ({error}); choose another with --port") from error

@@ -9,8 +9,8 @@ from threading import Thread
 import uvicorn
 from fastapi import FastAPI
 
-from serve.apps import HOST, check_port
-
+HOST = "127.0.0.1"
+"""Loopback alone: what faces a network belongs behind a gateway."""
 START_SECONDS = 30.0
 
 
@@ -63,3 +63,13 @@ def running(app: FastAPI, port: int = 0) -> Iterator[str]:
         server.should_exit = True
         thread.join()
         bound.close()
+
+
+def check_port(port: int) -> None:
+    """ValueError when nothing can listen there: Ray would only say so in a log."""
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            raise ValueError(f"port {port} cannot be used ({error}); choose another with --port") from error

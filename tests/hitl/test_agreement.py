@@ -157,8 +157,8 @@ def test_low_motion_bias_by_hand() -> None:
     motion = {"a": 1.0, "b": 2.0, "c": 2.0, "d": 9.0, "e": 5.0, "f": 5.0}
     # a 0, b and c (1 + 2) / 2 / 3 = 0.5, d 1: picked a and b: 0.25, the others 0.75.
     first = vote("ana", "j1", "abcd", "ab")
-    assert people_facts([first], motion, {})["ana"].low_motion_bias == pytest.approx(-0.5)
-    # d 1, a 0; "x" has no score: +1; the job of equals and those of which all or none is picked say nothing.
+    assert people_facts([first], motion, {})["ana"].low_motion_bias == pytest.approx(0.5)
+    # d 1, a 0; "x" has no score: -1; the job of equals and those of which all or none is picked say nothing.
     votes = [
         first,
         vote("ana", "j2", "xda", "dx"),
@@ -168,7 +168,7 @@ def test_low_motion_bias_by_hand() -> None:
         vote("ana", "j6", "a", "a"),
     ]
     facts = people_facts(votes, motion, {})["ana"]
-    assert facts.low_motion_bias == pytest.approx(0.25) and facts.low_motion_jobs == 2
+    assert facts.low_motion_bias == pytest.approx(-0.25) and facts.low_motion_jobs == 2
     assert facts.low_motion_interval is None, "two jobs tell nothing of how much jobs differ"
 
 
@@ -194,7 +194,7 @@ def test_the_bias_does_not_depend_on_the_jobs_somebody_got() -> None:
     facts = people_facts(votes, motion, {})
     for name in ("ana", "ben"):
         low, high = facts[name].low_motion_interval or (0, 0)
-        assert low < (facts[name].low_motion_bias or 0) < high < 0
+        assert 0 < low < (facts[name].low_motion_bias or 0) < high
     low, high = facts["cem"].low_motion_interval or (1, 1)
     assert low < 0 < high, "cem picks at random"
     assert facts["cem"].low_motion_jobs == 600 >= FEWEST_JOBS

@@ -93,12 +93,12 @@ class PersonFacts:
     clips on which this person said what most of the others said, of the clips on which most others said one thing.
     `gold_right` of `gold_of` clips in gold jobs were judged as is known to be right.
 
-    `low_motion_bias` is, averaged over jobs, the mean motion rank of the clips picked less that of the clips not
-    picked, each job's clips being ranked by motion from 0 to 1: it lies in [-1, 1], and is negative where somebody
-    prefers low motion. Since it compares clips within a job, which jobs somebody got does not matter. Jobs of which
-    all or none was picked, or whose clips move alike, say nothing and are left out. Where good clips happen to move
-    less it is negative for everybody: compare people. `low_motion_interval` is its 95 % t interval over the
-    `low_motion_jobs`, or none below `FEWEST_JOBS`.
+    `low_motion_bias` is, averaged over jobs, the mean motion rank of the clips not picked less that of those picked,
+    each job's clips being ranked by motion from 0 to 1: it lies in [-1, 1], and is positive where somebody prefers low
+    motion. Since it compares clips within a job, which jobs somebody got does not matter. Jobs of which all or none
+    was picked, or whose clips move alike, say nothing and are left out. Where good clips happen to move less it is
+    positive for everybody: compare people. `low_motion_interval` is its 95 % t interval over the `low_motion_jobs`, or
+    none below `FEWEST_JOBS`.
     """
 
     answers: int
@@ -215,7 +215,7 @@ def _gold(votes: list[Vote], gold: Mapping[str, Set[str]]) -> tuple[int, int]:
 
 
 def _leanings(votes: list[Vote], motion: Mapping[str, float]) -> dict[str, list[float]]:
-    """By person, for each job that says something: mean motion rank of what was picked less that of what was not."""
+    """By person, for each job that says something: mean motion rank of what was not picked less that of what was."""
     job, score, picked = [], [], []
     for number, vote in enumerate(votes):
         for name in vote.shown:
@@ -237,7 +237,7 @@ def _leanings(votes: list[Vote], motion: Mapping[str, float]) -> dict[str, list[
     found: dict[str, list[float]] = {}
     for number in np.flatnonzero(uneven & (of > 0) & (of < size)).tolist():
         rest = (every[number] - high[number]) / (size[number] - of[number])
-        found.setdefault(votes[number].annotator, []).append(float(high[number] / of[number] - rest))
+        found.setdefault(votes[number].annotator, []).append(float(rest - high[number] / of[number]))
     return found
 
 

@@ -172,7 +172,15 @@ events = Table(
     Column("what", String(40), nullable=False),
     Column("detail", JSON, nullable=False),
 )
-APPEND_ONLY = ("votes", "settings", "retirements", "events")
+#: orders in which a model put the queue, with what is needed to say what they miss
+orders = Table(
+    "orders",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("by", String(60), nullable=False),
+    Column("value", JSON, nullable=False),
+)
 
 
 def open_engine(url: str) -> Engine:

@@ -9,9 +9,10 @@ teacher's name, so that names could change places and nobody who judges would se
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import shake_128
 from typing import Literal, get_args
 
-from stickers.artifacts import Candidate, content_id, seed_from
+from stickers.artifacts import Candidate, content_id
 from stickers.hitl.scoring import flags_of
 
 CLIPS_PER_JOB = 6
@@ -44,9 +45,9 @@ class Job:
 
     def order_for(self, person: str) -> list[int]:
         """The places of the clips in the order in which one person sees them."""
-        return sorted(
-            range(len(self.candidates)), key=lambda place: seed_from("order", self.job_id, person, place)
-        )
+        count = len(self.candidates)
+        draws = shake_128(f"{self.job_id} {person}".encode()).digest(4 * count)
+        return sorted(range(count), key=lambda place: draws[4 * place : 4 * place + 4])
 
 
 def build_jobs(

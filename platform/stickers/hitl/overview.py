@@ -12,6 +12,7 @@ from stickers.artifacts import Candidate, Vote
 from stickers.hitl.agreement import agreement, people_facts
 from stickers.hitl.database import events, jobs, people, seats
 from stickers.hitl.jobs import CHOOSE, GOLD, RULING
+from stickers.hitl.ordering import help_of
 from stickers.hitl.rounds import disputed, read_settings
 from stickers.hitl.selection import survivors, verdicts
 from stickers.hitl.settings import Settings
@@ -49,6 +50,7 @@ def overview(connection: Connection, candidates: Mapping[str, Candidate]) -> dic
             "decided": sum(len(vote.shown) for vote in counted if vote.kind == RULING),
         },
         "flags": _flags(counted, candidates),
+        "help": help_of(connection, counted, now),
     }
 
 

@@ -96,11 +96,12 @@ def hash_password(password: str) -> str:
     return _hasher.hash(password)
 
 
-def new_link(connection: Connection, name: str, by: str) -> str:
+def new_link(connection: Connection, name: str, by: str, *, keep_sessions: bool = False) -> str:
     """A new token for somebody's sign-in link; the one before leads nowhere, and their sessions end."""
     token = secrets.token_urlsafe(32)
     _change(connection, name, {"link": _digest(token)})
-    connection.execute(delete(sessions).where(sessions.c.name == name))
+    if not keep_sessions:
+        connection.execute(delete(sessions).where(sessions.c.name == name))
     note(connection, by, "new link", {"name": name})
     return token
 

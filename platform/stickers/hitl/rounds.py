@@ -19,7 +19,7 @@ from stickers.hitl.people import Person, note
 from stickers.hitl.queue import Lease, add_jobs, add_seats, jobs_in, take_of
 from stickers.hitl.selection import Verdict, verdicts
 from stickers.hitl.settings import Settings, settings_of
-from stickers.hitl.votes import retired_people, votes_in
+from stickers.hitl.votes import add_vote, retired_people, votes_in
 
 Clip = tuple[str, str]
 #: a key of our own among PostgreSQL's advisory locks: who builds jobs does so alone
@@ -326,6 +326,63 @@ def plant_gold(
     made = add_jobs(connection, built, 0, right=right)
     note(connection, by, "gold planted", {"plan_id": plan_id, "jobs": made})
     return made
+
+
+def agreed(some: Sequence[Vote], now: Settings) -> dict[str, bool]:
+    """Clips that everybody judged alike, by candidate id: rejected by the whole first round or picked by all."""
+    found: dict[str, bool] = {}
+    seen = [verdicts(some, number, asked) for number, asked in enumerate(now.rounds, 1)]
+    for clip, first in seen[0].items():
+        if first.judged and not first.flags and not first.yes:
+            found[clip[0]] = False
+        elif all(clip in each and each[clip].judged and not each[clip].no for each in seen):
+            found[clip[0]] = True
+    return found
+
+
+def balanced(known: Mapping[str, bool], most: int) -> dict[str, bool]:
+    """So many of the clips at most, half of them worth sharing where there are enough, in an order that mixes them."""
+    good, bad = (sorted(name for name in known if known[name] == share) for share in (True, False))
+    half = min(len(good), len(bad), most // 2)
+    return {name: known[name] for pair in zip(good[:half], bad[:half], strict=True) for name in pair}
+
+
+def import_jobs(connection: Connection, some: Iterable[Job]) -> int:
+    """Append jobs that were made elsewhere; returns how many are new. ValueError: a round of theirs does not exist."""
+    now, made = read_settings(connection), 0
+    by_round: defaultdict[int, list[Job]] = defaultdict(list)
+    for job in some:
+        by_round[job.round].append(job)
+    for number, mine in sorted(by_round.items()):
+        if not 1 <= number <= len(now.rounds):
+            raise ValueError(f"job {mine[0].job_id} is of round {number}; there are {len(now.rounds)} rounds")
+        plain = [job for job in mine if job.kind == CHOOSE]
+        made += add_jobs(connection, plain, now.rounds[number - 1].people)
+    return made
+
+
+def import_votes(connection: Connection, some: Iterable[Vote]) -> tuple[int, list[tuple[str, str]]]:
+    """Append votes that were given elsewhere, and let them fill the seats of their jobs, so that nobody is asked again.
+
+    Returns:
+        How many are new, and (job id, reason) of those that contradict what is there.
+    """
+    made, refused = 0, []
+    for vote in some:
+        try:
+            made += add_vote(connection, vote)
+        except ValueError as error:
+            refused.append((vote.job_id, str(error)))
+    filled = {(row.job_id, row.holder) for row in connection.execute(select(seats.c.job_id, seats.c.holder))}
+    for vote in votes_in(connection, retired=True):
+        if (vote.job_id, vote.annotator) in filled:
+            continue
+        free = select(seats.c.seat).where(seats.c.job_id == vote.job_id, seats.c.holder.is_(None)).limit(1)
+        seat = connection.execute(free).scalar()
+        if seat is not None:
+            mine = (seats.c.job_id == vote.job_id) & (seats.c.seat == seat)
+            connection.execute(update(seats).where(mine).values(holder=vote.annotator[:60], answered=True))
+    return made, refused
 
 
 def _alone(connection: Connection) -> None:

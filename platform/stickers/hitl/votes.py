@@ -7,7 +7,6 @@ it.
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import asdict
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TypeVar
@@ -153,7 +152,7 @@ def add_vote(connection: Connection, vote: Vote) -> bool:
             f"the answer to job {vote.job_id} is revision {vote.revision} where {expected} comes next; "
             "an answer before it has not arrived"
         )
-    connection.execute(insert(votes), asdict(vote))
+    connection.execute(insert(votes), vars(vote))
     return True
 
 

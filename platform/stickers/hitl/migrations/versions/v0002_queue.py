@@ -6,7 +6,7 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-APPEND_ONLY = ("votes", "settings", "retirements", "events")
+APPEND_ONLY = ("votes", "settings", "retirements", "events", "orders")
 
 
 def upgrade() -> None:
@@ -149,6 +149,13 @@ def _trail() -> None:
         sa.Column("who", sa.String(60), nullable=False),
         sa.Column("what", sa.String(40), nullable=False),
         sa.Column("detail", sa.JSON, nullable=False),
+    )
+    op.create_table(
+        "orders",
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("at", sa.Float, nullable=False),
+        sa.Column("by", sa.String(60), nullable=False),
+        sa.Column("value", sa.JSON, nullable=False),
     )
 
 

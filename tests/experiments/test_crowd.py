@@ -1,0 +1,31 @@
+"""Short versions of the crowd's trials: everyone at once, and a service that is killed under them."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.crowd import Crowd, faults_of, kills, load, prepare
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "postgresql":
+        monkeypatch.setenv("STICKERS_POSTGRES", request.getfixturevalue("postgres_url"))
+    return str(request.param)
+
+
+def test_fifty_at_once_answer_each_job_three_times(kind: str, tmp_path: Path) -> None:
+    assert load(kind, 60, 50, tmp_path) == []
+
+
+def test_three_kills_lose_and_double_nothing(kind: str, tmp_path: Path) -> None:
+    assert kills(kind, 3, 20, 600, 0, tmp_path) == []
+
+
+def test_faults_are_found(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/votes.db"
+    prepare(url, 2, 3, 900)
+    crowd = Crowd()
+    crowd.note("simulated-00", "a job", ["a clip"])
+    found = faults_of(url, crowd, 2, finished=True)
+    assert len(found) == 2 and "is not" in found[0] and "6 answers are missing" in found[1]
