@@ -47,16 +47,20 @@ def draw_stickers(
     gpus: float = 1.0,
 ) -> None:
     """Draw every row of the table `drawings` that `out` lacks, block by block, each durable once it is drawn."""
-    num_gpus, count = gpus_of_one(gpus)
-    dataset = ray.data.read_parquet(drawings).repartition(target_num_rows_per_block=DRAWINGS_PER_BLOCK)
-    dataset = dataset.map_batches(
-        Artist,
-        fn_constructor_args=(folder, size, template, seed, steps),
-        batch_size=DRAWINGS_PER_BLOCK,
-        batch_format="pyarrow",
-        compute=ActorPoolStrategy(min_size=1, max_size=count),
-        num_cpus=1,
-        num_gpus=num_gpus,
-    )
-    dataset.set_name("artist")
-    write_durable(dataset, out, "drawing_id")
+
+    def make() -> ray.data.Dataset:
+        num_gpus, count = gpus_of_one(gpus)
+        dataset = ray.data.read_parquet(drawings).repartition(target_num_rows_per_block=DRAWINGS_PER_BLOCK)
+        dataset = dataset.map_batches(
+            Artist,
+            fn_constructor_args=(folder, size, template, seed, steps),
+            batch_size=DRAWINGS_PER_BLOCK,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(min_size=1, max_size=count),
+            num_cpus=1,
+            num_gpus=num_gpus,
+        )
+        dataset.set_name("artist")
+        return dataset
+
+    write_durable(make, out, "drawing_id")

@@ -23,16 +23,20 @@ class AuthorActor:
 
 def write_answers(asks: str, folder: str, out: str, gpus: float = 1.0) -> None:
     """Answer every question of the table `asks` that `out` lacks, each durable once it is answered."""
-    num_gpus, size = gpus_of_one(gpus)
-    dataset = ray.data.read_parquet(asks).repartition(target_num_rows_per_block=1)
-    dataset = dataset.map_batches(
-        AuthorActor,
-        fn_constructor_args=(folder,),
-        batch_size=1,
-        batch_format="pyarrow",
-        compute=ActorPoolStrategy(min_size=1, max_size=size),
-        num_cpus=1,
-        num_gpus=num_gpus,
-    )
-    dataset.set_name("author")
-    write_durable(dataset, out, "ask_id")
+
+    def make() -> ray.data.Dataset:
+        num_gpus, size = gpus_of_one(gpus)
+        dataset = ray.data.read_parquet(asks).repartition(target_num_rows_per_block=1)
+        dataset = dataset.map_batches(
+            AuthorActor,
+            fn_constructor_args=(folder,),
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(min_size=1, max_size=size),
+            num_cpus=1,
+            num_gpus=num_gpus,
+        )
+        dataset.set_name("author")
+        return dataset
+
+    write_durable(make, out, "ask_id")

@@ -1,5 +1,6 @@
 """Rows that become durable block by block, each once: what every long Ray Data execution of ours writes through."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import ray
@@ -10,10 +11,14 @@ from ray.data._internal.execution.backpressure_policy import (
 from ray.data._internal.execution.backpressure_policy.backpressure_policy import BackpressurePolicy
 from ray.data._internal.execution.interfaces import PhysicalOperator
 from ray.data.checkpoint import CheckpointConfig
+from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError, RayError, WorkerCrashedError
 
 from stickers import store
 
 UNWRITTEN = "stickers.unwritten"
+VANISHED = (NodeDiedError, ObjectLostError, RayActorError, WorkerCrashedError)
+#: executions one after the other that write nothing
+IN_VAIN = 5
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,49 @@ def _written(op: PhysicalOperator) -> float:
 
 
 def write_durable(
-    dataset: ray.data.Dataset, out: str, id_column: str, unwritten: Unwritten | None = None
+    make: Callable[[], ray.data.Dataset], out: str, id_column: str, unwritten: Unwritten | None = None
 ) -> None:
-    """Write a dataset's rows to `<out>/rows`. A block is durable once written; its ids stand in `<out>/checkpoint`, and
-    the next call with the same rows skips them."""
+    """Write the rows of a dataset to `<out>/rows`. A block is durable once written; its ids stand in
+    `<out>/checkpoint`, and the next call with the same rows skips them.
+
+    What a vanished node had written is durable, but Ray would make all of it again, to get back the few bytes that each
+    writing task returned. So those tasks are never run again; an execution that lost some is followed by another,
+    which finds what is there.
+
+    Args:
+        make: builds the dataset, for the cluster as it is then.
+
+    Raises:
+        ray.exceptions.RayError: a task of ours failed, or executions come to nothing again and again.
+    """
+    vain = 0
+    while True:
+        there = len(_blocks(out))
+        try:
+            _execute(make(), out, id_column, unwritten)
+            return
+        except RayError as error:
+            vain = 0 if len(_blocks(out)) > there else vain + 1
+            if not _vanished(error) or vain == IN_VAIN:
+                raise
+
+
+def _blocks(out: str) -> list[str]:
+    return [
+        each for each in store.listing(store.join(out, "rows"), recursive=True) if each.endswith(".parquet")
+    ]
+
+
+def _vanished(error: BaseException | None) -> bool:
+    """Whether a process, a node or what lay on it went away, rather than that something of ours failed."""
+    while error is not None:
+        if isinstance(error, VANISHED):
+            return True
+        error = getattr(error, "cause", None) or error.__cause__
+    return False
+
+
+def _execute(dataset: ray.data.Dataset, out: str, id_column: str, unwritten: Unwritten | None) -> None:
     # On the dataset, not on the process-wide context: executions run side by side, each with its own checkpoint.
     dataset.context.checkpoint_config = CheckpointConfig(
         id_column=id_column,
@@ -65,7 +109,7 @@ def write_durable(
         policies = [*ENABLED_BACKPRESSURE_POLICIES, BoundUnwritten]
         dataset.context.set_config(ENABLED_BACKPRESSURE_POLICIES_CONFIG_KEY, policies)
         dataset.context.set_config(UNWRITTEN, unwritten)
-    dataset.write_parquet(store.join(out, "rows"))
+    dataset.write_parquet(store.join(out, "rows"), ray_remote_args={"max_retries": 0})
 
 
 def gpus_of_one(gpus: float = 1.0) -> tuple[float, int]:

@@ -102,44 +102,57 @@ def animate_rows(
 
     `beside` counts the executions that share the cluster, this one included.
     """
-    num_gpus, most, compute = _pool(num_rows, beside, work.gpus)
     block = rows_per_block(num_rows, work.batch_size)
-    dataset = ray.data.read_parquet(rows_uri).repartition(target_num_rows_per_block=block)
+    most = _most_actors(num_rows, beside, work.gpus)
+    write_durable(
+        lambda: _animated(rows_uri, num_rows, work, beside, actor),
+        out,
+        "candidate_id",
+        Unwritten(actor.__name__, (most + BLOCKS_AHEAD) * block),
+    )
+
+
+def _animated(
+    rows_uri: str, num_rows: int, work: TeacherWork, beside: int, actor: type[Teacher]
+) -> ray.data.Dataset:
+    """Plan rows, made and looked at, in blocks that are written whole."""
+    there = ray.cluster_resources()
+    dataset = ray.data.read_parquet(rows_uri).repartition(
+        target_num_rows_per_block=rows_per_block(num_rows, work.batch_size)
+    )
+    # From one actor up: a pool of fixed size would hold on to what the tasks beside it need once a node is gone
     dataset = dataset.map_batches(
         actor,
         fn_constructor_args=(work,),
         batch_size=work.batch_size,
         batch_format="pyarrow",
-        compute=compute,
+        compute=ActorPoolStrategy(
+            min_size=1, max_size=_most_actors(num_rows, beside, work.gpus), max_tasks_in_flight_per_actor=1
+        ),
         num_cpus=1,
-        num_gpus=num_gpus,
+        num_gpus=work.gpus if there.get("GPU", 0) else 0,
     )
-    cpus = int(ray.cluster_resources().get("CPU", 1)) // beside
     dataset = dataset.map_batches(
         Scorer,
         batch_size=None,
         batch_format="pyarrow",
-        compute=ActorPoolStrategy(min_size=1, max_size=max(1, cpus // CPUS_PER_SCORER)),
+        compute=ActorPoolStrategy(
+            min_size=1, max_size=max(1, int(there.get("CPU", 1)) // beside // CPUS_PER_SCORER)
+        ),
         num_cpus=1,
     )
     # With one task an actor the pool is as busy as it can be at 1; Ray Data's own threshold, for two, is never reached
     dataset.context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
     dataset.set_name(f"{work.name}, pass {work.attempt + 1}")
-    dataset.context.enable_progress_bars = (
-        False  # whoever runs several side by side shows one bar for all of them
-    )
-    write_durable(dataset, out, "candidate_id", Unwritten(actor.__name__, (most + BLOCKS_AHEAD) * block))
+    # whoever runs several side by side shows one bar for all of them
+    dataset.context.enable_progress_bars = False
+    return dataset
 
 
-def _pool(num_rows: int, beside: int, gpus: float) -> tuple[float, int, ActorPoolStrategy]:
-    """GPUs an actor, and the actors of one execution, how many at most: as its share of the cluster feeds and its rows
-    repay. Where nodes come and go the pool shrinks and grows with them.
-    """
+def _most_actors(num_rows: int, beside: int, gpus: float) -> int:
+    """Actors of one execution at most: as many as its share of the cluster feeds and its rows repay."""
     there = ray.cluster_resources()
     if there.get("GPU", 0):
-        most = max(1, int(there["GPU"] / gpus) // beside)
-    else:
-        gpus, share = 0, int(there.get("CPU", 1)) // beside
-        most = max(1, min(share // 2, 1 + num_rows // ROWS_PER_CPU_ACTOR))
-    # From one actor up: a pool of fixed size would hold on to what the tasks beside it need once a node is gone
-    return gpus, most, ActorPoolStrategy(min_size=1, max_size=most, max_tasks_in_flight_per_actor=1)
+        return max(1, int(there["GPU"] / gpus) // beside)
+    share = int(there.get("CPU", 1)) // beside
+    return max(1, min(share // 2, 1 + num_rows // ROWS_PER_CPU_ACTOR))

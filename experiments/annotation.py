@@ -198,7 +198,7 @@ class Status(Place):
                 _shown(each["left_hours"], 1), str(each["survived"]), str(each["disputed"]),
             )  # fmt: skip
         console.print(table)
-        for each in found["agreement"]:
+        for each in (some for some in found["agreement"] if some["clips"]):
             figures = ", ".join(
                 f"{name} {_shown(each[name], 2)}" for name in ("percent", "alpha", "kappa", "ac1")
             )

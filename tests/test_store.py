@@ -1,5 +1,6 @@
 """Every test of reading and writing runs in a local folder, in memory by fsspec, and in a bucket of an S3 server."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -185,3 +186,15 @@ def test_a_single_file_is_fetched_once_and_again_when_it_changes(
 )
 def test_relative_places_are_found_from_a_folder(folder: str, relative: str, wanted: str) -> None:
     assert store.below(folder, relative) == wanted
+
+
+def test_many_threads_read_groups_of_one_file(tmp_path: Path) -> None:
+    """A browser asks for six clips of one part at once; pyarrow's reader, shared, would crash the process."""
+    schema = pa.schema([pa.field("clip", pa.binary(), nullable=False)])
+    rows = [bytes([number]) * 50_000 for number in range(200)]
+    uri = str(tmp_path / "part.parquet")
+    store.write_table(uri, pa.table({"clip": rows}, schema=schema), schema, rows_per_group=4)
+    wanted = [number % 50 for number in range(2000)]
+    with ThreadPoolExecutor(16) as pool:
+        found = pool.map(lambda group: store.read_group(uri, group, ["clip"])["clip"][0].as_py(), wanted)
+        assert [each[0] for each in found] == [4 * group for group in wanted]

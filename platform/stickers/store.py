@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -239,16 +240,18 @@ class TableWriter:
 def read_group(uri: str, group: int, columns: list[str]) -> pa.Table:
     """One row group of a finished Parquet file, which is never written again. ValueError as `read_table`."""
     try:
-        return _parquet_file(uri).read_row_group(group, columns=columns)
+        file, reading = _parquet_file(uri)
+        with reading:
+            return file.read_row_group(group, columns=columns)
     except (OSError, pa.ArrowInvalid) as error:
         raise ValueError(f"{uri} is no readable Parquet table: {_one_line(error)}") from error
 
 
 @lru_cache(maxsize=128)
-def _parquet_file(uri: str) -> pq.ParquetFile:
-    """An open file: its footer is read once."""
+def _parquet_file(uri: str) -> tuple[pq.ParquetFile, Lock]:
+    """An open file, whose footer is read once, and what keeps its readers apart: two at a time crash pyarrow."""
     system, path = _locate(uri)
-    return pq.ParquetFile(path, filesystem=system)
+    return pq.ParquetFile(path, filesystem=system), Lock()
 
 
 def _check(uri: str, found: pa.Schema, wanted: pa.Schema) -> None:

@@ -64,10 +64,9 @@ def take(
 
     What they took before and have not answered comes first, so that a reloaded page goes on where it was.
     """
-    now = time.time()
-    for row in connection.execute(_HELD, {"me": person.name}).mappings().all():
-        if row["job_id"] not in have and row["kind"] != RULING:
-            return _lease(connection, row, person, settings, now)
+    now, kept = time.time(), held(connection, person, settings, have)
+    if kept:
+        return kept
     rounds = settings.rounds_of(person.role)
     if not rounds or settings.paused:
         return None
@@ -83,6 +82,16 @@ def take(
         found = take_of(connection, person, settings, number, CHOOSE)
         if found:
             return found
+    return None
+
+
+def held(
+    connection: Connection, person: Person, settings: Settings, have: Collection[str], *, ruling: bool = False
+) -> Lease | None:
+    """A job that a person took, has not answered and does not `have` before them, or none."""
+    for row in connection.execute(_HELD, {"me": person.name}).mappings().all():
+        if row["job_id"] not in have and (row["kind"] == RULING) == ruling:
+            return _lease(connection, row, person, settings, time.time())
     return None
 
 

@@ -16,7 +16,7 @@ from stickers.artifacts import Candidate, Vote
 from stickers.hitl.database import jobs, plans, retirements, seats, settings
 from stickers.hitl.jobs import CHOOSE, GOLD, RULING, Job, build_jobs
 from stickers.hitl.people import Person, note
-from stickers.hitl.queue import Lease, add_jobs, add_seats, jobs_in, take_of
+from stickers.hitl.queue import Lease, add_jobs, add_seats, held, jobs_in, take_of
 from stickers.hitl.selection import Verdict, verdicts
 from stickers.hitl.settings import Settings, settings_of
 from stickers.hitl.votes import add_vote, retired_people, votes_in
@@ -271,15 +271,16 @@ def next_ruling(
 ) -> tuple[Lease, dict[str, Verdict]] | None:
     """A job of disputed clips for a lead, with what others said of each clip; or none, when nobody disagrees."""
     now, some = read_settings(connection), votes_in(connection)
-    for number in range(1, len(now.rounds) + 1):
-        found = take_of(connection, lead, now, number, RULING)
+    found, open_disputes = held(connection, lead, now, have, ruling=True), disputed(some, now)
+    for number, clips in open_disputes.items():
+        found = found or take_of(connection, lead, now, number, RULING)
         if found is None:
-            _build_rulings(connection, number, disputed(some, now)[number], candidates, now)
+            _build_rulings(connection, number, clips, candidates, now)
             found = take_of(connection, lead, now, number, RULING)
-        if found and found.job.job_id not in have:
-            said = verdicts(some, number, now.rounds[number - 1])
-            return found, {clip[0]: said[clip] for clip in found.job.clips if clip in said}
-    return None
+    if found is None:
+        return None
+    said = verdicts(some, found.job.round, now.rounds[found.job.round - 1])
+    return found, {clip[0]: said[clip] for clip in found.job.clips if clip in said}
 
 
 def _build_rulings(
