@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from experiments.keeping import join_queue, keep, show, votes_on, votes_url
 from experiments.options import RUNS, Runs, choose_profile, current, foundations_of, run_script
 from serve.annotation import AnnotationOptions, open_annotation
-from serve.annotation_http import sign_in_link
+from serve.annotation_lead import sign_in_link
 from serve.standalone import address_of, listen, run
 from stickers import store
 from stickers.artifacts import Refused

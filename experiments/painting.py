@@ -19,7 +19,7 @@ from tqdm import tqdm
 from experiments.keeping import join_queue
 from experiments.options import RUNS, Runs, choose_profile, current, run_script
 from serve.annotation import AnnotationOptions, Limits, open_annotation
-from serve.annotation_http import sign_in_link
+from serve.annotation_lead import sign_in_link
 from serve.standalone import running
 from stickers import store
 from stickers.hitl.people import add_person

@@ -30,28 +30,6 @@ BELIEVED = 2.0
 #: how many times as long as looking took nobody looks again: of the lead's page, and for survivors
 REST = 10.0
 
-#: what is judged (paper section 2.3), one glance away from the clips
-CRITERIA = (
-    {
-        "name": "Motion quality",
-        "text": "It moves a good deal, smoothly, naturally and with expression.",
-    },
-    {
-        "name": "Relevance",
-        "text": "What it does is clear at once and is what the words ask for.",
-    },
-    {
-        "name": "Consistency",
-        "text": "Nothing is distorted and nothing turns into something else.",
-    },
-)
-SKIP_REASONS = (
-    "I do not understand the words",
-    "the clips do not play",
-    "I know who made these",
-    "upsetting",
-)
-
 
 @dataclass
 class _Kept(Generic[T]):

@@ -6,26 +6,23 @@ pixels, and the order is one's own.
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
-from limits import parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from serve.annotation_forms import REFUSED, Given, Have, JobId, SignIn, Skipped, shown
+from serve.annotation_gate import COOKIE, Gate
+from serve.annotation_lead import add_lead_routes
 from serve.guards import LOOPBACK, BodyLimit, Doorkeeper, sentence
-from stickers.hitl import people, queue, rounds
+from stickers.hitl import people, queue
 from stickers.hitl.people import Person, Session
 from stickers.hitl.queue import Answer, Lease
 from stickers.hitl.votes import Conflict
@@ -35,155 +32,27 @@ if TYPE_CHECKING:
 
 WEB = Path(__file__).parent / "web"
 MAX_BODY_BYTES = 256 << 10
-COOKIE = "stickers_session"
-#: password tries that are hashed at a time: each takes a tenth of a second and 64 MiB
-HASHED_AT_ONCE = 2
-REFUSED: dict[int | str, dict[str, Any]] = {
-    400: {"description": "What was sent cannot be used"},
-    401: {"description": "Nobody is signed in"},
-    403: {"description": "Not for this role, or from another page than ours"},
-    404: {"description": "There is no such thing, or it is not yours"},
-    409: {"description": "It contradicts what is there, or comes too late"},
-    413: {"description": "The request is too large"},
-    422: {"description": "A field is missing or has the wrong form"},
-    429: {"description": "Too often; try again after Retry-After seconds"},
-}
-
-Id = Annotated[str, Field(pattern="^[0-9a-z]{1,26}$")]
-#: PostgreSQL keeps no text with a NUL in it
-TEXT = r"^[^\x00]*$"
-Name = Annotated[str, Field(min_length=1, max_length=people.LONGEST_NAME, pattern=TEXT)]
-Words = Annotated[str, Field(min_length=1, max_length=queue.LONGEST_REASON, pattern=TEXT)]
-JobId = Annotated[str, InPath(pattern="^[0-9a-z]{1,26}$")]
-PersonName = Annotated[str, InPath(min_length=1, max_length=people.LONGEST_NAME, pattern=TEXT)]
-
-
-class Body(BaseModel):
-    """What is sent: nothing but what is named here."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class SignIn(Body):
-    token: Annotated[str, Field(max_length=200)] = ""
-    name: Annotated[str, Field(max_length=people.LONGEST_NAME, pattern=TEXT)] = ""
-    password: Annotated[str, Field(max_length=people.LONGEST_PASSWORD)] = ""
-
-
-class Have(Body):
-    have: Annotated[list[Id], Field(max_length=20)] = []
-
-
-class Given(Have):
-    picks: Annotated[list[Id], Field(max_length=100)]
-    flags: Annotated[dict[Id, Literal["unsafe", "broken"]], Field(max_length=100)] = {}
-    revision: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    seconds: Annotated[float, Field(ge=0, le=1e6, strict=False)] = 0.0
-
-
-class Skipped(Have):
-    reason: Words
-
-
-class NewPerson(Body):
-    name: Name
-    role: Literal["annotator", "expert", "lead"]
-    password: Annotated[
-        str | None, Field(min_length=people.SHORTEST_PASSWORD, max_length=people.LONGEST_PASSWORD)
-    ] = None
-
-
-class Active(Body):
-    active: bool
-
-
-class Retired(Body):
-    retired: bool
-    reason: Words
-
-
-class Paused(Body):
-    paused: bool
-
-
-class NewSettings(BaseModel):
-    """Any of the settings; those left out stay."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    rounds: Annotated[list[dict[str, str | int]] | None, Field(max_length=5)] = None
-    clips_per_job: int | None = None
-    policy: Annotated[str | None, Field(max_length=20)] = None
-    gold_rate: float | None = None
-    lease_seconds: float | None = None
-    ordering: Annotated[str | None, Field(max_length=20)] = None
-    audit_share: float | None = None
-    paused: bool | None = None
-
-
-class Gate:
-    """Who may pass: a session, its role, its CSRF token, and how often one may ask."""
-
-    def __init__(self, service: "Annotation", limits: "Limits") -> None:
-        self.service = service
-        self.counter = FixedWindowRateLimiter(MemoryStorage())
-        self.wrong, self.tries, self.requests = (
-            parse(each) for each in (limits.wrong_sign_ins, limits.password_tries, limits.requests)
-        )
-        self.hashing = asyncio.Semaphore(HASHED_AT_ONCE)
-
-    async def signed_in(self, request: Request) -> Session:
-        """The session of a request; one that changes something carries its token as well."""
-        token = request.cookies.get(COOKIE, "")
-        found = await self.service.session(token) if token else None
-        if found is None:
-            raise HTTPException(401, "nobody is signed in; open your sign-in link")
-        self.limit(self.requests, "request", token)
-        if request.method == "POST" and request.headers.get("x-csrf-token") != found.csrf:
-            raise HTTPException(403, "the request does not carry this session's token; reload the page")
-        return found
-
-    async def leading(self, request: Request) -> Session:
-        """The same, of a lead."""
-        found = await self.signed_in(request)
-        if found.person.role != "lead":
-            raise HTTPException(403, "this is for leads")
-        return found
-
-    async def sign_in(self, body: SignIn, address: str) -> Session:
-        """A session for a link or a password, tried seldom enough that nobody can guess."""
-        if not body.token and not (body.name and body.password):
-            raise HTTPException(422, "a sign-in has a token, or a name and a password")
-        self.check(self.wrong, "wrong", address)
-        if body.token:
-            found = await self.service.sign_in(token=body.token)
-        else:
-            self.limit(self.tries, "password", body.name)
-            async with self.hashing:
-                self.check(self.wrong, "wrong", address)
-                found = await self.service.sign_in(name=body.name, password=body.password)
-        if found is None:
-            self.counter.hit(self.wrong, "wrong", address)
-            raise HTTPException(
-                401, "this sign-in is not known, or is not valid any more; ask your lead for a link"
-            )
-        return found
-
-    def limit(self, most: Any, what: str, who: str) -> None:
-        """Count, and refuse what is too often."""
-        if not self.counter.hit(most, what, who):
-            self._refuse(most, what, who)
-
-    def check(self, most: Any, what: str, who: str) -> None:
-        """Refuse what was counted too often."""
-        if not self.counter.test(most, what, who):
-            self._refuse(most, what, who)
-
-    def _refuse(self, most: Any, what: str, who: str) -> None:
-        again = max(1, round(self.counter.get_window_stats(most, what, who).reset_time - time.time()))
-        raise HTTPException(
-            429, f"too many tries; again in {again} seconds", headers={"Retry-After": str(again)}
-        )
+#: what is judged (paper section 2.3), one glance away from the clips
+CRITERIA = (
+    {
+        "name": "Motion quality",
+        "text": "It moves a good deal, smoothly, naturally and with expression.",
+    },
+    {
+        "name": "Relevance",
+        "text": "What it does is clear at once and is what the words ask for.",
+    },
+    {
+        "name": "Consistency",
+        "text": "Nothing is distorted and nothing turns into something else.",
+    },
+)
+SKIP_REASONS = (
+    "I do not understand the words",
+    "the clips do not play",
+    "I know who made these",
+    "upsetting",
+)
 
 
 def build_annotation(
@@ -220,7 +89,7 @@ def build_annotation(
     _signing(app, service, gate, secure)
     _choosing(app, service, gate)
     _clips(app, service, gate)
-    _leading(app, service, gate)
+    add_lead_routes(app, service, gate)
     return app
 
 
@@ -276,8 +145,6 @@ def _signing(app: FastAPI, service: "Annotation", gate: Gate, secure: bool) -> N
 
     @app.get("/api/me", summary="Who is signed in, and what is asked of them", responses=REFUSED)
     async def me(session: Annotated[Session, Depends(gate.signed_in)]) -> dict[str, Any]:
-        from serve.annotation import CRITERIA, SKIP_REASONS
-
         person = session.person
         return {
             "name": person.name,
@@ -332,29 +199,6 @@ def _choosing(app: FastAPI, service: "Annotation", gate: Gate) -> None:
         return {"jobs": await service.read(lambda connection: queue.history(connection, name))}
 
 
-def shown(lease: Lease, person: Person, seconds: float) -> dict[str, Any]:
-    """A job as its person sees it: the clips in an order of their own, and nothing of who made them."""
-    job, said = lease.job, lease.answer
-    return {
-        "job_id": job.job_id,
-        "clips": [
-            {
-                "id": job.candidates[place],
-                "url": f"/clips/{job.digests[place]}.webp",
-                "frames": job.frames[place],
-                "fps": job.fps[place],
-                "prompt": job.prompts[place],
-            }
-            for place in job.order_for(person.name)
-        ],
-        "revision": lease.revision,
-        "answer": {"picks": said.picks, "flags": dict(zip(said.flagged, said.flags, strict=True))}
-        if said
-        else None,
-        "lease_seconds": seconds,
-    }
-
-
 def _nothing(person: Person, paused: bool) -> str:
     if paused:
         return "The work is paused; your lead will say when it goes on."
@@ -381,79 +225,3 @@ def _clips(app: FastAPI, service: "Annotation", gate: Gate) -> None:
             raise HTTPException(404, "there is no such clip")
         headers = {"Cache-Control": "private, max-age=31536000, immutable"}
         return Response(found, media_type="image/webp", headers=headers)
-
-
-def _leading(app: FastAPI, service: "Annotation", gate: Gate) -> None:
-    Lead = Annotated[Session, Depends(gate.leading)]
-
-    @app.get("/api/lead/summary", summary="Progress, agreement, people, what is kept", responses=REFUSED)
-    async def summary(_: Lead) -> dict[str, Any]:
-        return await service.overview()
-
-    @app.get("/api/lead/log", summary="What was done, the last first", responses=REFUSED)
-    async def log(_: Lead, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
-        return {"events": await service.trail(limit)}
-
-    @app.post("/api/lead/people", summary="Add somebody", responses=REFUSED)
-    async def add(body: NewPerson, lead: Lead, request: Request) -> dict[str, Any]:
-        token = await service.lead(
-            lambda connection: people.add_person(
-                connection, body.name, body.role, password=body.password, by=lead.person.name
-            )
-        )
-        return {"name": body.name, "role": body.role, "link": sign_in_link(str(request.base_url), token)}
-
-    @app.post("/api/lead/people/{name}/link", summary="A new sign-in link", responses=REFUSED)
-    async def link(name: PersonName, lead: Lead, request: Request) -> dict[str, Any]:
-        token = await service.lead(lambda connection: people.new_link(connection, name, lead.person.name))
-        return {"name": name, "link": sign_in_link(str(request.base_url), token)}
-
-    @app.post("/api/lead/people/{name}/active", summary="Let somebody sign in, or no more", responses=REFUSED)
-    async def active(name: PersonName, body: Active, lead: Lead) -> dict[str, Any]:
-        await service.lead(
-            lambda connection: people.set_active(connection, name, body.active, lead.person.name)
-        )
-        return {}
-
-    @app.post("/api/lead/people/{name}/votes", summary="Retire or restore votes", responses=REFUSED)
-    async def retire(name: PersonName, body: Retired, lead: Lead) -> dict[str, Any]:
-        touched = await service.lead(
-            lambda connection: rounds.retire(
-                connection, name, retired=body.retired, by=lead.person.name, reason=body.reason
-            )
-        )
-        return {"votes": touched}
-
-    @app.post("/api/lead/people/{name}/release", summary="Give what they hold to others", responses=REFUSED)
-    async def release(name: PersonName, lead: Lead) -> dict[str, Any]:
-        return {
-            "jobs": await service.lead(lambda connection: queue.release(connection, name, lead.person.name))
-        }
-
-    @app.post("/api/lead/paused", summary="Pause, or go on", responses=REFUSED)
-    async def pause(body: Paused, lead: Lead) -> dict[str, Any]:
-        return await change({"paused": body.paused}, lead)
-
-    @app.post("/api/lead/settings", summary="Change numbers midway", responses=REFUSED)
-    async def new_settings(body: NewSettings, lead: Lead) -> dict[str, Any]:
-        return await change(body.model_dump(exclude_none=True), lead)
-
-    async def change(values: dict[str, Any], lead: Session) -> dict[str, Any]:
-        return asdict(await service.change(values, lead.person))
-
-    @app.post("/api/lead/rulings/next", summary="A disagreement to decide", responses=REFUSED)
-    async def ruling(body: Have, lead: Lead) -> dict[str, Any]:
-        found = await service.ruling(lead.person, body.have)
-        if found is None:
-            return {"job": None, "reason": "Nobody disagrees."}
-        lease, said = found
-        votes = {
-            name: {"yes": each.yes, "no": each.no, "flags": list(each.flags)} for name, each in said.items()
-        }
-        seconds = (await service.now()).lease_seconds
-        return {"job": {**shown(lease, lead.person, seconds), "votes": votes}, "reason": ""}
-
-
-def sign_in_link(base: str, token: str) -> str:
-    """The link that signs somebody in. What follows # is sent to no server and stands in no log."""
-    return f"{base.rstrip('/')}/#sign-in={token}"
