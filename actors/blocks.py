@@ -109,7 +109,8 @@ def _execute(dataset: ray.data.Dataset, out: str, id_column: str, unwritten: Unw
         policies = [*ENABLED_BACKPRESSURE_POLICIES, BoundUnwritten]
         dataset.context.set_config(ENABLED_BACKPRESSURE_POLICIES_CONFIG_KEY, policies)
         dataset.context.set_config(UNWRITTEN, unwritten)
-    dataset.write_parquet(store.join(out, "rows"), ray_remote_args={"max_retries": 0})
+    # No CPU on the books for writing: where actors hold all of them it would come last, and what is made would pile up
+    dataset.write_parquet(store.join(out, "rows"), ray_remote_args={"max_retries": 0, "num_cpus": 0})
 
 
 def gpus_of_one(gpus: float = 1.0) -> tuple[float, int]:
