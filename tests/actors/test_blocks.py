@@ -11,7 +11,7 @@ from actors.blocks import IN_VAIN, Unwritten, write_durable
 from actors.cluster import connect
 from stickers import store
 
-ROWS, BLOCK = 96, 8
+ROWS, BLOCK = 160, 8
 
 
 class Maker:
