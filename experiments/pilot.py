@@ -20,12 +20,13 @@ from actors.critic import Critic
 from experiments.options import encoder_digests
 from recipes.profiles import Profile
 from stickers import store
-from stickers.artifacts import STICKERS, VOTES, Candidate, Vote, content_id, seed_from
+from stickers.artifacts import STICKERS, Candidate, Vote, content_id, seed_from
 from stickers.evaluation.ensemble import Scored
 from stickers.evaluation.oracle import asked_for
 from stickers.evaluation.quality import Measured, Quality, by_oracle, by_pixels, by_votes
 from stickers.hitl.plan import Plan, PlannedTeacher, make_plan
 from stickers.hitl.prompts import Stickers
+from stickers.hitl.votes import thaw
 from stickers.metrics.motion_size import motion_per_second
 
 console = Console()
@@ -89,12 +90,13 @@ def _measure(place: str, work: list[tuple[int, list[Candidate]]], oracle: str | 
 
 
 def votes_on(runs: str, plan_id: str) -> list[Vote]:
-    """Every vote on a plan's clips that some frozen snapshot holds, once; a vote is never changed, so none disagree."""
+    """The last revision of every vote on a plan's clips that some frozen snapshot holds."""
     found: dict[tuple[str, str, int], Vote] = {}
     for uri in store.listing(store.join(runs, "votes")):
-        for row in store.read_table(uri, VOTES).to_pylist():
-            if row["plan_id"] == plan_id:
-                found[row["job_id"], row["annotator"], row["round"]] = Vote(**row)
+        for vote in thaw(uri):
+            key = vote.job_id, vote.annotator, vote.round
+            if vote.plan_id == plan_id and (key not in found or vote.revision > found[key].revision):
+                found[key] = vote
     return [found[key] for key in sorted(found)]
 
 

@@ -1,6 +1,7 @@
 """From finished teachers to a recorded choice that candidates.py obeys, through the commands themselves."""
 
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,11 @@ from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.hitl.candidates import Candidates
 from stickers.hitl.jobs import build_jobs
-from stickers.hitl.panel import EPOCH
 from stickers.hitl.votes import freeze
 from stickers.models.unet import VideoUNet
 from stickers.training.job import training_name
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 #: with four teachers
 PROFILE = replace(SMOKE, teachers=toy_teachers(size=32, steps=(3, 5), lr=1e-3))
 NAMES = [recipe.name for recipe in PROFILE.teachers]
@@ -148,8 +149,8 @@ def test_votes_count_once_every_clip_was_judged(
             shown=list(job.candidates),
             shown_digests=list(job.digests),
             picks=[each for each in job.candidates if each in favourite],
-            started_at=EPOCH,
-            submitted_at=EPOCH,
+            started_at=NOON,
+            submitted_at=NOON,
             simulated=False,
         )
         for job in build_jobs(rows, plan_id=pilot.folder, round=1)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from stickers import store
 from stickers.artifacts import VOTES, Vote
 from stickers.hitl.database import metadata, votes
-from stickers.hitl.votes import Conflict, VoteStore, freeze, votes_digest
+from stickers.hitl.votes import Conflict, VoteStore, freeze, thaw, votes_digest
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -143,7 +143,10 @@ def test_a_snapshot_is_named_by_its_answers(tmp_path: Path) -> None:
     every = [vote(), vote(annotator="ben", picks=())]
     uri = freeze(every, str(tmp_path))
     assert [Vote(**row) for row in store.read_table(uri, VOTES).to_pylist()] == every
-    assert freeze(every[::-1], str(tmp_path)) == uri
+    assert freeze(every[::-1], str(tmp_path)) == uri and thaw(uri) == every
+    before = store.read_table(uri).drop_columns(["kind", "revision", "flagged", "flags"])
+    store.write_table(str(tmp_path / "old.parquet"), before, before.schema)
+    assert thaw(str(tmp_path / "old.parquet")) == every, "as the first versions wrote it"
     assert votes_digest(every) != votes_digest([vote(), vote(annotator="ben")])
 
 

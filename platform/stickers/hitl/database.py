@@ -14,8 +14,11 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import (
     JSON,
     Boolean,
@@ -211,20 +214,21 @@ def open_engine(url: str) -> Engine:
 
 def _migrate(connection: Connection) -> None:
     """To the newest tables; whoever opens the same database meanwhile waits."""
-    from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
-
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATING})
     config = Config()
     config.set_main_option("script_location", MIGRATIONS.as_posix().replace("%", "%%"))
-    config.attributes["connection"] = connection
-    head = ScriptDirectory.from_config(config).get_current_head()
-    if MigrationContext.configure(connection).get_current_revision() == head:
+    script = ScriptDirectory.from_config(config)
+    if MigrationContext.configure(connection).get_current_revision() == script.get_current_head():
         return
+
+    def steps(revision: str, _: MigrationContext) -> list[Any]:
+        return script._upgrade_revs("head", revision)  # what Alembic's own upgrade command calls
+
     try:
-        command.upgrade(config, "head")
+        with EnvironmentContext(config, script, fn=steps) as environment:
+            environment.configure(connection=connection, target_metadata=metadata)
+            environment.run_migrations()
     except CommandError as error:
         raise ValueError(
             f"the vote database {connection.engine.url} was made by another version of this program: {error}"

@@ -184,6 +184,11 @@ def freeze(some: list[Vote], runs: str) -> str:
     return uri
 
 
+def thaw(uri: str) -> list[Vote]:
+    """The votes of a snapshot; one that an older version of this program wrote lacks columns, which have defaults."""
+    return [Vote(**row) for row in store.read_table(uri).to_pylist()]
+
+
 def votes_digest(some: list[Vote]) -> str:
     """12 characters that change with any answer, not with the time at which it was given."""
     ordered = sorted(some, key=lambda vote: (vote.round, vote.job_id, vote.annotator))
