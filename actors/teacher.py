@@ -1,5 +1,6 @@
 """A teacher as a Ray Data actor: loads its pipeline once, then turns blocks of the plan into blocks of candidates."""
 
+import os
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -155,4 +156,7 @@ def _most_actors(num_rows: int, beside: int, gpus: float) -> int:
     if there.get("GPU", 0):
         return max(1, int(there["GPU"] / gpus) // beside)
     share = int(there.get("CPU", 1)) // beside
-    return max(1, min(share // 2, 1 + num_rows // ROWS_PER_CPU_ACTOR))
+    # A machine's logical CPUs are more than its cores, so that readers and writers find some beside the actors; more
+    # teachers than cores keep each other, and the writers, from working: a third of the pace on two cores
+    cores = (os.cpu_count() or 1) // beside if len(ray.nodes()) == 1 else share
+    return max(1, min(share // 2, cores, 1 + num_rows // ROWS_PER_CPU_ACTOR))
