@@ -56,7 +56,11 @@ def _written(op: PhysicalOperator) -> float:
 
 
 def write_durable(
-    make: Callable[[], ray.data.Dataset], out: str, id_column: str, unwritten: Unwritten | None = None
+    make: Callable[[], ray.data.Dataset],
+    out: str,
+    id_column: str,
+    unwritten: Unwritten | None = None,
+    writers: int | None = None,
 ) -> None:
     """Write the rows of a dataset to `<out>/rows`. A block is durable once written; its ids stand in
     `<out>/checkpoint`, and the next call with the same rows skips them.
@@ -67,6 +71,7 @@ def write_durable(
 
     Args:
         make: builds the dataset, for the cluster as it is then.
+        writers: that write at a time; each is a process.
 
     Raises:
         ray.exceptions.RayError: a task of ours failed, or executions come to nothing again and again.
@@ -75,7 +80,7 @@ def write_durable(
     while True:
         there = len(_blocks(out))
         try:
-            _execute(make(), out, id_column, unwritten)
+            _execute(make(), out, id_column, unwritten, writers)
             return
         except RayError as error:
             vain = 0 if len(_blocks(out)) > there else vain + 1
@@ -98,7 +103,9 @@ def _vanished(error: BaseException | None) -> bool:
     return False
 
 
-def _execute(dataset: ray.data.Dataset, out: str, id_column: str, unwritten: Unwritten | None) -> None:
+def _execute(
+    dataset: ray.data.Dataset, out: str, id_column: str, unwritten: Unwritten | None, writers: int | None
+) -> None:
     # On the dataset, not on the process-wide context: executions run side by side, each with its own checkpoint.
     dataset.context.checkpoint_config = CheckpointConfig(
         id_column=id_column,
@@ -110,7 +117,8 @@ def _execute(dataset: ray.data.Dataset, out: str, id_column: str, unwritten: Unw
         dataset.context.set_config(ENABLED_BACKPRESSURE_POLICIES_CONFIG_KEY, policies)
         dataset.context.set_config(UNWRITTEN, unwritten)
     # No CPU on the books for writing: where actors hold all of them it would come last, and what is made would pile up
-    dataset.write_parquet(store.join(out, "rows"), ray_remote_args={"max_retries": 0, "num_cpus": 0})
+    free = {"max_retries": 0, "num_cpus": 0}
+    dataset.write_parquet(store.join(out, "rows"), ray_remote_args=free, concurrency=writers)
 
 
 def gpus_of_one(gpus: float = 1.0) -> tuple[float, int]:

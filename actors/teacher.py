@@ -110,6 +110,7 @@ def animate_rows(
         out,
         "candidate_id",
         Unwritten(actor.__name__, (most + BLOCKS_AHEAD) * block),
+        writers=most,
     )
 
 
