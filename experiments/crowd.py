@@ -6,6 +6,7 @@ same with the service killed -9 again and again. The people are simulated: they 
 """
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,7 +26,7 @@ import aiohttp
 import tyro
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import insert, make_url, select
+from sqlalchemy import Connection, insert, make_url, select
 from tqdm import tqdm
 
 from experiments.options import run_script
@@ -34,15 +35,16 @@ from serve.standalone import HOST, listen, run
 from stickers.artifacts import Vote, content_id
 from stickers.hitl.database import seats, votes
 from stickers.hitl.jobs import CLIPS_PER_JOB, Job
-from stickers.hitl.people import add_person
-from stickers.hitl.rounds import change_settings, import_jobs
+from stickers.hitl.people import Person, add_person
+from stickers.hitl.queue import Answer, Lease, give, take
+from stickers.hitl.rounds import change_settings, import_jobs, read_settings
 from stickers.hitl.votes import VoteStore
 
 UNHURRIED = Limits(wrong_sign_ins="10000 per minute", requests="10000000 per minute")
 PEOPLE_A_JOB = 3
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 #: seconds between two kills, at random
-LEAST, MOST = 0.1, 1.0
+LEAST, MOST = 0.05, 0.5
 #: of the trial with kills: what a person walks away from is free again soon
 LEASE_SECONDS = 5.0
 console = Console()
@@ -82,27 +84,52 @@ def prepare(url: str, num_jobs: int, num_people: int, lease_seconds: float) -> d
         ).result()
 
 
-def bare_rate(url: str, seconds: float) -> tuple[float, float]:
-    """Votes a second, each durable before the next, by the store without HTTP or queue, and by one plain insertion."""
-    job = _job(-1)
-    vote = Vote(
-        job_id=job.job_id, annotator="bare", round=1, plan_id="bare", shown=list(job.candidates),
-        shown_digests=list(job.digests), picks=[], started_at=NOON, submitted_at=NOON, simulated=True,
-    )  # fmt: skip
+def bare_rates(url: str, seconds: float) -> dict[str, float]:
+    """Durable commits a second, each over before the next begins: of what an answer writes, of a vote, of a row."""
+    prepare(url, 5_000, 0, lease_seconds=900)
     with VoteStore(url) as there:
+        now = there.read(read_settings)
+        held: list[Lease] = []
 
-        def plain(some: Vote) -> None:
+        def submission() -> None:
+            """What the service does with an answer: the vote, its seat, and a seat of the next job."""
+            me = Person(name=f"bare {len(held) % 50}", role="annotator", simulated=True)
+            mine = held[-50] if len(held) >= 50 else there.write(lambda c: take(c, me, now)).result()
+            assert mine is not None
+
+            def both(connection: Connection) -> Lease | None:
+                give(connection, me, mine.job.job_id, Answer(picks=mine.job.candidates[:2]))
+                return take(connection, me, now)
+
+            following = there.write(both).result()
+            assert following is not None
+            held.append(following)
+
+        def vote() -> Vote:
+            job = _job(-1)
+            return Vote(
+                job_id=job.job_id, annotator=f"bare {time.monotonic_ns()}", round=1, plan_id="bare",
+                shown=list(job.candidates), shown_digests=list(job.digests), picks=[], started_at=NOON,
+                submitted_at=NOON, simulated=True,
+            )  # fmt: skip
+
+        def row() -> None:
             with there.engine.begin() as connection:
-                connection.execute(insert(votes), vars(some))
+                connection.execute(insert(votes), vars(vote()))
 
-        rates = []
-        for commit in (lambda some: there.add([some]), plain):
+        commits: dict[str, Callable[[], Any]] = {
+            "the store alone, an answer a commit": submission,
+            "the store alone, a vote a commit": lambda: there.add([vote()]),
+            "a plain insertion a commit": row,
+        }
+        rates = {}
+        for name, commit in commits.items():
             begun, count = time.monotonic(), 0
             while time.monotonic() < begun + seconds:
-                commit(replace(vote, annotator=f"bare {time.monotonic_ns()}"))
+                commit()
                 count += 1
-            rates.append(count / (time.monotonic() - begun))
-        return rates[0], rates[1]
+            rates[name] = count / (time.monotonic() - begun)
+        return rates
 
 
 @dataclass
@@ -253,11 +280,15 @@ def databases(kind: str, folder: Path) -> Iterator[tuple[str, str]]:
     yield tuple(plain.set(database=name).render_as_string(hide_password=False) for name in made)  # type: ignore[misc]
 
 
-def load(kind: str, num_jobs: int, num_people: int, folder: Path) -> list[str]:
-    """All jobs, all people, nothing killed; prints the pace and returns what is wrong."""
+def load(kind: str, num_jobs: int, num_people: int, folder: Path, bare_seconds: float = 3.0) -> list[str]:
+    """All jobs, all people, nothing killed; prints the pace and returns what is wrong.
+
+    Args:
+        bare_seconds: for each of the paces that it is compared with, before and after.
+    """
     with databases(kind, folder) as (url, bare):
         tokens = prepare(url, num_jobs, num_people, lease_seconds=900)
-        rates = [bare_rate(bare, 3.0)]
+        rates = [bare_rates(bare, bare_seconds)]
         crowd, port = Crowd(), free_port()
         total = num_jobs * PEOPLE_A_JOB
         with service(url, port, folder / "log"), tqdm(total=total, desc=kind, mininterval=5) as bar:
@@ -265,17 +296,17 @@ def load(kind: str, num_jobs: int, num_people: int, folder: Path) -> list[str]:
             begun = time.monotonic()
             asyncio.run(_all(crowd, port, tokens, lambda: len(crowd.acknowledged) < total, bar))
             took = time.monotonic() - begun
-        rates.append(bare_rate(bare, 3.0))
+        rates.append(bare_rates(bare, bare_seconds))
         faults = faults_of(url, crowd, num_jobs, finished=True)
     rate = len(crowd.acknowledged) / took
-    own, plain = (sum(some) / len(some) for some in zip(*rates, strict=True))
     table = Table(title=f"{kind}: {num_people} people at once, {num_jobs} jobs, {len(faults)} faults")
     table.add_column("")
     table.add_column("a second", justify="right")
     table.add_column("answers are", justify="right")
     table.add_row("answers over HTTP, each with the next job", f"{rate:.0f}", "")
-    table.add_row("the store alone, a vote a commit", f"{own:.0f}", f"{rate / own:.2f} of it")
-    table.add_row("a plain insertion a commit", f"{plain:.0f}", f"{rate / plain:.2f} of it")
+    for name in rates[0]:
+        bare_rate = sum(each[name] for each in rates) / len(rates)
+        table.add_row(name, f"{bare_rate:.0f}", f"{rate / bare_rate:.2f} of it")
     console.print(table)
     return faults
 
@@ -363,6 +394,8 @@ def main(
     if what == "serve":
         run(open_annotation(AnnotationOptions(votes=url, limits=UNHURRIED)), listen(port))
         return 0
+    gc.collect()
+    gc.freeze()  # as the service does, so that neither side of a comparison looks through what is imported
     with tempfile.TemporaryDirectory(prefix="crowd-") as folder:
         place = Path(folder)
         faults = (

@@ -234,10 +234,10 @@ def cluster(sleep: float) -> Iterator[str]:
         made.shutdown()
 
 
-def files_below(place: Path, suffix: str = "") -> list[int]:
+def files_below(place: Path, pattern: str = "**/*") -> list[int]:
     """The sizes of the finished files below a folder."""
     sizes = []
-    for each in place.rglob(f"*{suffix}"):
+    for each in place.glob(pattern):
         try:
             if each.is_file():
                 sizes.append(each.stat().st_size)
@@ -246,11 +246,16 @@ def files_below(place: Path, suffix: str = "") -> list[int]:
     return sizes
 
 
+def count_blocks(rows: Path) -> int:
+    """How many blocks of candidates are durable; beside each lies a file of Ray Data's checkpoint."""
+    return len(files_below(rows, "*/*/rows/*.parquet"))
+
+
 def wait_for(driver: Driver, rows: Path, wanted: int, what: str) -> int:
     """Until so many blocks are there or the driver has ended; how many there are."""
     with tqdm(total=wanted, desc=what, unit="block", mininterval=10) as bar:
         while True:
-            there = len(files_below(rows, ".parquet"))
+            there = count_blocks(rows)
             bar.update(min(there, wanted) - bar.n)
             if there >= wanted or psutil.Process(driver.process.pid).status() == psutil.STATUS_ZOMBIE:
                 return there
@@ -269,7 +274,7 @@ def measure(runs: str, prompts: int, sleep: float, seed: int) -> None:
         first = start(runs, "make", prompts, seed, there, "make")
         wait_for(first, uri / "candidates", blocks // 2, "until killed")
         found["make, killed"] = first.end(kill=True)
-        before = len(files_below(uri / "candidates", ".parquet"))
+        before = count_blocks(uri / "candidates")
         again = start(runs, "make", prompts, seed, there, "resume")
         wait_for(again, uri / "candidates", before + 1, "until it goes on")
         to_first = time.monotonic() - again.started

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 from limits import parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import FixedWindowRateLimiter
 from starlette.exceptions import HTTPException
 
 from serve.annotation_forms import SignIn
@@ -38,7 +38,7 @@ class Gate:
         found = await self.service.session(token) if token else None
         if found is None:
             raise HTTPException(401, "nobody is signed in; open your sign-in link")
-        self.limit(self.requests, "request", token)
+        await self.limit(self.requests, "request", token)
         if request.method == "POST" and request.headers.get("x-csrf-token") != found.csrf:
             raise HTTPException(403, "the request does not carry this session's token; reload the page")
         return found
@@ -54,33 +54,34 @@ class Gate:
         """A session for a link or a password, tried seldom enough that nobody can guess."""
         if not body.token and not (body.name and body.password):
             raise HTTPException(422, "a sign-in has a token, or a name and a password")
-        self.check(self.wrong, "wrong", address)
+        await self.check(self.wrong, "wrong", address)
         if body.token:
             found = await self.service.sign_in(token=body.token)
         else:
-            self.limit(self.tries, "password", body.name)
+            await self.limit(self.tries, "password", body.name)
             async with self.hashing:
-                self.check(self.wrong, "wrong", address)
+                await self.check(self.wrong, "wrong", address)
                 found = await self.service.sign_in(name=body.name, password=body.password)
         if found is None:
-            self.counter.hit(self.wrong, "wrong", address)
+            await self.counter.hit(self.wrong, "wrong", address)
             raise HTTPException(
                 401, "this sign-in is not known, or is not valid any more; ask your lead for a link"
             )
         return found
 
-    def limit(self, most: Any, what: str, who: str) -> None:
+    async def limit(self, most: Any, what: str, who: str) -> None:
         """Count, and refuse what is too often."""
-        if not self.counter.hit(most, what, who):
-            self._refuse(most, what, who)
+        if not await self.counter.hit(most, what, who):
+            await self._refuse(most, what, who)
 
-    def check(self, most: Any, what: str, who: str) -> None:
+    async def check(self, most: Any, what: str, who: str) -> None:
         """Refuse what was counted too often."""
-        if not self.counter.test(most, what, who):
-            self._refuse(most, what, who)
+        if not await self.counter.test(most, what, who):
+            await self._refuse(most, what, who)
 
-    def _refuse(self, most: Any, what: str, who: str) -> None:
-        again = max(1, round(self.counter.get_window_stats(most, what, who).reset_time - time.time()))
+    async def _refuse(self, most: Any, what: str, who: str) -> None:
+        found = await self.counter.get_window_stats(most, what, who)
+        again = max(1, round(found.reset_time - time.time()))
         raise HTTPException(
             429, f"too many tries; again in {again} seconds", headers={"Retry-After": str(again)}
         )

@@ -5,6 +5,7 @@ pixels, and the order is one's own.
 """
 
 import asyncio
+import gc
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from serve.annotation_forms import REFUSED, Given, Have, JobId, SignIn, Skipped, shown
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 WEB = Path(__file__).parent / "web"
 MAX_BODY_BYTES = 256 << 10
+#: what people choose is nobody's trace, and looking for somebody who asks for one takes a twentieth of a request
+UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 #: what is judged (paper section 2.3), one glance away from the clips
 CRITERIA = (
     {
@@ -68,8 +72,12 @@ def build_annotation(
     """
 
     @asynccontextmanager
-    async def closing(_: FastAPI) -> AsyncIterator[None]:
+    async def alive(_: FastAPI) -> AsyncIterator[None]:
+        # what is imported stays: looking through it for garbage holds everybody up for a quarter of a second
+        gc.collect()
+        gc.freeze()
         yield
+        gc.unfreeze()
         await asyncio.to_thread(service.votes.close)
 
     app = FastAPI(
@@ -78,18 +86,19 @@ def build_annotation(
         version="1",
         docs_url=None,
         redoc_url=None,
-        lifespan=closing,
+        lifespan=alive,
+        telemetry=UNTRACED,
     )
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     app.add_middleware(Doorkeeper, hosts={*LOOPBACK, *hosts})
-    app.mount("/web", StaticFiles(directory=WEB), name="web")
     gate = Gate(service, limits)
     _errors(app)
-    _pages(app)
-    _signing(app, service, gate, secure)
     _choosing(app, service, gate)
     _clips(app, service, gate)
+    _signing(app, service, gate, secure)
+    _pages(app)
     add_lead_routes(app, service, gate)
+    app.mount("/web", StaticFiles(directory=WEB), name="web")
     return app
 
 

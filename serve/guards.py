@@ -7,15 +7,17 @@ from urllib.parse import urlsplit
 
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: methods that change nothing
 SAFE = ("GET", "HEAD", "OPTIONS")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-#: pages take nothing from elsewhere, run nothing that stands in them, and are shown in nobody's frame
+#: pages take nothing from elsewhere, run nothing that stands in them, and are shown in nobody's frame; answers are kept
+#: nowhere. What an application says itself stands.
 HEADERS = {
+    "Cache-Control": "no-store",
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'self'; "
         "frame-ancestors 'none'; object-src 'none'"
@@ -73,7 +75,8 @@ class Doorkeeper:
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str], headers: Mapping[str, str] = HEADERS) -> None:
-        self.app, self.hosts, self.headers = app, {host.lower() for host in hosts}, headers
+        self.app, self.hosts = app, {host.lower() for host in hosts}
+        self.headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -83,11 +86,11 @@ class Doorkeeper:
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
-                answer = MutableHeaders(scope=message)
-                for name, value in self.headers.items():
-                    answer.setdefault(name, value)
-                if "cache-control" not in answer:
-                    answer["Cache-Control"] = "no-store"
+                said = {name for name, _ in message.get("headers", ())}
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *(each for each in self.headers if each[0] not in said),
+                ]
             await send(message)
 
         if reason:

@@ -12,7 +12,7 @@ import os
 import posixpath
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -243,6 +243,24 @@ def read_group(uri: str, group: int, columns: list[str]) -> pa.Table:
         file, reading = _parquet_file(uri)
         with reading:
             return file.read_row_group(group, columns=columns)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ValueError(f"{uri} is no readable Parquet table: {_one_line(error)}") from error
+
+
+def read_batches(uri: str, schema: pa.Schema, *, columns: list[str], rows: int) -> Iterator[pa.Table]:
+    """Some columns of a Parquet file, so many rows at a time: however large it is, it takes the memory of those.
+
+    Raises:
+        ValueError: as `read_table`, before or between batches.
+    """
+    system, path = _locate(uri)
+    wanted = pa.schema([schema.field(name) for name in columns])
+    try:
+        file = pq.ParquetFile(path, filesystem=system)
+        for batch in file.iter_batches(batch_size=rows, columns=columns):
+            table = pa.table(batch)
+            _check(uri, table.schema, wanted)
+            yield table.select(columns).cast(wanted)
     except (OSError, pa.ArrowInvalid) as error:
         raise ValueError(f"{uri} is no readable Parquet table: {_one_line(error)}") from error
 

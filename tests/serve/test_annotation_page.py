@@ -563,7 +563,7 @@ def test_the_leads_page_is_for_leads(annotation: Any, open_page: Open) -> None:
     page.goto(f"{annotation.url}/lead")
     page.get_by_text("This page is for leads").wait_for()
     assert page.locator("#all").is_hidden()
-    assert "Sign in as a lead" in open_page(f"{annotation.url}/lead").locator("#refused").inner_text()
+    expect(open_page(f"{annotation.url}/lead").locator("#refused")).to_contain_text("Sign in as a lead")
 
 
 def lead_page(annotation: Any, open_page: Open, **options: Any) -> Any:

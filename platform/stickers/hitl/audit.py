@@ -4,11 +4,17 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute
+
 from stickers import store
 from stickers.artifacts import CANDIDATES, MADE, PLAN, PlanRow, clip_digest
 from stickers.hitl.candidates import INDEX, INDEXED, PARTS
 from stickers.hitl.plan import PLAN_FILE, SUPERSEDED
 from stickers.video.codec import decode_strip
+
+#: so that looking at a part takes megabytes and not its own size several times
+CLIPS_AT_A_TIME = 64
 
 
 @dataclass(frozen=True)
@@ -26,9 +32,10 @@ def asked_for(uri: str) -> dict[str, dict[str, Any]]:
     rows = store.read_table(store.join(uri, "plan"), PLAN).to_pylist()
     found = {row["candidate_id"]: row for row in rows}
     if header["supersedes"]:
-        gone = store.read_table(store.join(uri, "superseded.parquet"), SUPERSEDED)["candidate_id"].to_pylist()
+        table = store.read_table(store.join(uri, "superseded.parquet"), SUPERSEDED)
+        gone = set(table["candidate_id"].to_pylist())
         before = asked_for(store.below(uri, f"../{header['supersedes']}"))
-        found = {name: row for name, row in before.items() if name not in set(gone)} | found
+        found = {name: row for name, row in before.items() if name not in gone} | found
     return found
 
 
@@ -70,17 +77,24 @@ def parts_of(uri: str) -> list[str]:
 def audit_part(uri: str, part: str) -> list[Fault]:
     """Faults of the clips in one part: each is read, compared with its digest and decoded."""
     names = ["candidate_id", "part", "status", "num_frames", "clip_digest"]
-    index = store.read_table(store.join(uri, INDEX), INDEXED, columns=names).to_pylist()
-    mine = {row["candidate_id"]: row for row in index if store.below(uri, row["part"]) == part}
+    index = store.read_table(store.join(uri, INDEX), INDEXED, columns=names)
+    here = [each for each in index["part"].unique().to_pylist() if store.below(uri, each) == part]
+    mine = index.filter(pa.compute.is_in(index["part"], value_set=pa.array(here, pa.string()))).to_pylist()
+    wanted, faults, seen = {row["candidate_id"]: row for row in mine}, [], set()
     try:
-        table = store.read_table(part, CANDIDATES, columns=["candidate_id", "clip"])
+        for table in store.read_batches(
+            part, CANDIDATES, columns=["candidate_id", "clip"], rows=CLIPS_AT_A_TIME
+        ):
+            for row in table.to_pylist():
+                seen.add(row["candidate_id"])
+                if row["candidate_id"] in wanted:
+                    faults += _look(wanted[row["candidate_id"]], row["clip"])
     except ValueError as error:
-        return [Fault(name, "corrupt", str(error)) for name in mine]
-    clips = dict(zip(table["candidate_id"].to_pylist(), table["clip"].to_pylist(), strict=True))
-    faults = [fault for name in mine.keys() & clips for fault in _look(mine[name], clips[name])]
-    faults += [Fault(name, "missing", f"{part} does not hold it") for name in mine.keys() - clips]
+        faults += [Fault(name, "corrupt", str(error)) for name in wanted.keys() - seen]
+    else:
+        faults += [Fault(name, "missing", f"{part} does not hold it") for name in wanted.keys() - seen]
     if part.startswith(store.join(uri, PARTS) + "/"):
-        faults += [Fault(name, "unindexed", part) for name in clips.keys() - mine]
+        faults += [Fault(name, "unindexed", part) for name in seen - wanted.keys()]
     return sorted(faults, key=lambda each: (each.what, each.candidate_id))
 
 

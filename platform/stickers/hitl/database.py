@@ -4,13 +4,15 @@ SQLite in WAL mode by default, PostgreSQL by URL; Alembic migrates older ones wh
 acknowledged is append-only: triggers refuse to change or delete a vote, also for somebody with a database client.
 
 Everything is written by one thread, in the order in which it was asked for. Writes that wait for each other's disk are
-committed together, each behind a savepoint of its own, so that fifty people cost hardly more commits than one.
+committed together, so that fifty people cost hardly more commits than one; when one of them fails, each is done again
+in a transaction of its own.
 """
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import cache
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -28,6 +30,7 @@ from sqlalchemy import (
     Engine,
     Float,
     Index,
+    Insert,
     Integer,
     MetaData,
     String,
@@ -37,6 +40,7 @@ from sqlalchemy import (
     event,
     text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 T = TypeVar("T")
@@ -236,7 +240,7 @@ def _migrate(connection: Connection) -> None:
 
 
 def _use_wal(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # or the driver forgets to open a transaction before a savepoint
+    connection.isolation_level = None  # transactions are begun by us
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout=30000")
     cursor.execute("PRAGMA journal_mode=WAL")
@@ -250,6 +254,17 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
+@cache
+def insert_new(dialect: str, table: Table) -> Insert:
+    """An insertion that leaves rows that are there alone; the result's `rowcount` is of those that were not.
+
+    Args:
+        dialect: the name of the database's.
+    """
+    kind = postgresql if dialect == "postgresql" else sqlite
+    return kind.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+
+
 class Writer:
     """The thread that writes. `do` gives a future that is done once what it did is durable."""
 
@@ -260,7 +275,10 @@ class Writer:
         self.thread.start()
 
     def do(self, work: Callable[[Connection], T]) -> "Future[T]":
-        """Run `work` inside a transaction; what it raises undoes what it did and is the future's."""
+        """Run `work` inside a transaction; what it raises undoes what it did and is the future's.
+
+        It may be run again after its transaction was undone, and so changes nothing but the database.
+        """
         done: Future[T] = Future()
         self.waiting.put((work, done))
         return done
@@ -271,38 +289,27 @@ class Writer:
         self.thread.join()
 
     def _run(self) -> None:
-        while (first := self.waiting.get()) is not None:
-            batch, last = [first], False
-            while len(batch) < TOGETHER:
-                try:
-                    another = self.waiting.get_nowait()
-                except Empty:
-                    break
-                if another is None:
-                    last = True
-                    break
-                batch.append(another)
-            self._together(batch)
-            if last:
-                return
+        closing = False
+        while not closing:
+            batch = [self.waiting.get()]
+            while len(batch) < TOGETHER and not self.waiting.empty():
+                batch.append(self.waiting.get())
+            closing = None in batch
+            # who asked for it may have gone since
+            wanted = [each for each in batch if each and each[1].set_running_or_notify_cancel()]
+            if wanted:
+                self._together(wanted)
 
     def _together(self, batch: "list[_Work]") -> None:
-        again = []
         try:
             with self.engine.begin() as connection:
-                outcomes = [_attempt(connection, work) for work, _ in batch]
-        except SQLAlchemyError:  # the transaction as a whole
-            again = batch
+                found = [work(connection) for work, _ in batch]
+        except Exception:  # noqa: BLE001 (whose it is, and whether it is one, shows when each is alone)
+            for each in batch:
+                self._alone(*each)
         else:
-            for each, (found, error) in zip(batch, outcomes, strict=True):
-                if error is None:
-                    each[1].set_result(found)
-                elif isinstance(error, DBAPIError):  # it met somebody else's work, which is over by now
-                    again.append(each)
-                else:
-                    each[1].set_exception(error)
-        for each in again:
-            self._alone(*each)
+            for (_, done), value in zip(batch, found, strict=True):
+                done.set_result(value)
 
     def _alone(self, work: Callable[[Connection], Any], done: "Future[Any]") -> None:
         for left in reversed(range(TRIES)):
@@ -319,12 +326,3 @@ class Writer:
 
 
 _Work = tuple[Callable[[Connection], Any], "Future[Any]"]
-
-
-def _attempt(connection: Connection, work: Callable[[Connection], Any]) -> tuple[Any, Exception | None]:
-    """What a work gives or raises; what it wrote before it raised is undone, and the next work goes on."""
-    try:
-        with connection.begin_nested():
-            return work(connection), None
-    except Exception as error:  # noqa: BLE001 (it is raised where the future is waited for)
-        return None, error

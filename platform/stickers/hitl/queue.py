@@ -24,10 +24,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from stickers.artifacts import Vote
-from stickers.hitl.database import jobs, seats, skips, votes
+from stickers.hitl.database import insert_new, jobs, seats, skips, votes
 from stickers.hitl.jobs import CHOOSE, GOLD, RULING, Job
 from stickers.hitl.people import Person, note
 from stickers.hitl.settings import Settings
@@ -300,7 +299,7 @@ def add_jobs(
         for number, job in enumerate(fresh, 1)
     ]
     if rows:
-        connection.execute(_insert_new(connection, jobs), rows)
+        connection.execute(insert_new(connection.dialect.name, jobs), rows)
         add_seats(
             connection,
             [(row["job_id"], row["round"], row["kind"], row["position"], num_people) for row in rows],
@@ -336,12 +335,6 @@ def add_seats(connection: Connection, wanted: Sequence[tuple[str, int, str, floa
     ]
     if rows:
         connection.execute(insert(seats), rows)
-
-
-def _insert_new(connection: Connection, table: Any) -> Any:
-    """An insertion that leaves rows that are there alone."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
 
 
 def job_from(row: Any) -> Job:

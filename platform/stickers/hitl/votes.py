@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select
 
 from stickers import store
 from stickers.artifacts import VOTES, Vote, content_id, table_of
-from stickers.hitl.database import Writer, open_engine, retirements, votes
+from stickers.hitl.database import Writer, insert_new, open_engine, retirements, votes
 from stickers.hitl.jobs import CHOOSE
 
 T = TypeVar("T")
@@ -137,6 +137,11 @@ def add_vote(connection: Connection, vote: Vote) -> bool:
         Conflict: it contradicts one that is there, or its revision is not the next one.
     """
     _check(vote)
+    if (
+        not vote.revision
+        and connection.execute(insert_new(connection.dialect.name, votes), vars(vote)).rowcount
+    ):
+        return True
     last = last_vote(connection, vote.job_id, vote.annotator, vote.round)
     expected = last.revision + 1 if last else 0
     if last and vote.revision < expected:
