@@ -14,14 +14,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
+    Exists,
     and_,
     bindparam,
+    case,
     exists,
+    false,
     func,
     insert,
     or_,
     select,
+    true,
     update,
 )
 
@@ -120,6 +125,13 @@ _HELD = (
     .order_by(seats.c.leased_at)
 )
 _other = seats.alias("other")
+
+
+def _none(query: Exists) -> ColumnElement[bool]:
+    """Not `query`, looked up row by row: databases plan a plain NOT EXISTS as a join with all that a person ever had."""
+    return case((query, false()), else_=true())
+
+
 #: the first seat that can be taken, of a job that this person has no seat of and has not skipped
 _OPEN = (
     select(*_JOB, seats.c.seat)
@@ -129,8 +141,8 @@ _OPEN = (
         seats.c.round == bindparam("round"),
         ~seats.c.answered,
         or_(seats.c.holder.is_(None), seats.c.expires_at < bindparam("now")),
-        ~exists().where(_other.c.job_id == seats.c.job_id, _other.c.holder == bindparam("me")),
-        ~exists().where(skips.c.job_id == seats.c.job_id, skips.c.name == bindparam("me")),
+        _none(exists().where(_other.c.job_id == seats.c.job_id, _other.c.holder == bindparam("me"))),
+        _none(exists().where(skips.c.job_id == seats.c.job_id, skips.c.name == bindparam("me"))),
     )
     .order_by(seats.c.position, seats.c.seat)
     .limit(1)
@@ -141,8 +153,8 @@ _UNSEEN_GOLD = (
     .where(
         jobs.c.kind == GOLD,
         ~jobs.c.withdrawn,
-        ~exists().where(seats.c.job_id == jobs.c.job_id, seats.c.holder == bindparam("me")),
-        ~exists().where(skips.c.job_id == jobs.c.job_id, skips.c.name == bindparam("me")),
+        _none(exists().where(seats.c.job_id == jobs.c.job_id, seats.c.holder == bindparam("me"))),
+        _none(exists().where(skips.c.job_id == jobs.c.job_id, skips.c.name == bindparam("me"))),
     )
     .order_by(jobs.c.position)
     .limit(1)
