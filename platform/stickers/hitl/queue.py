@@ -128,7 +128,7 @@ _other = seats.alias("other")
 
 
 def _none(query: Exists) -> ColumnElement[bool]:
-    """Not `query`, looked up row by row: databases plan a plain NOT EXISTS as a join with all that a person ever had."""
+    """Not `query`, looked up row by row: databases make a plain NOT EXISTS a join with all that a person had."""
     return case((query, false()), else_=true())
 
 
