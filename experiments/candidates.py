@@ -131,6 +131,7 @@ def main(
     floor: float = FLOOR,
     status: bool = False,
     audit: bool = False,
+    decode: bool = True,
     dry_run: bool = False,
 ) -> int:
     """Make every candidate of the plan; or look after one that is there.
@@ -154,6 +155,7 @@ def main(
         floor: the share of --budget that is spread evenly.
         status: show what is planned, made, failed and pending, and stop; also while another process makes it.
         audit: compare a finished plan with what it asks for, look at every clip and stop.
+        decode: with --audit, decode every clip as well; --no-decode compares digests alone, in a twentieth of the time.
         dry_run: show the plan and stop.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
@@ -166,7 +168,7 @@ def main(
     if audit or regenerate is not None or budget is not None:
         old = store.find_record(place, "plans", plan) if plan else current(place, "plans", profile)
         if audit:
-            return audit_plan(old.uri)
+            return audit_plan(old.uri, decode=decode)
         if regenerate is not None and budget is not None:
             raise ValueError("--regenerate and --budget ask for different plans; give one of them")
         asked = (

@@ -85,12 +85,16 @@ def regenerated(
     )
 
 
-def audit_plan(uri: str) -> int:
-    """Compare a finished plan with what it asks for and look at every clip; returns 1 when there is a fault."""
+def audit_plan(uri: str, *, decode: bool = True) -> int:
+    """Compare a finished plan with what it asks for and look at every clip; returns 1 when there is a fault.
+
+    Args:
+        decode: see `audit_part`.
+    """
     faults = audit_index(uri)
     with connect():
         look = ray.remote(audit_part)
-        waiting = [look.remote(uri, part) for part in parts_of(uri)]
+        waiting = [look.remote(uri, part, decode=decode) for part in parts_of(uri)]
         for each in tqdm(waiting, desc="audit", unit="part"):
             faults += ray.get(each)
     table = Table("candidate", "fault", "detail", title=f"faults of plan {uri.rsplit('/', 1)[1]}")

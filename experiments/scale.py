@@ -54,6 +54,7 @@ from stickers.artifacts import (
 from stickers.data.toy.motions import Mode, render_motion
 from stickers.data.toy.oracle import look_of, meaning
 from stickers.diffusion.sampling import SamplerSettings
+from stickers.hitl.audit import audit_part, parts_of
 from stickers.hitl.plan import Plan, load_plan, make_plan, save_plan
 from stickers.hitl.prompts import IMAGES_PER_PROMPT, toy_prompts, toy_stickers
 from stickers.metrics.checks import check
@@ -168,12 +169,20 @@ def drive(runs: str, stage: str, num_prompts: int, seed: int) -> dict[str, Any]:
         return write_plan(runs, num_prompts, seed)
     uri = the_plan(runs)
     if stage == "audit":
-        return {"faults": audit_plan(uri)}
+        return audit(uri)
     plan: Plan = load_plan(uri)
     found = {name: store.find_record(runs, "teachers", name) for name in TEACHERS}
     encoders = dict.fromkeys(found, choose_profile("tiny").foundations)
     make_candidates(runs, plan, found, encoders, profile="scale", actor=Sleeper)
     return {}
+
+
+def audit(uri: str) -> dict[str, Any]:
+    """The whole plan by digests, and one part with every clip decoded."""
+    faults = audit_plan(uri, decode=False)
+    parts, started = parts_of(uri), time.monotonic()
+    faults += len(audit_part(uri, parts[0]))
+    return {"faults": faults, "parts": len(parts), "one part decoded": time.monotonic() - started}
 
 
 def the_plan(runs: str) -> str:

@@ -176,7 +176,11 @@ def test_an_audit_finds_every_planted_fault(finished: tuple[Plan, str]) -> None:
     torn = changed(clips, 0, "clip", clips["clip"][0].as_py()[:-20])
     rewrite(part, torn)
     assert kinds() == {(first, "corrupt")}
-    rewrite(part, changed(torn, 0, "clip_digest", clip_digest(torn["clip"][0].as_py())))
+    assert [fault.candidate_id for fault in audit_part(uri, part, decode=False)] == [first]
+    row = table["candidate_id"].to_pylist().index(first)
+    rewrite(index, changed(table, row, "clip_digest", clip_digest(torn["clip"][0].as_py())))
     assert kinds() == {(first, "corrupt")}, "its digest is right, and it cannot be decoded"
+    assert audit_part(uri, part, decode=False) == []
+    rewrite(index, table)
     Path(part).write_bytes(Path(part).read_bytes()[:-9])
     assert kinds() == {(each, "corrupt") for each in clips["candidate_id"].to_pylist()}

@@ -16,11 +16,9 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Exists,
     and_,
     bindparam,
     case,
-    exists,
     false,
     func,
     insert,
@@ -127,9 +125,10 @@ _HELD = (
 _other = seats.alias("other")
 
 
-def _none(query: Exists) -> ColumnElement[bool]:
-    """Not `query`, looked up row by row: databases make a plain NOT EXISTS a join with all that a person had."""
-    return case((query, false()), else_=true())
+def _none(column: Any, *where: ColumnElement[bool]) -> ColumnElement[bool]:
+    """There is no such row, looked up for one seat at a time: PostgreSQL scans all seats for a plain NOT EXISTS, also
+    within a CASE, and takes a bare IS NULL to be so rare that it sorts the whole queue."""
+    return case((select(column).where(*where).scalar_subquery().is_not(None), false()), else_=true())
 
 
 #: the first seat that can be taken, of a job that this person has no seat of and has not skipped
@@ -141,8 +140,8 @@ _OPEN = (
         seats.c.round == bindparam("round"),
         ~seats.c.answered,
         or_(seats.c.holder.is_(None), seats.c.expires_at < bindparam("now")),
-        _none(exists().where(_other.c.job_id == seats.c.job_id, _other.c.holder == bindparam("me"))),
-        _none(exists().where(skips.c.job_id == seats.c.job_id, skips.c.name == bindparam("me"))),
+        _none(_other.c.seat, _other.c.job_id == seats.c.job_id, _other.c.holder == bindparam("me")),
+        _none(skips.c.at, skips.c.job_id == seats.c.job_id, skips.c.name == bindparam("me")),
     )
     .order_by(seats.c.position, seats.c.seat)
     .limit(1)
@@ -153,8 +152,8 @@ _UNSEEN_GOLD = (
     .where(
         jobs.c.kind == GOLD,
         ~jobs.c.withdrawn,
-        _none(exists().where(seats.c.job_id == jobs.c.job_id, seats.c.holder == bindparam("me"))),
-        _none(exists().where(skips.c.job_id == jobs.c.job_id, skips.c.name == bindparam("me"))),
+        _none(seats.c.seat, seats.c.job_id == jobs.c.job_id, seats.c.holder == bindparam("me")),
+        _none(skips.c.at, skips.c.job_id == jobs.c.job_id, skips.c.name == bindparam("me")),
     )
     .order_by(jobs.c.position)
     .limit(1)

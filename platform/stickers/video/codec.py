@@ -47,9 +47,12 @@ def encode_strip(frames_THWC: np.ndarray) -> bytes:
 
 
 def decode_strip(data: bytes, num_frames: int) -> np.ndarray:
-    """The frames [num_frames, H, W, 4] of `encode_strip`; ValueError when the height is no multiple of `num_frames`."""
-    with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
-        strip = np.asarray(image.convert("RGBA"))
+    """The frames [num_frames, H, W, 4] of `encode_strip`; ValueError when it is torn or not of so many equal frames."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
+            strip = np.asarray(image.convert("RGBA"))
+    except (OSError, EOFError) as error:  # UnidentifiedImageError is an OSError
+        raise ValueError(f"a strip of {len(data)} bytes cannot be decoded: {error}") from error
     if num_frames < 1 or strip.shape[0] % num_frames:
         raise ValueError(f"a strip {strip.shape[0]} pixels high does not hold {num_frames} equal frames")
     return strip.reshape(num_frames, -1, strip.shape[1], 4)
