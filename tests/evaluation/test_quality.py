@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from stickers.artifacts import Candidate, Vote, clip_digest, content_id
+from stickers.artifacts import Candidate, Vote, content_id
 from stickers.data.toy.motions import Mode, render_motion
 from stickers.data.toy.oracle import draw_sticker, look_of
 from stickers.evaluation.oracle import asked_for
 from stickers.evaluation.quality import Measured, approval, by_oracle, by_pixels, by_votes, measure
 from stickers.video.codec import encode_strip
+from tests.candidates import made
 
 PROMPT, SIZE = "a fox waving", 32
 WAVING = render_motion(look_of(PROMPT, 0), "wave", Mode(hz=1 / 8), np.arange(8) - 3, SIZE)
@@ -20,25 +21,8 @@ STILL = np.repeat(draw_sticker(PROMPT, 0, SIZE)[None], 8, axis=0)
 
 def candidate(frames: np.ndarray, seed: int = 0) -> Candidate:
     strip = encode_strip(frames)
-    return Candidate(
-        candidate_id=content_id("candidate", seed, strip),
-        sticker_id="sticker",
-        teacher="t",
-        checkpoint="c",
-        seed=seed,
-        prompt=PROMPT,
-        bucket="action",
-        plan_id="pilot",
-        attempt=0,
-        status="made",
-        error="",
-        clip=strip,
-        clip_digest=clip_digest(strip),
-        num_frames=8,
-        fps=8,
-        motion_score=1.0,
-        seconds=0.1,
-    )
+    name = content_id("candidate", seed, strip)
+    return made(strip, candidate_id=name, seed=seed, prompt=PROMPT, plan_id="pilot", motion_score=1.0)
 
 
 def vote(person: str, shown: list[Candidate], picks: list[Candidate], *, round: int = 1) -> Vote:

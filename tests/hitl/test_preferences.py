@@ -8,31 +8,15 @@ from stickers import store
 from stickers.artifacts import PREFERENCES, Candidate, Preference, Vote, clip_digest, table_of
 from stickers.hitl.preferences import preferences
 from stickers.hitl.settings import RoundSettings, Settings
+from tests.candidates import made
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SETTINGS = Settings()
 
 
 def candidate(name: str, sticker: str = "s", prompt: str = "a cat", strip: bytes | None = None) -> Candidate:
-    strip = strip or name.encode()
-    return Candidate(
-        candidate_id=name,
-        sticker_id=sticker,
-        teacher="t",
-        checkpoint="c",
-        seed=0,
-        prompt=prompt,
-        bucket="action",
-        plan_id="plan",
-        attempt=0,
-        status="made",
-        error="",
-        clip=None,
-        clip_digest=clip_digest(strip),
-        num_frames=8,
-        fps=8,
-        seconds=0.1,
-    )
+    values = {"sticker_id": sticker, "prompt": prompt, "clip": None}
+    return made(strip or name.encode(), candidate_id=name, **values)
 
 
 def votes_of(rows: list[Candidate], said: dict[str, str]) -> list[Vote]:

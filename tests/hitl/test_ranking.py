@@ -5,32 +5,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stickers.artifacts import Candidate, clip_digest
+from stickers.artifacts import Candidate
 from stickers.hitl.jobs import Job
 from stickers.hitl.ranking import FEWEST_CLIPS, Missed, Queue, fit, missed, order
+from tests.candidates import made
 
 RNG = np.random.default_rng(7)
 
 
 def candidate(number: int, liked: float) -> Candidate:
     """A clip that people like the more, the more of it moves and the less of that is taken back."""
-    return Candidate(
+    return made(
+        str(number).encode(),
         candidate_id=f"c{number:04}",
-        sticker_id="s",
         teacher=f"teacher {number % 4}",
-        checkpoint="c",
         seed=number,
         prompt=f"prompt {number // 8}",
-        bucket="action",
-        plan_id="plan",
-        attempt=0,
-        status="made",
-        error="",
         clip=None,
-        clip_digest=clip_digest(str(number).encode()),
         num_frames=8 - number % 4,
         fps=4 + number % 4,
-        seconds=0.1,
         motion_score=5 + float(RNG.normal()),
         moving=liked,
         reversal=0.5 - 0.4 * liked + 0.05 * float(RNG.normal()),

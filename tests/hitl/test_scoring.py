@@ -4,25 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from stickers.artifacts import CANDIDATES, Candidate, clip_digest, table_of
+from stickers.artifacts import CANDIDATES, Candidate, table_of
 from stickers.data.toy.faults import nothing, pulsing, still
 from stickers.data.toy.motions import Mode, render_motion
 from stickers.data.toy.oracle import look_of
 from stickers.hitl.scoring import flags_of, score
 from stickers.video.codec import encode_strip
 from stickers.video.motion import motion_score
+from tests.candidates import made
 
 DICE = np.random.default_rng(0)
 CLIP = render_motion(look_of("a cat waving", 0), "wave", Mode.draw(DICE), np.arange(8) / 8, 32)
 
 
 def row_of(clip: np.ndarray) -> Candidate:
-    strip = encode_strip(clip)
-    return Candidate(
-        candidate_id="c", sticker_id="s", teacher="calm", checkpoint="d", seed=1, prompt="a cat waving",
-        bucket="action", plan_id="p", attempt=0, status="made", error="", clip=strip,
-        clip_digest=clip_digest(strip), num_frames=len(clip), fps=8, seconds=0.5,
-    )  # fmt: skip
+    return made(encode_strip(clip), num_frames=len(clip))
 
 
 def test_a_row_gets_its_scores_and_keeps_everything_else() -> None:
