@@ -94,7 +94,7 @@ def audit_plan(uri: str, *, decode: bool = True) -> int:
     faults = audit_index(uri)
     with connect():
         look = ray.remote(audit_part)
-        waiting = [look.remote(uri, part, decode=decode) for part in parts_of(uri)]
+        waiting = [look.remote(uri, *each, decode=decode) for each in parts_of(uri).items()]
         for each in tqdm(waiting, desc="audit", unit="part"):
             faults += ray.get(each)
     table = Table("candidate", "fault", "detail", title=f"faults of plan {uri.rsplit('/', 1)[1]}")

@@ -181,7 +181,7 @@ def audit(uri: str) -> dict[str, Any]:
     """The whole plan by digests, and one part with every clip decoded."""
     faults = audit_plan(uri, decode=False)
     parts, started = parts_of(uri), time.monotonic()
-    faults += len(audit_part(uri, parts[0]))
+    faults += len(audit_part(uri, *next(iter(parts.items()))))
     return {"faults": faults, "parts": len(parts), "one part decoded": time.monotonic() - started}
 
 

@@ -1,11 +1,9 @@
 """Is everything there that a plan asks for, once, by the right teacher and whole? What is not is a named fault."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute
 
 from stickers import store
 from stickers.artifacts import CANDIDATES, MADE, PLAN, PlanRow, clip_digest
@@ -67,25 +65,27 @@ def audit_index(uri: str) -> list[Fault]:
     return sorted(faults, key=lambda each: (each.what, each.candidate_id))
 
 
-def parts_of(uri: str) -> list[str]:
-    """The places of all clips that a finished plan's index names, and of its own that it does not."""
-    index = store.read_table(store.join(uri, INDEX), INDEXED, columns=["part"])
-    named = {store.below(uri, part) for part in index["part"].unique().to_pylist()}
-    return sorted(named | set(store.listing(store.join(uri, PARTS))))
+def parts_of(uri: str) -> dict[str, list[dict[str, Any]]]:
+    """What a finished plan's index says of the clips in each part, by its place; of its own parts all, named or not."""
+    names = ["candidate_id", "part", "status", "num_frames", "clip_digest"]
+    index = store.read_table(store.join(uri, INDEX), INDEXED, columns=names).sort_by("part")
+    found: dict[str, list[dict[str, Any]]] = {part: [] for part in store.listing(store.join(uri, PARTS))}
+    start = 0
+    for each in index["part"].value_counts().to_pylist():
+        found[store.below(uri, each["values"])] = index.slice(start, each["counts"]).to_pylist()
+        start += each["counts"]
+    return dict(sorted(found.items()))
 
 
-def audit_part(uri: str, part: str, *, decode: bool = True) -> list[Fault]:
+def audit_part(uri: str, part: str, indexed: Iterable[dict[str, Any]], *, decode: bool = True) -> list[Fault]:
     """Faults of the clips in one part: each is read, compared with its digest and decoded.
 
     Args:
+        indexed: what the index says of them, see `parts_of`.
         decode: without, a clip with the right digest is taken to be the one that was decoded and scored when it was
             made, which costs a fraction.
     """
-    names = ["candidate_id", "part", "status", "num_frames", "clip_digest"]
-    index = store.read_table(store.join(uri, INDEX), INDEXED, columns=names)
-    here = [each for each in index["part"].unique().to_pylist() if store.below(uri, each) == part]
-    mine = index.filter(pa.compute.is_in(index["part"], value_set=pa.array(here, pa.string()))).to_pylist()
-    wanted, faults, seen = {row["candidate_id"]: row for row in mine}, [], set()
+    wanted, faults, seen = {row["candidate_id"]: row for row in indexed}, [], set()
     try:
         for table in store.read_batches(
             part, CANDIDATES, columns=["candidate_id", "clip"], rows=CLIPS_AT_A_TIME
