@@ -155,7 +155,7 @@ def main(
         floor: the share of --budget that is spread evenly.
         status: show what is planned, made, failed and pending, and stop; also while another process makes it.
         audit: compare a finished plan with what it asks for, look at every clip and stop.
-        decode: with --audit, decode every clip as well; --no-decode compares digests alone, in a twentieth of the time.
+        decode: with --audit, decode every clip as well; --no-decode compares digests alone, much faster.
         dry_run: show the plan and stop.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)

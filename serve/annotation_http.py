@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 WEB = Path(__file__).parent / "web"
 MAX_BODY_BYTES = 256 << 10
-#: what people choose is nobody's trace, and looking for somebody who asks for one takes a twentieth of a request
+#: what people choose is nobody's trace
 UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 #: what is judged (paper section 2.3), one glance away from the clips
 CRITERIA = (
@@ -73,7 +73,7 @@ def build_annotation(
 
     @asynccontextmanager
     async def alive(_: FastAPI) -> AsyncIterator[None]:
-        # what is imported stays: looking through it for garbage holds everybody up for a quarter of a second
+        # what is imported stays: looking through it for garbage holds everybody up
         gc.collect()
         gc.freeze()
         yield
