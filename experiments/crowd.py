@@ -26,7 +26,7 @@ import aiohttp
 import tyro
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import Connection, insert, make_url, select
+from sqlalchemy import insert, make_url, select
 from tqdm import tqdm
 
 from experiments.options import run_script
@@ -36,7 +36,7 @@ from stickers.artifacts import Vote, content_id
 from stickers.hitl.database import seats, votes
 from stickers.hitl.jobs import CLIPS_PER_JOB, Job
 from stickers.hitl.people import Person, add_person
-from stickers.hitl.queue import Answer, Lease, give, take
+from stickers.hitl.queue import Answer, Lease, Submission, submit, take
 from stickers.hitl.rounds import change_settings, import_jobs, read_settings
 from stickers.hitl.votes import VoteStore
 
@@ -97,11 +97,10 @@ def bare_rates(url: str, seconds: float) -> dict[str, float]:
             mine = held[-50] if len(held) >= 50 else there.write(lambda c: take(c, me, now)).result()
             assert mine is not None
 
-            def both(connection: Connection) -> Lease | None:
-                give(connection, me, mine.job.job_id, Answer(picks=mine.job.candidates[:2]))
-                return take(connection, me, now)
-
-            following = there.write(both).result()
+            wish = Submission(
+                person=me, settings=now, job_id=mine.job.job_id, answer=Answer(picks=mine.job.candidates[:2])
+            )
+            _, following = there.write_along(submit, wish).result()
             assert following is not None
             held.append(following)
 

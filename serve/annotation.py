@@ -19,7 +19,7 @@ from stickers.hitl import ordering, people, queue, rounds
 from stickers.hitl.library import Library, plans_in
 from stickers.hitl.overview import overview, trail
 from stickers.hitl.people import Person, Session
-from stickers.hitl.queue import Answer, Lease
+from stickers.hitl.queue import Answer, Lease, Submission
 from stickers.hitl.selection import Verdict
 from stickers.hitl.settings import Settings
 from stickers.hitl.votes import VoteStore
@@ -139,13 +139,8 @@ class Annotation:
         self, person: Person, job_id: str, answer: Answer, have: Collection[str]
     ) -> tuple[Vote, Lease | None]:
         """Take an answer, and give the next job, both in one durable step."""
-        now = await self.now()
-
-        def both(connection: Connection) -> tuple[Vote, Lease | None]:
-            vote = queue.give(connection, person, job_id, answer)
-            return vote, queue.take(connection, person, now, have)
-
-        vote, lease = await self.write(both)
+        wish = Submission(person=person, settings=await self.now(), job_id=job_id, answer=answer, have=have)
+        vote, lease = await asyncio.wrap_future(self.votes.write_along(queue.submit, wish))
         if lease is None:
             lease = await self.next(person, have)
         return vote, lease

@@ -11,9 +11,10 @@ from sqlalchemy import Connection, update
 
 from stickers.hitl import queue
 from stickers.hitl.database import seats
-from stickers.hitl.jobs import build_jobs
+from stickers.hitl.filing import add_jobs
+from stickers.hitl.jobs import Job, build_jobs
 from stickers.hitl.people import Person, add_person
-from stickers.hitl.queue import Answer, Lease, add_jobs, give, recall, skip, take
+from stickers.hitl.queue import Answer, Lease, Submission, give, recall, skip, submit, take
 from stickers.hitl.settings import RoundSettings, Settings
 from stickers.hitl.votes import Conflict, VoteStore
 from tests.hitl.clips import ROWS, candidate
@@ -203,3 +204,36 @@ def test_two_tabs_of_one_person_hold_two_jobs(there: VoteStore) -> None:
     with ThreadPoolExecutor(8) as pool:
         leases = list(pool.map(lambda _: got(ask(there, ANN)).job.job_id, range(8)))
     assert len(set(leases)) == 1
+
+
+def test_answers_that_arrive_together_are_taken_as_if_one_by_one(there: VoteStore) -> None:
+    crowd = (ANN, BOB, CID)
+    first = {person: got(ask(there, person)).job for person in crowd}
+    assert len(set(first.values())) == 1
+    wishes = [wish(person, job) for person, job in first.items()]
+    both = do(there, lambda connection: submit(connection, wishes))
+    assert [vote.annotator for vote, _ in both] == ["ann", "bob", "cid"]
+    assert all(list(vote.picks) == [first[ANN].candidates[0]] for vote, _ in both)
+    following = {got(lease).job.job_id for _, lease in both}
+    assert len(following) == 1 and first[ANN].job_id not in following
+    # the same again, twice of one person, changes nothing
+    again = do(there, lambda connection: submit(connection, [*wishes, wishes[0]]))
+    assert {got(lease).job.job_id for _, lease in again} == following
+    assert len(there.all()) == 3
+
+
+def test_who_has_no_right_to_answer_spoils_nobody_else_s(there: VoteStore) -> None:
+    jobs = {person: got(ask(there, person)).job for person in (ANN, BOB)}
+    wishes = [wish(ANN, jobs[ANN]), wish(DAN, jobs[ANN]), wish(BOB, jobs[BOB])]
+    with pytest.raises(Conflict, match="not yours"):
+        do(there, lambda connection: submit(connection, wishes))
+    assert there.all() == []
+    ann, dan, bob = [there.write_along(submit, each) for each in wishes]
+    with pytest.raises(Conflict, match="not yours"):
+        dan.result()
+    assert [done.result()[0].annotator for done in (ann, bob)] == ["ann", "bob"]
+    assert sorted(vote.annotator for vote in there.all()) == ["ann", "bob"]
+
+
+def wish(person: Person, job: Job) -> Submission:
+    return Submission(person=person, settings=NOW, job_id=job.job_id, answer=Answer(picks=job.candidates[:1]))

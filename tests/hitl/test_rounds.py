@@ -12,9 +12,10 @@ from sqlalchemy import Connection, select
 from stickers.artifacts import Candidate
 from stickers.hitl import ordering, rounds
 from stickers.hitl.database import seats
+from stickers.hitl.filing import jobs_in
 from stickers.hitl.jobs import GOLD, RULING
 from stickers.hitl.people import Person, add_person
-from stickers.hitl.queue import Answer, give, jobs_in, take
+from stickers.hitl.queue import Answer, give, take
 from stickers.hitl.rounds import (
     advance,
     agreed,

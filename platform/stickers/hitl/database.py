@@ -4,13 +4,14 @@ SQLite in WAL mode by default, PostgreSQL by URL; Alembic migrates older ones wh
 acknowledged is append-only: triggers refuse to change or delete a vote, also for somebody with a database client.
 
 Everything is written by one thread, in the order in which it was asked for. Writes that wait for each other's disk are
-committed together, so that fifty people cost hardly more commits than one; when one of them fails, each is done again
-in a transaction of its own.
+committed together, and those of the same kind done in one step, so that fifty people cost hardly more than one; when
+one of them fails, each is done again in a transaction of its own.
 """
 
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -43,6 +44,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+S = TypeVar("S")
 T = TypeVar("T")
 MIGRATIONS = Path(__file__).with_name("migrations")
 #: writes that are committed together at most
@@ -279,8 +281,12 @@ class Writer:
 
         It may be run again after its transaction was undone, and so changes nothing but the database.
         """
+        return self.do_along(lambda connection, _: [work(connection)], None)
+
+    def do_along(self, work: Callable[[Connection, list[S]], list[T]], item: S) -> "Future[T]":
+        """Run `work` on this item and others that wait for it; the future has what it gives for this one."""
         done: Future[T] = Future()
-        self.waiting.put((work, done))
+        self.waiting.put((work, item, done))
         return done
 
     def close(self) -> None:
@@ -296,26 +302,28 @@ class Writer:
                 batch.append(self.waiting.get())
             closing = None in batch
             # who asked for it may have gone since
-            wanted = [each for each in batch if each and each[1].set_running_or_notify_cancel()]
+            wanted = [each for each in batch if each and each[2].set_running_or_notify_cancel()]
             if wanted:
                 self._together(wanted)
 
     def _together(self, batch: "list[_Work]") -> None:
+        found: list[Any] = []
         try:
             with self.engine.begin() as connection:
-                found = [work(connection) for work, _ in batch]
+                for work, some in groupby(batch, key=lambda each: each[0]):
+                    found += work(connection, [item for _, item, _ in some])
         except Exception:  # noqa: BLE001 (whose it is, and whether it is one, shows when each is alone)
             for each in batch:
                 self._alone(*each)
         else:
-            for (_, done), value in zip(batch, found, strict=True):
+            for (_, _, done), value in zip(batch, found, strict=True):
                 done.set_result(value)
 
-    def _alone(self, work: Callable[[Connection], Any], done: "Future[Any]") -> None:
+    def _alone(self, work: Callable[[Connection, list[S]], list[T]], item: S, done: "Future[T]") -> None:
         for left in reversed(range(TRIES)):
             try:
                 with self.engine.begin() as connection:
-                    found = work(connection)
+                    (found,) = work(connection, [item])
             except Exception as error:  # noqa: BLE001 (it is raised where the future is waited for)
                 if not left or not isinstance(error, DBAPIError):
                     done.set_exception(error)
@@ -325,4 +333,4 @@ class Writer:
                 return
 
 
-_Work = tuple[Callable[[Connection], Any], "Future[Any]"]
+_Work = tuple[Callable[[Connection, list[Any]], list[Any]], Any, "Future[Any]"]

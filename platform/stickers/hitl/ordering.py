@@ -12,9 +12,9 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from stickers.artifacts import Candidate, Vote
 from stickers.hitl.database import jobs, orders, seats
+from stickers.hitl.filing import jobs_in
 from stickers.hitl.jobs import CHOOSE, Job
 from stickers.hitl.people import note
-from stickers.hitl.queue import jobs_in
 from stickers.hitl.ranking import Missed, Queue, fit, missed, order
 from stickers.hitl.rounds import read_settings
 from stickers.hitl.selection import verdicts

@@ -8,7 +8,8 @@ caller's.
 
 import random
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,15 +26,17 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
     update,
 )
 
 from stickers.artifacts import Vote
-from stickers.hitl.database import insert_new, jobs, seats, skips, votes
+from stickers.hitl.database import jobs, seats, skips, votes
+from stickers.hitl.filing import add_seats, find_job, find_jobs, padded
 from stickers.hitl.jobs import CHOOSE, GOLD, RULING, Job
 from stickers.hitl.people import Person, note
 from stickers.hitl.settings import Settings
-from stickers.hitl.votes import Conflict, add_vote, last_vote
+from stickers.hitl.votes import Conflict, add_votes, last_vote
 
 LONGEST_REASON = 500
 #: seconds that a person may claim to have looked at one job
@@ -59,6 +62,35 @@ class Answer:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """An answer, and with it the wish for a next job other than those that the person has."""
+
+    person: Person
+    settings: Settings
+    job_id: str
+    answer: Answer
+    have: Collection[str] = ()
+
+
+def submit(connection: Connection, some: Sequence[Submission]) -> list[tuple[Vote, Lease | None]]:
+    """Take the answers of many people and give each of them the next job, in few steps for all; see `give`, `take`.
+
+    Raises:
+        Conflict: one of them, not said which, does not have the job (any more), or left out an answer.
+        ValueError: one of them names what the job does not show.
+    """
+    names = [each.person.name for each in some]
+    if len(set(names)) < len(names):
+        return [submit(connection, [each])[0] for each in some]
+    cast = _give(connection, [(each.person, each.job_id, each.answer) for each in some])
+    held = _held_by(connection, names)
+    leases = [
+        _take(connection, each.person, each.settings, each.have, held[each.person.name]) for each in some
+    ]
+    return list(zip(cast, leases, strict=True))
+
+
 def take(
     connection: Connection, person: Person, settings: Settings, have: Collection[str] = ()
 ) -> Lease | None:
@@ -66,9 +98,16 @@ def take(
 
     What they took before and have not answered comes first, so that a reloaded page goes on where it was.
     """
-    now, kept = time.time(), held(connection, person, settings, have)
-    if kept:
-        return kept
+    before = _held_by(connection, [person.name])[person.name]
+    return _take(connection, person, settings, have, before)
+
+
+def _take(
+    connection: Connection, person: Person, settings: Settings, have: Collection[str], before: Sequence[Any]
+) -> Lease | None:
+    mine = [row for row in before if row.job_id not in have and row.kind != RULING]
+    if mine:
+        return _lease(connection, mine[0].job_id, mine[0].seat, person, settings)
     rounds = settings.rounds_of(person.role)
     if not rounds or settings.paused:
         return None
@@ -77,9 +116,7 @@ def take(
         if gold:
             add_seats(connection, [(gold["job_id"], gold["round"], GOLD, gold["position"], 1)])
             last = select(func.max(seats.c.seat)).where(seats.c.job_id == gold["job_id"])
-            return _lease(
-                connection, {**gold, "seat": connection.execute(last).scalar()}, person, settings, now
-            )
+            return _lease(connection, gold["job_id"], connection.execute(last).scalar(), person, settings)
     for number in rounds:
         found = take_of(connection, person, settings, number, CHOOSE)
         if found:
@@ -87,14 +124,21 @@ def take(
     return None
 
 
-def held(
-    connection: Connection, person: Person, settings: Settings, have: Collection[str], *, ruling: bool = False
+def _held_by(connection: Connection, names: Sequence[str]) -> defaultdict[str, list[Any]]:
+    """The seats that people took and have not answered, by their names, the first taken first."""
+    found: defaultdict[str, list[Any]] = defaultdict(list)
+    for row in connection.execute(_HELD, {"names": padded(names)}):
+        found[row.holder].append(row)
+    return found
+
+
+def take_ruling(
+    connection: Connection, lead: Person, settings: Settings, have: Collection[str]
 ) -> Lease | None:
-    """A job that a person took, has not answered and does not `have` before them, or none."""
-    for row in connection.execute(_HELD, {"me": person.name}).mappings().all():
-        if row["job_id"] not in have and (row["kind"] == RULING) == ruling:
-            return _lease(connection, row, person, settings, time.time())
-    return None
+    """The disputed job that a lead took, has not decided and does not `have` before them, or none."""
+    before = _held_by(connection, [lead.name])[lead.name]
+    mine = [row for row in before if row.job_id not in have and row.kind == RULING]
+    return _lease(connection, mine[0].job_id, mine[0].seat, lead, settings) if mine else None
 
 
 def take_of(
@@ -102,24 +146,22 @@ def take_of(
 ) -> Lease | None:
     """The first job of a round and kind that needs this person, or none."""
     now = time.time()
-    values = {"me": person.name, "now": now, "round": number, "kind": kind}
-    row = connection.execute(_OPEN, values).mappings().first()
-    return _lease(connection, row, person, settings, now) if row else None
-
-
-def _lease(connection: Connection, row: Any, person: Person, settings: Settings, now: float) -> Lease:
     until = now + settings.lease_seconds
-    connection.execute(
-        _TAKE, {"job": row["job_id"], "place": row["seat"], "me": person.name, "now": now, "until": until}
-    )
-    return Lease(job=job_from(row))
+    values = {"me": person.name, "now": now, "until": until, "number": number, "what": kind}
+    taken = connection.execute(_TAKE_FIRST, values).scalar()
+    return Lease(job=find_job(connection, taken)) if taken else None
 
 
-_JOB = (jobs.c.job_id, jobs.c.plan_id, jobs.c.round, jobs.c.kind, jobs.c.clips)
+def _lease(connection: Connection, job_id: str, seat: Any, person: Person, settings: Settings) -> Lease:
+    now = time.time()
+    values = {"me": person.name, "now": now, "until": now + settings.lease_seconds}
+    connection.execute(_TAKE, {**values, "job": job_id, "place": seat})
+    return Lease(job=find_job(connection, job_id))
+
+
 _HELD = (
-    select(*_JOB, seats.c.seat)
-    .join(seats, seats.c.job_id == jobs.c.job_id)
-    .where(seats.c.holder == bindparam("me"), ~seats.c.answered)
+    select(seats.c.holder, seats.c.job_id, seats.c.seat, seats.c.kind)
+    .where(seats.c.holder.in_(bindparam("names", expanding=True)), ~seats.c.answered)
     .order_by(seats.c.leased_at)
 )
 _other = seats.alias("other")
@@ -133,11 +175,10 @@ def _none(column: Any, *where: ColumnElement[bool]) -> ColumnElement[bool]:
 
 #: the first seat that can be taken, of a job that this person has no seat of and has not skipped
 _OPEN = (
-    select(*_JOB, seats.c.seat)
-    .join(seats, seats.c.job_id == jobs.c.job_id)
+    select(seats.c.job_id, seats.c.seat)
     .where(
-        seats.c.kind == bindparam("kind"),
-        seats.c.round == bindparam("round"),
+        seats.c.kind == bindparam("what"),
+        seats.c.round == bindparam("number"),
         ~seats.c.answered,
         or_(seats.c.holder.is_(None), seats.c.expires_at < bindparam("now")),
         _none(_other.c.seat, _other.c.job_id == seats.c.job_id, _other.c.holder == bindparam("me")),
@@ -148,7 +189,7 @@ _OPEN = (
     .with_for_update(skip_locked=True, of=seats)
 )
 _UNSEEN_GOLD = (
-    select(*_JOB, jobs.c.position)
+    select(jobs.c.job_id, jobs.c.round, jobs.c.position)
     .where(
         jobs.c.kind == GOLD,
         ~jobs.c.withdrawn,
@@ -158,21 +199,25 @@ _UNSEEN_GOLD = (
     .order_by(jobs.c.position)
     .limit(1)
 )
+_LEASED: dict[str, Any] = {
+    "holder": bindparam("me"),
+    "leased_at": bindparam("now"),
+    "expires_at": bindparam("until"),
+}
 _TAKE = (
     update(seats)
     .where(seats.c.job_id == bindparam("job"), seats.c.seat == bindparam("place"))
-    .values(holder=bindparam("me"), leased_at=bindparam("now"), expires_at=bindparam("until"))
+    .values(_LEASED)
 )
-_MINE = (
-    select(*_JOB, seats.c.seat, seats.c.answered)
-    .join(seats, seats.c.job_id == jobs.c.job_id)
-    .where(seats.c.job_id == bindparam("job"), seats.c.holder == bindparam("me"))
-)
-_FILL = (
+_TAKE_FIRST = (
     update(seats)
-    .where(seats.c.job_id == bindparam("job"), seats.c.seat == bindparam("place"))
-    .values(answered=True)
+    .where(tuple_(seats.c.job_id, seats.c.seat) == _OPEN.correlate(None).scalar_subquery())
+    .values(_LEASED)
+    .returning(seats.c.job_id)
 )
+_mine = and_(seats.c.job_id == bindparam("job"), seats.c.holder == bindparam("me"))
+_MINE = select(seats.c.job_id, seats.c.seat, seats.c.answered).where(_mine)
+_FILL = update(seats).where(_mine).values(answered=True)
 
 
 def give(connection: Connection, person: Person, job_id: str, answer: Answer) -> Vote:
@@ -184,16 +229,20 @@ def give(connection: Connection, person: Person, job_id: str, answer: Answer) ->
         Conflict: the person does not have the job (any more), or an answer before this one has not arrived.
         ValueError: the answer names what the job does not show.
     """
-    mine = connection.execute(_MINE, {"job": job_id, "me": person.name}).mappings().first()
-    if mine is None:
+    return _give(connection, [(person, job_id, answer)])[0]
+
+
+def _give(connection: Connection, some: Sequence[tuple[Person, str, Answer]]) -> list[Vote]:
+    mine = [{"job": job_id, "me": person.name} for person, job_id, _ in some]
+    if connection.execute(_FILL, mine).rowcount < len(some):
         raise Conflict(
-            f"job {job_id[:26]} is not yours: you never had it, or your time ran out and it went to somebody else"
+            f"job {mine[0]['job'][:26]} is not yours: you never had it, or your time ran out and it went to "
+            "somebody else"
         )
-    vote = _vote(job_from(mine), person, answer)
-    add_vote(connection, vote)
-    if not mine["answered"]:
-        connection.execute(_FILL, {"job": job_id, "place": mine["seat"]})
-    return vote
+    known = find_jobs(connection, [job_id for _, job_id, _ in some])
+    cast = [_vote(known[job_id], person, answer) for person, job_id, answer in some]
+    add_votes(connection, cast)
+    return cast
 
 
 def _vote(job: Job, person: Person, answer: Answer) -> Vote:
@@ -261,8 +310,9 @@ def recall(connection: Connection, person: Person, job_id: str) -> Lease | None:
     mine = connection.execute(_MINE, {"job": job_id, "me": person.name}).mappings().first()
     if mine is None:
         return None
-    answer = last_vote(connection, job_id, person.name, mine["round"])
-    return Lease(job=job_from(mine), revision=answer.revision if answer else 0, answer=answer)
+    job = find_job(connection, job_id)
+    answer = last_vote(connection, job_id, person.name, job.round)
+    return Lease(job=job, revision=answer.revision if answer else 0, answer=answer)
 
 
 def history(connection: Connection, name: str, most: int = 50) -> list[str]:
@@ -274,101 +324,3 @@ def history(connection: Connection, name: str, most: int = 50) -> list[str]:
         .limit(2 * most)
     )
     return list(dict.fromkeys(connection.execute(query).scalars()))[:most]
-
-
-def add_jobs(
-    connection: Connection,
-    some: Iterable[Job],
-    num_people: int,
-    *,
-    right: Mapping[str, Sequence[str]] | None = None,
-) -> int:
-    """Append jobs to the queue, each with so many seats; those that are there stay. Returns how many are new.
-
-    Args:
-        right: of gold jobs, the candidates that are worth sharing.
-    """
-    some = list(some)
-    known = set(connection.execute(select(jobs.c.job_id)).scalars())
-    fresh = [job for job in some if job.job_id not in known]
-    last = connection.execute(select(func.max(jobs.c.position))).scalar() or 0.0
-    now = time.time()
-    rows: list[dict[str, Any]] = [
-        {
-            "job_id": job.job_id,
-            "plan_id": job.plan_id,
-            "round": job.round,
-            "kind": job.kind,
-            "position": last + number,
-            "clips": [
-                list(each) for each in zip(job.candidates, job.digests, job.prompts, job.frames, job.fps)
-            ],
-            "right": list(right[job.job_id]) if right else None,
-            "withdrawn": False,
-            "created_at": now,
-        }
-        for number, job in enumerate(fresh, 1)
-    ]
-    if rows:
-        connection.execute(insert_new(connection.dialect.name, jobs), rows)
-        add_seats(
-            connection,
-            [(row["job_id"], row["round"], row["kind"], row["position"], num_people) for row in rows],
-        )
-    return len(rows)
-
-
-def add_seats(connection: Connection, wanted: Sequence[tuple[str, int, str, float, int]]) -> None:
-    """More seats: of each (job id, round, kind, position, how many)."""
-    ids = [row[0] for row in wanted]
-    taken: dict[str, int] = {}
-    for start in range(0, len(ids), 500):
-        query = (
-            select(seats.c.job_id, func.max(seats.c.seat))
-            .where(seats.c.job_id.in_(ids[start : start + 500]))
-            .group_by(seats.c.job_id)
-        )
-        taken |= {row[0]: row[1] + 1 for row in connection.execute(query)}
-    rows = [
-        {
-            "job_id": job_id,
-            "seat": taken.get(job_id, 0) + number,
-            "round": round,
-            "kind": kind,
-            "position": position,
-            "holder": None,
-            "leased_at": 0.0,
-            "expires_at": 0.0,
-            "answered": False,
-        }
-        for job_id, round, kind, position, count in wanted
-        for number in range(count)
-    ]
-    if rows:
-        connection.execute(insert(seats), rows)
-
-
-def job_from(row: Any) -> Job:
-    """A job as its row has it."""
-    candidates, digests, prompts, frames, fps = zip(*row["clips"], strict=True)
-    return Job(
-        job_id=row["job_id"],
-        plan_id=row["plan_id"],
-        round=row["round"],
-        candidates=candidates,
-        digests=digests,
-        prompts=prompts,
-        frames=frames,
-        fps=fps,
-        kind=row["kind"],
-    )
-
-
-def jobs_in(connection: Connection, plan_id: str | None = None, kind: str | None = None) -> list[Job]:
-    """Every job that is not withdrawn, in the order of the queue."""
-    query = select(*_JOB).where(~jobs.c.withdrawn).order_by(jobs.c.round, jobs.c.position)
-    if plan_id is not None:
-        query = query.where(jobs.c.plan_id == plan_id)
-    if kind is not None:
-        query = query.where(jobs.c.kind == kind)
-    return [job_from(row) for row in connection.execute(query).mappings()]

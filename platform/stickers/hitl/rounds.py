@@ -14,12 +14,13 @@ from sqlalchemy import Connection, case, delete, func, insert, select, text, upd
 
 from stickers.artifacts import Candidate, Vote
 from stickers.hitl.database import jobs, plans, retirements, seats, settings
+from stickers.hitl.filing import add_jobs, add_seats, jobs_in
 from stickers.hitl.jobs import CHOOSE, GOLD, RULING, Job, build_jobs
 from stickers.hitl.people import Person, note
-from stickers.hitl.queue import Lease, add_jobs, add_seats, held, jobs_in, take_of
+from stickers.hitl.queue import Lease, take_of, take_ruling
 from stickers.hitl.selection import Verdict, verdicts
 from stickers.hitl.settings import Settings, settings_of
-from stickers.hitl.votes import add_vote, retired_people, votes_in
+from stickers.hitl.votes import add_votes, retired_people, votes_in
 
 Clip = tuple[str, str]
 #: a key of our own among PostgreSQL's advisory locks: who builds jobs does so alone
@@ -271,7 +272,7 @@ def next_ruling(
 ) -> tuple[Lease, dict[str, Verdict]] | None:
     """A job of disputed clips for a lead, with what others said of each clip; or none, when nobody disagrees."""
     now, some = read_settings(connection), votes_in(connection)
-    found, open_disputes = held(connection, lead, now, have, ruling=True), disputed(some, now)
+    found, open_disputes = take_ruling(connection, lead, now, have), disputed(some, now)
     for number, clips in open_disputes.items():
         found = found or take_of(connection, lead, now, number, RULING)
         if found is None:
@@ -371,7 +372,7 @@ def import_votes(connection: Connection, some: Iterable[Vote]) -> tuple[int, lis
     made, refused = 0, []
     for vote in some:
         try:
-            made += add_vote(connection, vote)
+            made += add_votes(connection, [vote])
         except ValueError as error:
             refused.append((vote.job_id, str(error)))
     filled = {(row.job_id, row.holder) for row in connection.execute(select(seats.c.job_id, seats.c.holder))}

@@ -5,7 +5,7 @@ under the next revision, and the one before stays. Stages never read the store i
 it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from types import TracebackType
@@ -18,6 +18,7 @@ from stickers.artifacts import VOTES, Vote, content_id, table_of
 from stickers.hitl.database import Writer, insert_new, open_engine, retirements, votes
 from stickers.hitl.jobs import CHOOSE
 
+S = TypeVar("S")
 T = TypeVar("T")
 _ANSWER = ("plan_id", "shown", "shown_digests", "picks", "simulated", "flagged", "flags")
 FLAGS = ("unsafe", "broken")
@@ -55,6 +56,10 @@ class VoteStore:
         """A future that is done once what `work` wrote is durable."""
         return self.writer.do(work)
 
+    def write_along(self, work: Callable[[Connection, list[S]], list[T]], item: S) -> "Future[T]":
+        """The same, of work on many items at once, this one among those that wait."""
+        return self.writer.do_along(work, item)
+
     def read(self, work: Callable[[Connection], T]) -> T:
         """What `work` reads, all of it as of one moment."""
         with self.readers.connect() as connection:
@@ -71,7 +76,7 @@ class VoteStore:
                 none is then stored.
         """
         every = list(some)
-        return self.write(lambda connection: sum(add_vote(connection, vote) for vote in every)).result()
+        return self.write(lambda connection: add_votes(connection, every)).result()
 
     def all(
         self, *, plan_id: str | None = None, round: int | None = None, retired: bool = False
@@ -129,19 +134,25 @@ _LAST = (
 )
 
 
-def add_vote(connection: Connection, vote: Vote) -> bool:
-    """Append a vote; false when the very same answer is there.
+def add_votes(connection: Connection, some: Sequence[Vote]) -> int:
+    """Append votes, of which those that are there already, with the same answer, are left alone; how many were new.
 
     Raises:
-        ValueError: it picks or flags what its job did not show.
-        Conflict: it contradicts one that is there, or its revision is not the next one.
+        ValueError: one picks or flags what its job did not show.
+        Conflict: one contradicts a vote that is there, or its revision is not the next one.
     """
-    _check(vote)
-    if (
-        not vote.revision
-        and connection.execute(insert_new(connection.dialect.name, votes), vars(vote)).rowcount
-    ):
-        return True
+    for vote in some:
+        _check(vote)
+    fresh = [vars(vote) for vote in some if not vote.revision]
+    add = insert_new(connection.dialect.name, votes)
+    count = connection.execute(add, fresh).rowcount if fresh else 0
+    if count < len(some):  # which of them were new is not said
+        count += sum(_follows(connection, vote) for vote in some)
+    return count
+
+
+def _follows(connection: Connection, vote: Vote) -> bool:
+    """Append a revision; false when the very same answer is there."""
     last = last_vote(connection, vote.job_id, vote.annotator, vote.round)
     expected = last.revision + 1 if last else 0
     if last and vote.revision < expected:
