@@ -173,7 +173,7 @@ def memory(seed: int) -> None:
 
 def main(
     what: Annotated[Literal["rate", "memory"], tyro.conf.Positional],
-    rows: int = 1000,
+    rows: int = 2000,
     seed: int = 0,
     skip_single: bool = False,
 ) -> None:
