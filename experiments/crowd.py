@@ -44,7 +44,7 @@ UNHURRIED = Limits(wrong_sign_ins="10000 per minute", requests="10000000 per min
 PEOPLE_A_JOB = 3
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 #: seconds between two kills, at random
-LEAST, MOST = 0.05, 0.5
+LEAST, MOST = 0.05, 0.35
 #: of the trial with kills: what a person walks away from is free again soon
 LEASE_SECONDS = 5.0
 console = Console()
