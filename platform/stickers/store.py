@@ -13,7 +13,7 @@ import posixpath
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -202,10 +202,8 @@ def read_table(uri: str, schema: pa.Schema | None = None, *, columns: list[str] 
         sources = [_locate(each)[1] for each in listing(uri, recursive=True) if each.endswith(".parquet")]
     if not sources:
         raise ValueError(f"there is no Parquet file in {uri}")
-    try:
+    with _readable(uri):
         tables = [pq.ParquetFile(source, filesystem=system).read(columns=columns) for source in sources]
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ValueError(f"{uri} is no readable Parquet table: {_one_line(error)}") from error
     if schema is None:
         return pa.concat_tables(tables)
     wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
@@ -239,12 +237,10 @@ class TableWriter:
 
 def read_group(uri: str, group: int, columns: list[str]) -> pa.Table:
     """One row group of a finished Parquet file, which is never written again. ValueError as `read_table`."""
-    try:
+    with _readable(uri):
         file, reading = _parquet_file(uri)
         with reading:
             return file.read_row_group(group, columns=columns)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ValueError(f"{uri} is no readable Parquet table: {_one_line(error)}") from error
 
 
 def read_batches(uri: str, schema: pa.Schema, *, columns: list[str], rows: int) -> Iterator[pa.Table]:
@@ -255,12 +251,22 @@ def read_batches(uri: str, schema: pa.Schema, *, columns: list[str], rows: int) 
     """
     system, path = _locate(uri)
     wanted = pa.schema([schema.field(name) for name in columns])
+    with _readable(uri):
+        batches = pq.ParquetFile(path, filesystem=system).iter_batches(batch_size=rows, columns=columns)
+    while True:
+        with _readable(uri):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        table = pa.table(batch)
+        _check(uri, table.schema, wanted)
+        yield table.select(columns).cast(wanted)
+
+
+@contextmanager
+def _readable(uri: str) -> Iterator[None]:
     try:
-        file = pq.ParquetFile(path, filesystem=system)
-        for batch in file.iter_batches(batch_size=rows, columns=columns):
-            table = pa.table(batch)
-            _check(uri, table.schema, wanted)
-            yield table.select(columns).cast(wanted)
+        yield
     except (OSError, pa.ArrowInvalid) as error:
         raise ValueError(f"{uri} is no readable Parquet table: {_one_line(error)}") from error
 
