@@ -27,6 +27,7 @@ from stickers.artifacts import Refused
 from stickers.hitl import ordering, people, queue, rounds
 from stickers.hitl.candidates import Candidates
 from stickers.hitl.exchange import read_jobs, read_votes, write_jobs, write_votes
+from stickers.hitl.filing import jobs_in
 from stickers.hitl.library import Library, chain_of
 from stickers.hitl.overview import overview
 from stickers.hitl.people import add_person, new_link, people_in
@@ -354,7 +355,7 @@ class Export(OfPlan):
         with self.open() as votes:
             plans = votes.read(lambda connection: chain_of(connection, plan_id))
             if self.what == "jobs":
-                jobs = votes.read(lambda c: [job for each in plans for job in queue.jobs_in(c, each)])
+                jobs = votes.read(lambda c: [job for each in plans for job in jobs_in(c, each)])
                 write_jobs(self.file, jobs)
                 count = len(jobs)
             else:

@@ -117,23 +117,22 @@ class Annotation:
         """A job for a person; see `stickers.hitl.queue.take`."""
         now = await self.now()
         found = await self.write(lambda connection: queue.take(connection, person, now, have))
-        if found is None and not now.paused and await self._more_for(person, now):
+        later = any(number > 1 for number in now.rounds_of(person.role))
+        if found is None and later and not now.paused:
+            await self._look_for_survivors()
             found = await self.write(lambda connection: queue.take(connection, person, now, have))
         return found
 
-    async def _more_for(self, person: Person, now: Settings) -> bool:
-        """Whether clips have survived the rounds before this person's, which then are in the queue."""
-        if not any(number > 1 for number in now.rounds_of(person.role)):
-            return False
+    async def _look_for_survivors(self) -> None:
+        """Put clips that have survived a round into the queue of the next one."""
         async with self.looking:
             if self.looked_for_survivors > time.monotonic():
-                return False
+                return
             started = time.monotonic()
             candidates = (await self.shelves()).candidates
             made = await self.write(lambda connection: rounds.advance(connection, candidates))
             took = time.monotonic() - started
             self.looked_for_survivors = time.monotonic() + (0.0 if made else REST * took)
-            return bool(made)
 
     async def give(
         self, person: Person, job_id: str, answer: Answer, have: Collection[str]

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, delete, update
 
 from stickers.hitl import queue
 from stickers.hitl.database import seats
@@ -187,8 +187,9 @@ def test_many_at_once_get_what_they_need_and_no_more(url: str) -> None:
 
         def work(number: int) -> int:
             there, person, count = (one, other)[number % 2], crowd[number], 0
-            while lease := ask(there, person):
-                say(there, person, lease.job.job_id, lease.job.candidates[0])
+            lease = ask(there, person)
+            while lease:
+                _, lease = there.write_along(submit, wish(person, lease.job)).result()
                 count += 1
             return count
 
@@ -233,6 +234,21 @@ def test_who_has_no_right_to_answer_spoils_nobody_else_s(there: VoteStore) -> No
         dan.result()
     assert [done.result()[0].annotator for done in (ann, bob)] == ["ann", "bob"]
     assert sorted(vote.annotator for vote in there.all()) == ["ann", "bob"]
+
+
+def test_a_seat_that_ran_out_is_one_person_s_also_among_answers_that_arrive_together(
+    there: VoteStore,
+) -> None:
+    do(there, lambda connection: connection.execute(delete(seats).where(seats.c.seat > 0)))
+    lost = got(ask(there, ANN)).job.job_id
+    mine = got(ask(there, ANN, lost)).job
+    his = got(ask(there, BOB)).job
+    run_out(there, ANN)
+    both = do(there, lambda connection: submit(connection, [wish(BOB, his), wish(ANN, mine)]))
+    taken = [got(lease).job.job_id for _, lease in both]
+    assert taken[0] == lost and taken[1] != lost
+    for person, job_id in zip((BOB, ANN), taken, strict=True):
+        say(there, person, job_id)
 
 
 def wish(person: Person, job: Job) -> Submission:

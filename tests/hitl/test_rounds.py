@@ -3,24 +3,26 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import numpy as np
 import pytest
 from sqlalchemy import Connection, select
 
-from stickers.artifacts import Candidate
+from stickers.artifacts import Candidate, Vote
 from stickers.hitl import ordering, rounds
 from stickers.hitl.database import seats
 from stickers.hitl.filing import jobs_in
-from stickers.hitl.jobs import GOLD, RULING
+from stickers.hitl.jobs import GOLD, RULING, Job
 from stickers.hitl.people import Person, add_person
-from stickers.hitl.queue import Answer, give, take
+from stickers.hitl.queue import Answer, Lease, give, take
 from stickers.hitl.rounds import (
     advance,
     agreed,
     balanced,
     change_settings,
+    close_plan,
     import_jobs,
     import_votes,
     next_ruling,
@@ -31,6 +33,7 @@ from stickers.hitl.rounds import (
     retire,
 )
 from stickers.hitl.selection import kept_rows
+from stickers.hitl.settings import Settings
 from stickers.hitl.votes import VoteStore
 from tests.hitl.clips import BY_ID, ROWS, candidate
 
@@ -43,6 +46,7 @@ PEOPLE = {
     "eve": "expert",
     "lea": "lead",
 }
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 GOOD = {row.candidate_id for row in ROWS if row.teacher == "w"}
 
 
@@ -174,6 +178,37 @@ def test_retired_votes_count_no_more_and_come_back(there: VoteStore) -> None:
         do(there, lambda connection: retire(connection, "cid", retired=False, by="lea", reason=" "))
     do(there, lambda connection: retire(connection, "cid", retired=False, by="lea", reason="awake"))
     assert len(there.all()) == 16 and len(there.all(retired=True)) == 16
+
+
+def test_a_plan_that_is_closed_asks_for_nothing_and_opened_again_for_the_rest(there: VoteStore) -> None:
+    work(there, "ann", most=1)
+    do(there, lambda connection: close_plan(connection, "plan", "lea"))
+    assert not work(there, "ann") and not work(there, "bob")
+    assert do(there, lambda connection: open_plan(connection, "plan", "/plan", ROWS, by="lea")) == 0
+    assert [work(there, name) for name in ("ann", "bob", "cid", "dan")] == [3, 4, 4, 0]
+
+
+def test_votes_from_elsewhere_fill_seats_also_of_who_has_the_job_before_them(there: VoteStore) -> None:
+    ann = Person(name="ann", role="annotator")
+    job = got(do(there, lambda connection: take(connection, ann, Settings()))).job
+    long = "somebody of a name that is longer than anybody here may be called at all"
+    cast = [vote_on(job, "ann"), vote_on(job, long)]
+    for new in (2, 0):
+        assert do(there, lambda connection: import_votes(connection, cast)) == (new, [])
+        assert work(there, "ann") == (3 if new else 0)
+    assert work(there, "bob") == 4 and work(there, "cid") == 3 and work(there, "dan") == 0
+
+
+def vote_on(job: Job, name: str) -> Vote:
+    return Vote(
+        job_id=job.job_id, annotator=name, round=1, plan_id="plan", shown=list(job.candidates),
+        shown_digests=list(job.digests), picks=[], started_at=NOON, submitted_at=NOON, simulated=True,
+    )  # fmt: skip
+
+
+def got(lease: Lease | None) -> Lease:
+    assert lease is not None
+    return lease
 
 
 def test_a_lead_decides_what_others_disagree_about(there: VoteStore) -> None:

@@ -69,8 +69,9 @@ def test_who_goes_back_answers_anew_and_the_first_answer_stays(url: str) -> None
         with pytest.raises(Conflict, match="revision 2 where 1 comes next"):
             there.add([replace(again, revision=2)])
         assert there.add([again]) == 1 and there.add([again]) == 0
+        assert there.add([vote()]) == 0, "sent again late, it is there already"
         with pytest.raises(Conflict, match="otherwise"):
-            there.add([vote()])
+            there.add([vote(picks=())])
         assert there.all() == [again]
         count = there.read(lambda connection: connection.execute(text("SELECT count(*) FROM votes")).scalar())
         assert count == 2
@@ -99,6 +100,15 @@ def test_what_fails_undoes_itself_alone(url: str) -> None:
             else:
                 assert future.result() == number
         assert sorted(int(each.job_id) for each in there.all()) == [n for n in range(30) if n % 3]
+
+
+def test_a_closed_store_refuses_to_write(url: str) -> None:
+    there = VoteStore(url)
+    last = there.write(lambda connection: 1)
+    there.close()
+    assert last.result() == 1
+    with pytest.raises(RuntimeError, match="closed"):
+        there.add([vote()])
 
 
 def _write_or_fail(connection: object, number: int) -> int:

@@ -5,7 +5,7 @@ acknowledged is append-only: triggers refuse to change or delete a vote, also fo
 
 Everything is written by one thread, in the order in which it was asked for. Writes that wait for each other's disk are
 committed together, and those of the same kind done in one step, so that fifty people cost hardly more than one; when
-one of them fails, each is done again in a transaction of its own.
+one of them fails, each half is done again in a transaction of its own, until the one that fails is alone.
 """
 
 from collections.abc import Callable
@@ -272,6 +272,7 @@ class Writer:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.closed = False
         self.waiting: SimpleQueue[_Work | None] = SimpleQueue()
         self.thread = Thread(target=self._run, name="votes", daemon=True)
         self.thread.start()
@@ -285,12 +286,15 @@ class Writer:
 
     def do_along(self, work: Callable[[Connection, list[S]], list[T]], item: S) -> "Future[T]":
         """Run `work` on this item and others that wait for it; the future has what it gives for this one."""
+        if self.closed:
+            raise RuntimeError("the database is closed; nothing more is written")
         done: Future[T] = Future()
         self.waiting.put((work, item, done))
         return done
 
     def close(self) -> None:
-        """Finish what waits."""
+        """Finish what waits, and take nothing more."""
+        self.closed = True
         self.waiting.put(None)
         self.thread.join()
 
@@ -304,33 +308,27 @@ class Writer:
             # who asked for it may have gone since
             wanted = [each for each in batch if each and each[2].set_running_or_notify_cancel()]
             if wanted:
-                self._together(wanted)
+                self._together(wanted, TRIES)
 
-    def _together(self, batch: "list[_Work]") -> None:
+    def _together(self, batch: "list[_Work]", tries: int) -> None:
         found: list[Any] = []
         try:
             with self.engine.begin() as connection:
                 for work, some in groupby(batch, key=lambda each: each[0]):
-                    found += work(connection, [item for _, item, _ in some])
-        except Exception:  # noqa: BLE001 (whose it is, and whether it is one, shows when each is alone)
-            for each in batch:
-                self._alone(*each)
+                    items = [item for _, item, _ in some]
+                    found += (value for _, value in zip(items, work(connection, items), strict=True))
+        except Exception as error:  # noqa: BLE001 (it is raised where the future is waited for)
+            half = len(batch) // 2
+            if half:
+                self._together(batch[:half], tries)
+                self._together(batch[half:], tries)
+            elif tries > 1 and isinstance(error, DBAPIError):
+                self._together(batch, tries - 1)
+            else:
+                batch[0][2].set_exception(error)
         else:
             for (_, _, done), value in zip(batch, found, strict=True):
                 done.set_result(value)
-
-    def _alone(self, work: Callable[[Connection, list[S]], list[T]], item: S, done: "Future[T]") -> None:
-        for left in reversed(range(TRIES)):
-            try:
-                with self.engine.begin() as connection:
-                    (found,) = work(connection, [item])
-            except Exception as error:  # noqa: BLE001 (it is raised where the future is waited for)
-                if not left or not isinstance(error, DBAPIError):
-                    done.set_exception(error)
-                    return
-            else:
-                done.set_result(found)
-                return
 
 
 _Work = tuple[Callable[[Connection, list[Any]], list[Any]], Any, "Future[Any]"]

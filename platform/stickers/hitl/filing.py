@@ -137,7 +137,7 @@ def find_jobs(connection: Connection, ids: Collection[str]) -> Mapping[str, Job]
     missing = [each for each in unknown if each not in known]
     if missing:
         raise LookupError(f"there is no job {missing[0]}")
-    return known
+    return {each: known[each] for each in ids}
 
 
 def padded(values: Sequence[str]) -> list[str]:

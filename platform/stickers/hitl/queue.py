@@ -9,7 +9,7 @@ caller's.
 import random
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -106,8 +106,9 @@ def _take(
     connection: Connection, person: Person, settings: Settings, have: Collection[str], before: Sequence[Any]
 ) -> Lease | None:
     mine = [row for row in before if row.job_id not in have and row.kind != RULING]
-    if mine:
-        return _lease(connection, mine[0].job_id, mine[0].seat, person, settings)
+    kept = _first_lease(connection, mine, person, settings)
+    if kept:
+        return kept
     rounds = settings.rounds_of(person.role)
     if not rounds or settings.paused:
         return None
@@ -138,7 +139,7 @@ def take_ruling(
     """The disputed job that a lead took, has not decided and does not `have` before them, or none."""
     before = _held_by(connection, [lead.name])[lead.name]
     mine = [row for row in before if row.job_id not in have and row.kind == RULING]
-    return _lease(connection, mine[0].job_id, mine[0].seat, lead, settings) if mine else None
+    return _first_lease(connection, mine, lead, settings)
 
 
 def take_of(
@@ -152,11 +153,24 @@ def take_of(
     return Lease(job=find_job(connection, taken)) if taken else None
 
 
-def _lease(connection: Connection, job_id: str, seat: Any, person: Person, settings: Settings) -> Lease:
+def _first_lease(
+    connection: Connection, some: Iterable[Any], person: Person, settings: Settings
+) -> Lease | None:
+    """The first of some seats that is still nobody else's, for another lease."""
+    for row in some:
+        found = _lease(connection, row.job_id, row.seat, person, settings)
+        if found:
+            return found
+    return None
+
+
+def _lease(
+    connection: Connection, job_id: str, seat: Any, person: Person, settings: Settings
+) -> Lease | None:
     now = time.time()
     values = {"me": person.name, "now": now, "until": now + settings.lease_seconds}
-    connection.execute(_TAKE, {**values, "job": job_id, "place": seat})
-    return Lease(job=find_job(connection, job_id))
+    taken = connection.execute(_TAKE, {**values, "job": job_id, "place": seat}).rowcount
+    return Lease(job=find_job(connection, job_id)) if taken else None
 
 
 _HELD = (
@@ -206,7 +220,12 @@ _LEASED: dict[str, Any] = {
 }
 _TAKE = (
     update(seats)
-    .where(seats.c.job_id == bindparam("job"), seats.c.seat == bindparam("place"))
+    .where(
+        seats.c.job_id == bindparam("job"),
+        seats.c.seat == bindparam("place"),
+        ~seats.c.answered,
+        or_(seats.c.holder.is_(None), seats.c.holder == bindparam("me")),
+    )
     .values(_LEASED)
 )
 _TAKE_FIRST = (
@@ -216,8 +235,9 @@ _TAKE_FIRST = (
     .returning(seats.c.job_id)
 )
 _mine = and_(seats.c.job_id == bindparam("job"), seats.c.holder == bindparam("me"))
-_MINE = select(seats.c.job_id, seats.c.seat, seats.c.answered).where(_mine)
+_MINE = select(seats.c.seat).where(_mine)
 _FILL = update(seats).where(_mine).values(answered=True)
+_LEAVE = update(seats).where(_mine, ~seats.c.answered).values(holder=None, expires_at=0.0)
 
 
 def give(connection: Connection, person: Person, job_id: str, answer: Answer) -> Vote:
@@ -277,18 +297,15 @@ def skip(connection: Connection, person: Person, job_id: str, reason: str) -> No
     Raises:
         Conflict: the person does not have it, or has answered it.
     """
-    there = select(skips.c.reason).where(skips.c.job_id == job_id, skips.c.name == person.name)
-    if connection.execute(there).first():
-        return
-    mine = connection.execute(_MINE, {"job": job_id, "me": person.name}).mappings().first()
-    if mine is None or mine["answered"]:
+    if not connection.execute(_LEAVE, {"job": job_id, "me": person.name}).rowcount:
+        there = select(skips.c.reason).where(skips.c.job_id == job_id, skips.c.name == person.name)
+        if connection.execute(there).first():
+            return
         raise Conflict(f"job {job_id[:26]} is not before you; it cannot be skipped")
     words = reason.strip()[:LONGEST_REASON]
     connection.execute(
         insert(skips), {"job_id": job_id, "name": person.name, "reason": words, "at": time.time()}
     )
-    seat = and_(seats.c.job_id == job_id, seats.c.seat == mine["seat"])
-    connection.execute(update(seats).where(seat).values(holder=None, expires_at=0.0))
 
 
 def release(connection: Connection, name: str, by: str) -> int:
@@ -320,7 +337,8 @@ def history(connection: Connection, name: str, most: int = 50) -> list[str]:
     query = (
         select(votes.c.job_id)
         .where(votes.c.annotator == name)
-        .order_by(votes.c.submitted_at.desc())
-        .limit(2 * most)
+        .group_by(votes.c.job_id)
+        .order_by(func.max(votes.c.submitted_at).desc())
+        .limit(most)
     )
-    return list(dict.fromkeys(connection.execute(query).scalars()))[:most]
+    return list(connection.execute(query).scalars())

@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, text, update
 
 from stickers.artifacts import Candidate, Vote
 from stickers.hitl.database import jobs, plans, retirements, seats, settings
 from stickers.hitl.filing import add_jobs, add_seats, jobs_in
 from stickers.hitl.jobs import CHOOSE, GOLD, RULING, Job, build_jobs
-from stickers.hitl.people import Person, note
+from stickers.hitl.people import LONGEST_NAME, Person, note
 from stickers.hitl.queue import Lease, take_of, take_ruling
 from stickers.hitl.selection import Verdict, verdicts
 from stickers.hitl.settings import Settings, settings_of
@@ -42,6 +42,7 @@ def change_settings(connection: Connection, values: Mapping[str, Any], by: str) 
     Raises:
         ValueError: a value cannot be.
     """
+    _alone(connection)
     before = read_settings(connection)
     after = before.changed(values)
     if after == before:
@@ -77,6 +78,8 @@ def open_plan(
         connection.execute(insert(plans), {"plan_id": plan_id, **values})
         note(connection, by, "plan opened", {"plan_id": plan_id, "candidates": len(rows)})
     now = read_settings(connection)
+    if known:
+        balance(connection, now)
     if supersedes:
         _withdraw_replaced(connection, supersedes, {(row.candidate_id, str(row.clip_digest)) for row in rows})
     shown = {clip for job in jobs_in(connection, kind=CHOOSE) if job.round == 1 for clip in job.clips}
@@ -91,13 +94,20 @@ def _add(connection: Connection, rows: list[Candidate], plan_id: str, round: int
 
 def _withdraw_replaced(connection: Connection, plan_id: str, there: set[Clip]) -> None:
     """Jobs of an older plan that nobody has begun and that show what is no longer there."""
-    begun = set(connection.execute(select(seats.c.job_id).where(seats.c.holder.is_not(None))).scalars())
+    begun = _begun(connection, plan_id)
     stale = [
         job.job_id
         for job in jobs_in(connection, plan_id)
         if job.job_id not in begun and not set(job.clips) <= there
     ]
     withdraw(connection, stale)
+
+
+def _begun(connection: Connection, plan_id: str) -> set[str]:
+    """A plan's jobs that somebody has taken; nobody takes or answers others before this transaction ends."""
+    mine = select(jobs.c.job_id).where(jobs.c.plan_id == plan_id)
+    query = select(seats.c.job_id, seats.c.holder).where(seats.c.job_id.in_(mine)).with_for_update()
+    return {row.job_id for row in connection.execute(query) if row.holder is not None}
 
 
 def withdraw(connection: Connection, job_ids: Sequence[str]) -> None:
@@ -120,7 +130,7 @@ def close_plan(connection: Connection, plan_id: str, by: str) -> None:
 def rebuild(connection: Connection, candidates: Iterable[Candidate], plan_id: str, by: str) -> int:
     """Build the first round's jobs that nobody has begun again, as the settings are now; returns how many there are."""
     _alone(connection)
-    begun = set(connection.execute(select(seats.c.job_id).where(seats.c.holder.is_not(None))).scalars())
+    begun = _begun(connection, plan_id)
     mine = [job for job in jobs_in(connection, plan_id, CHOOSE) if job.round == 1 and job.job_id not in begun]
     clips = {clip for job in mine for clip in job.clips}
     rows = [row for row in candidates if (row.candidate_id, row.clip_digest) in clips]
@@ -130,7 +140,8 @@ def rebuild(connection: Connection, candidates: Iterable[Candidate], plan_id: st
     built = build_jobs(rows, plan_id=plan_id, round=1, clips_per_job=now.clips_per_job, policy=now.policy)
     same = {job.job_id for job in built}
     withdraw(connection, [job.job_id for job in mine if job.job_id not in same])
-    connection.execute(update(jobs).where(jobs.c.job_id.in_(same)).values(withdrawn=False))
+    again = update(jobs).where(jobs.c.job_id == bindparam("job")).values(withdrawn=False)
+    connection.execute(again, [{"job": job_id} for job_id in same])
     add_jobs(connection, built, now.rounds[0].people)
     balance(connection, now)
     note(connection, by, "jobs rebuilt", {"plan_id": plan_id, "jobs": len(built)})
@@ -138,30 +149,35 @@ def rebuild(connection: Connection, candidates: Iterable[Candidate], plan_id: st
 
 
 def balance(connection: Connection, now: Settings, job_ids: Collection[str] | None = None) -> None:
-    """Give every job as many seats as its round needs people whose votes count; needless empty seats go."""
+    """Give every job as many seats as it needs people whose votes count; needless empty seats go.
+
+    A job of the rounds needs as many as its round says; one that others disagree about needs one lead.
+    """
     gone = retired_people(connection)
     counted = case((seats.c.answered & seats.c.holder.not_in(gone), 1), else_=0)
-    waiting = case((seats.c.answered, 0), else_=1)
+    waiting = case((~seats.c.answered, 1), else_=0)  # a job without seats has none
     query = (
         select(
             jobs.c.job_id,
             jobs.c.round,
+            jobs.c.kind,
             jobs.c.position,
             func.coalesce(func.sum(counted), 0),
             func.coalesce(func.sum(waiting), 0),
         )
         .join(plans, plans.c.plan_id == jobs.c.plan_id)
         .outerjoin(seats, seats.c.job_id == jobs.c.job_id)
-        .where(~jobs.c.withdrawn, plans.c.open, jobs.c.kind == CHOOSE)
-        .group_by(jobs.c.job_id, jobs.c.round, jobs.c.position)
+        .where(~jobs.c.withdrawn, plans.c.open, jobs.c.kind.in_((CHOOSE, RULING)))
+        .group_by(jobs.c.job_id, jobs.c.round, jobs.c.kind, jobs.c.position)
     )
     more = []
-    for job_id, round, position, answered, empty in connection.execute(query).all():
+    for job_id, round, kind, position, answered, empty in connection.execute(query).all():
         if round > len(now.rounds) or (job_ids is not None and job_id not in job_ids):
             continue
-        missing = now.rounds[round - 1].people - answered - empty
+        wanted = 1 if kind == RULING else now.rounds[round - 1].people
+        missing = wanted - answered - empty
         if missing > 0:
-            more.append((job_id, round, CHOOSE, position, missing))
+            more.append((job_id, round, kind, position, missing))
         elif missing < 0 and empty:
             _remove_seats(connection, job_id, min(-missing, empty))
     add_seats(connection, more)
@@ -175,7 +191,7 @@ def _remove_seats(connection: Connection, job_id: str, count: int) -> None:
         .order_by(seats.c.holder.is_not(None), seats.c.leased_at.desc(), seats.c.seat.desc())
         .limit(count)
     )
-    needless = connection.execute(query).scalars().all()
+    needless = connection.execute(query.with_for_update()).scalars().all()
     connection.execute(delete(seats).where(seats.c.job_id == job_id, seats.c.seat.in_(needless)))
 
 
@@ -351,6 +367,7 @@ def balanced(known: Mapping[str, bool], most: int) -> dict[str, bool]:
 
 def import_jobs(connection: Connection, some: Iterable[Job]) -> int:
     """Append jobs that were made elsewhere; returns how many are new. ValueError: a round of theirs does not exist."""
+    _alone(connection)
     now, made = read_settings(connection), 0
     by_round: defaultdict[int, list[Job]] = defaultdict(list)
     for job in some:
@@ -375,15 +392,21 @@ def import_votes(connection: Connection, some: Iterable[Vote]) -> tuple[int, lis
             made += add_votes(connection, [vote])
         except ValueError as error:
             refused.append((vote.job_id, str(error)))
-    filled = {(row.job_id, row.holder) for row in connection.execute(select(seats.c.job_id, seats.c.holder))}
+    query = select(seats.c.job_id, seats.c.holder, seats.c.seat, seats.c.answered)
+    held = {(row.job_id, row.holder): row for row in connection.execute(query)}
     for vote in votes_in(connection, retired=True):
-        if (vote.job_id, vote.annotator) in filled:
-            continue
-        free = select(seats.c.seat).where(seats.c.job_id == vote.job_id, seats.c.holder.is_(None)).limit(1)
-        seat = connection.execute(free).scalar()
+        holder = vote.annotator[:LONGEST_NAME]
+        mine = held.get((vote.job_id, holder))
+        if mine is None:
+            free = (
+                select(seats.c.seat).where(seats.c.job_id == vote.job_id, seats.c.holder.is_(None)).limit(1)
+            )
+            seat = connection.execute(free.with_for_update(skip_locked=True)).scalar()
+        else:
+            seat = None if mine.answered else mine.seat
         if seat is not None:
-            mine = (seats.c.job_id == vote.job_id) & (seats.c.seat == seat)
-            connection.execute(update(seats).where(mine).values(holder=vote.annotator[:60], answered=True))
+            place = (seats.c.job_id == vote.job_id) & (seats.c.seat == seat)
+            connection.execute(update(seats).where(place).values(holder=holder, answered=True))
     return made, refused
 
 

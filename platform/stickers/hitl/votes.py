@@ -22,6 +22,8 @@ S = TypeVar("S")
 T = TypeVar("T")
 _ANSWER = ("plan_id", "shown", "shown_digests", "picks", "simulated", "flagged", "flags")
 FLAGS = ("unsafe", "broken")
+#: no answer has a later revision
+LAST = 2**31 - 1
 
 
 class Conflict(ValueError):
@@ -115,9 +117,11 @@ def retired_people(connection: Connection) -> set[str]:
     return set(connection.execute(query).scalars())
 
 
-def last_vote(connection: Connection, job_id: str, annotator: str, round: int) -> Vote | None:
-    """The answer that counts of one person to one job, or none."""
-    values = {"job": job_id, "who": annotator, "which": round}
+def last_vote(
+    connection: Connection, job_id: str, annotator: str, round: int, revision: int = LAST
+) -> Vote | None:
+    """The answer that counts of one person to one job, or was their last up to a revision; or none."""
+    values = {"job": job_id, "who": annotator, "which": round, "most": revision}
     row = connection.execute(_LAST, values).mappings().first()
     return _vote(row) if row else None
 
@@ -128,6 +132,7 @@ _LAST = (
         votes.c.job_id == bindparam("job"),
         votes.c.annotator == bindparam("who"),
         votes.c.round == bindparam("which"),
+        votes.c.revision <= bindparam("most"),
     )
     .order_by(votes.c.revision.desc())
     .limit(1)
@@ -155,8 +160,8 @@ def _follows(connection: Connection, vote: Vote) -> bool:
     """Append a revision; false when the very same answer is there."""
     last = last_vote(connection, vote.job_id, vote.annotator, vote.round)
     expected = last.revision + 1 if last else 0
-    if last and vote.revision < expected:
-        there = last if vote.revision == last.revision else None
+    if vote.revision < expected:
+        there = last_vote(connection, vote.job_id, vote.annotator, vote.round, vote.revision)
         if there and all(getattr(there, name) == getattr(vote, name) for name in _ANSWER):
             return False
         raise Conflict(
