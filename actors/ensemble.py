@@ -90,7 +90,7 @@ def run_ensemble(uri: str, plan: Plan, ensemble: Ensemble, console: Console) -> 
                 try:
                     outs += running.result()
                     console.print(f"teacher {name}: {len(plan.of(name))} candidates", highlight=False)
-                except ray.exceptions.RayError as error:
+                except (ray.exceptions.RayError, ValueError) as error:
                     reason = str(error).strip().splitlines()[-1]
                     broken[reason].append(name)
                     console.print(f"[red]teacher {name} failed: {escape(reason)}", highlight=False)
@@ -115,7 +115,7 @@ def run_teacher(
     for attempt in range(MAX_ATTEMPTS):
         out = store.join(uri, "candidates", name, str(attempt))
         for torn in store.discard_torn(out):
-            console.print(f"[yellow]half written, made again: {torn}", highlight=False, soft_wrap=True)
+            console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
         asked, made = {row.candidate_id for row in todo}, durable(out)
         if made.keys() != asked:
             if attempt:
@@ -124,8 +124,14 @@ def run_teacher(
             work = ensemble.work(uri, plan, name, attempt)
             animate_rows(rows_uri, len(todo), work, out, beside=beside, actor=ensemble.actor)
             made = durable(out)
-        wrong = made.keys() ^ asked
-        assert not wrong, f"{name}: {len(wrong)} candidates are missing or unasked after pass {attempt + 1}"
+        missing = (
+            asked - made.keys()
+        )  # more may be there: a row that failed before, where its block was torn since
+        if missing:
+            raise ValueError(
+                f"{len(missing)} candidates of teacher {name} are missing after pass {attempt + 1}; "
+                "run the command again"
+            )
         outs.append(out)
         todo = [row for row in todo if made[row.candidate_id] == FAILED]
         if not todo:

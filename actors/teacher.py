@@ -1,6 +1,7 @@
 """A teacher as a Ray Data actor: loads its pipeline once, then turns blocks of the plan into blocks of candidates."""
 
 import os
+import sys
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -75,7 +76,15 @@ class Teacher:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         rows = [PlanRow(**row) for row in table.to_pylist()]
-        return table_of(self.isolation.run(rows, self.maker.make, self.maker.give_up), Candidate)
+        return table_of(self.isolation.run(rows, self._make, self.maker.give_up), Candidate)
+
+    def _make(self, rows: list[PlanRow]) -> list[Candidate]:
+        try:
+            return self.maker.make(rows)
+        except torch.AcceleratorError as error:
+            # every later row would fail here: Ray starts another process, and the note says over which rows this died
+            print(f"the device failed, this teacher's process ends: {error}", file=sys.stderr, flush=True)
+            os._exit(1)
 
 
 def rows_per_block(num_rows: int, batch_size: int) -> int:

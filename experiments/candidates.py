@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from actors.ensemble import Encoders, Ensemble, run_ensemble
@@ -28,10 +29,10 @@ from experiments.plans import audit_plan, budgeted, regenerated, show_status, so
 from experiments.spending import collect
 from recipes.profiles import Profile
 from stickers import store
-from stickers.artifacts import Refused
+from stickers.artifacts import PlanRow, Refused
 from stickers.hitl.budget import FLOOR
 from stickers.hitl.candidates import Candidates, compact, counts_of, remove_blocks
-from stickers.hitl.plan import Plan, PlannedTeacher, make_plan, save_plan
+from stickers.hitl.plan import Plan, PlannedTeacher, load_plan, make_plan, save_plan
 from stickers.hitl.prompts import Stickers, import_stickers, toy_prompts, toy_stickers
 
 console = Console()
@@ -53,13 +54,15 @@ def show(plan_id: str, counts: list[dict], refused: Sequence[Refused]) -> None:
     table = Table("teacher", "bucket", *columns, "s/candidate", title=f"candidates of plan {plan_id}")
     for row in counts:
         each = f"{row['seconds'] / row['planned']:.2f}"
-        table.add_row(row["teacher"], row["bucket"], *(str(row[name]) for name in columns), each)
+        table.add_row(row["teacher"], escape(row["bucket"]), *(str(row[name]) for name in columns), each)
     totals = [str(sum(row[name] for row in counts)) for name in columns]
     table.add_row("all", "", *totals, "", style="bold")
     console.print(table)
     for row_refused in refused:
         console.print(
-            f"[yellow]refused[/] {row_refused.uri}: {row_refused.reason}", highlight=False, soft_wrap=True
+            f"[yellow]refused[/] {escape(row_refused.uri)}: {escape(row_refused.reason)}",
+            highlight=False,
+            soft_wrap=True,
         )
 
 
@@ -159,6 +162,24 @@ def main(
         dry_run: show the plan and stop.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    again, more = regenerate is not None, budget is not None
+    if sum((again, more, status, audit)) > 1:
+        raise ValueError(
+            "--regenerate, --budget, --status and --audit are different wishes; give one of them"
+        )
+    for flag, given, belongs, to in (
+        ("--plan", plan is not None, again or more or status or audit, "to one of the others"),
+        ("--reseed", reseed is not None, again, "to --regenerate"),
+        ("--floor", floor != FLOOR, more, "to --budget"),
+        ("--no-decode", not decode, audit, "to --audit"),
+        ("--teachers", bool(teachers), not (again or status or audit), "to a new plan or --budget"),
+        ("--pictures", pictures is not None, not (again or more or status or audit), "to a new plan"),
+        ("--num-prompts", num_prompts is not None, not (again or more or status or audit), "to a new plan"),
+    ):
+        if given and not belongs:
+            raise ValueError(f"{flag} belongs {to}; without it, it would change nothing")
+    if num_prompts is not None and num_prompts < 1:
+        raise ValueError(f"--num-prompts is at least 1, got {num_prompts}")
     if status:
         show_status(place, plan)
         return 0
@@ -169,8 +190,6 @@ def main(
         old = store.find_record(place, "plans", plan) if plan else current(place, "plans", profile)
         if audit:
             return audit_plan(old.uri, decode=decode)
-        if regenerate is not None and budget is not None:
-            raise ValueError("--regenerate and --budget ask for different plans; give one of them")
         asked = (
             desk.again(old, regenerate, reseed)
             if regenerate is not None
@@ -196,6 +215,10 @@ def announce(kind: str, plan: Plan) -> None:
     )
 
 
+def _by_id(plan: Plan) -> list[PlanRow]:
+    return sorted(plan.rows, key=lambda row: row.candidate_id)
+
+
 def make_candidates(
     place: str,
     plan: Plan,
@@ -215,6 +238,12 @@ def make_candidates(
         encoders: the folder of each teacher's.
     """
     uri = save_plan(place, plan)
+    there = load_plan(
+        uri
+    )  # as it was asked for first: the order of its rows is that of what is there already
+    if any(mine.bucket != asked.bucket for mine, asked in zip(_by_id(there), _by_id(plan), strict=True)):
+        console.print("[yellow]this plan was asked for before, with other buckets, and keeps those")
+    plan = there
     place_of_record = store.join(uri, store.RECORD)
     if store.exists(place_of_record):
         console.print(f"nothing to do, the {kind} is finished: {uri}")

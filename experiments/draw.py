@@ -7,11 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from actors.artist import draw_stickers
 from actors.cluster import connect
-from experiments.options import RUNS, Runs, choose_profile, run_script
+from experiments.options import RUNS, Runs, absolute, choose_profile, run_script
 from experiments.prompts import prompt_set
 from stickers import store
 from stickers.artifacts import (
@@ -51,7 +52,7 @@ def drawn_by_model(uri: str, prompts: list[Prompt], size: int, options: dict[str
     rows = pa.Table.from_pylist([vars(each) for each in drawings], schema=DRAWINGS)
     store.write_table(place, rows, DRAWINGS)
     for torn in store.discard_torn(out):
-        console.print(f"[yellow]half written, made again: {torn}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
     with connect():
         draw_stickers(place, out, size=size, **options)
     found = {row["drawing_id"]: row for row in store.read_table(store.join(out, "rows"), DRAWN).to_pylist()}
@@ -101,7 +102,9 @@ def show(name: str, found: Stickers) -> None:
     table.add_row(*(str(len(each)) for each in (found.prompts, found.stickers, found.refused)))
     console.print(table)
     for each in found.refused[:REFUSED_SHOWN]:
-        console.print(f"[yellow]refused[/] {each.uri}: {each.reason}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[yellow]refused[/] {escape(each.uri)}: {escape(each.reason)}", highlight=False, soft_wrap=True
+        )
 
 
 def main(
@@ -137,7 +140,7 @@ def main(
         raise ValueError(
             f"there are no prompts for profile {profile!r} yet; run experiments/prompts.py first"
         )
-    asked = prompt_set(source.uri).prompts
+    asked, model = prompt_set(source.uri).prompts, absolute(model) if model else None
     inputs = {
         "prompts": source.folder,
         "model": weights_digest(store.local_folder(model)) if model else "",

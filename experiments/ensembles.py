@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
-from experiments.options import current_training, encoder_digests
+from experiments.options import absolute, current_training, encoder_digests
 from recipes.profiles import Profile
 from stickers import store
 from stickers.artifacts import content_id
@@ -19,14 +18,13 @@ console = Console()
 
 
 def find_teachers(runs: str, profile: Profile, names: tuple[str, ...]) -> dict[str, store.Found]:
-    """The profile's teachers, or each one's newest of the given names: those may draw at sizes of their own."""
+    """The profile's teachers, or those of the given names: the profile's own, or where it has none of that name the
+    newest, which may draw at a size of its own."""
     every = store.find_records(runs, "teachers")
-    if names:
-        wanted, found = names, {f.record["name"]: f for f in every if f.record["name"] in names}
-    else:
-        wanted = tuple(recipe.name for recipe in profile.teachers)
-        ours = {name: current_training(runs, "teachers", profile, name) for name in wanted}
-        found = {name: each for name, each in ours.items() if each}
+    wanted = names or tuple(recipe.name for recipe in profile.teachers)
+    ours = {name: current_training(runs, "teachers", profile, name) for name in wanted}
+    newest = {each.record["name"]: each for each in every if each.record["name"] in names}
+    found = newest | {name: each for name, each in ours.items() if each}
     missing = [name for name in wanted if name not in found]
     if (names and missing) or not found:
         there = ", ".join(sorted({each.record["name"] for each in every})) or "none"
@@ -56,9 +54,7 @@ def encoders_of(names: Iterable[str], foundations: str, own: Mapping[str, str]) 
     unknown = sorted(own.keys() - found.keys())
     if unknown:
         raise ValueError(f"--encoders names {unknown[0]}, which takes no part; teachers: {', '.join(found)}")
-    return found | {
-        name: folder if "://" in folder else str(Path(folder).resolve()) for name, folder in own.items()
-    }
+    return found | {name: absolute(folder) for name, folder in own.items()}
 
 
 def origins(checkpoints: Mapping[str, str], found: Mapping[str, store.Found]) -> dict[str, Origin]:

@@ -66,8 +66,11 @@ def choose_profile(name: str) -> Profile:
 
 def foundations_of(profile: Profile, given: str | None) -> str:
     """The folder or URI of the encoders, absolute; by default the profile's own."""
-    if not given:
-        return profile.foundations
+    return absolute(given) if given else profile.foundations
+
+
+def absolute(given: str) -> str:
+    """A place that a person has given, as a URI or an absolute path."""
     return given if "://" in given else str(Path(given).expanduser().resolve())
 
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from time import monotonic
 
-import pandas as pd
 import ray
 from rich.console import Console
 from rich.markup import escape
@@ -34,28 +33,19 @@ LINE_EVERY = 60.0
 
 
 def select(uri: str, expression: str) -> list[str]:
-    """The ids of a finished plan's candidates that an expression is true of, by Ray Data.
+    """The ids of a finished plan's candidates that an expression is true of.
 
     Raises:
         ValueError: it is no expression over the candidates' columns.
     """
-    place = store.join(uri, INDEX)
     columns = [each.name for each in INDEXED]
+    index = store.read_table(store.join(uri, INDEX), INDEXED).to_pandas()
     try:
-        store.read_table(place, INDEXED).slice(0, 1).to_pandas().query(expression)
+        return sorted(index.query(expression)["candidate_id"])
     except Exception as error:  # pandas raises what its parser and the columns raise
         raise ValueError(
             f"--regenerate {expression!r} is no filter over candidates: {error}; columns: {', '.join(columns)}"
         ) from error
-    with connect():
-        rows = ray.data.read_parquet(place).map_batches(
-            _matching, fn_args=(expression,), batch_format="pandas"
-        )
-        return sorted(row["candidate_id"] for row in rows.take_all())
-
-
-def _matching(frame: pd.DataFrame, expression: str) -> pd.DataFrame:
-    return frame.query(expression)[["candidate_id"]]
 
 
 def root_of(uri: str) -> str:
@@ -207,9 +197,9 @@ def _watch(uri: str, plan: Plan, ended: Event) -> None:
 
 def source_of(runs: str, plan: store.Found) -> Plan:
     """The plan with all the prompts and stickers that a plan, through budgets and regenerations, goes back to."""
-    while plan.record.get("continues"):
-        plan = store.find_record(runs, "plans", plan.record["continues"])
-    return load_plan(root_of(plan.uri))
+    while before := plan.record.get("continues") or plan.record.get("supersedes"):
+        plan = store.find_record(runs, "plans", before)
+    return load_plan(plan.uri)
 
 
 def budgeted(
@@ -231,7 +221,12 @@ def budgeted(
             "nobody has judged a candidate, so nothing is known of what is kept; run experiments/annotate.py first"
         )
     there = {(each.name, row.bucket) for each in ensemble for row in source.prompts}
-    some = [each for each in cells if each.name in there]
+    some = [each for each in cells if each.name in there and each.made]
+    for teacher, bucket in sorted(there - {each.name for each in some}):
+        console.print(
+            f"[yellow]{teacher} in bucket {escape(bucket)} gets nothing: it has made none there yet, so nothing is "
+            "known of what one costs"
+        )
     counts = allocate(some, seconds, floor=floor, seed=seed)
     show_allocation(some, counts, seconds)
     known = {name for plan in store.find_records(runs, "plans") for name in ids_of(plan.uri)}

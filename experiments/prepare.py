@@ -18,6 +18,7 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from tqdm import tqdm
 
@@ -123,7 +124,7 @@ def encode(listing: Iterable[Listed], place: str, foundations: str, cache: Frame
     """Make a row of every listed file once; a second call after a crash does what is missing."""
     listed, rows = store.join(place, "listed"), store.join(place, "rows")
     for torn in store.discard_torn(place):
-        console.print(f"[yellow]half written, made again: {torn}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
     total = write_listing(listing, listed)
     # what a crash loses at most; many small files would cost more than it
     block = max(40, min(1000, total // 100))

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from actors.author import write_answers
 from actors.cluster import connect
-from experiments.options import RUNS, Runs, choose_profile, run_script
+from experiments.options import RUNS, Runs, absolute, choose_profile, run_script
 from stickers import store
 from stickers.artifacts import PROMPTS, REFUSED, Prompt, Refused, content_id, table_of
 from stickers.data.latents import weights_digest
@@ -30,7 +30,7 @@ def unsafe_words(place: str | None) -> list[str]:
     """The words of a user's list, one a line; empty lines and those that begin with # say nothing."""
     if place is None:
         return []
-    lines = store.read_bytes(place).decode().splitlines()
+    lines = store.read_bytes(absolute(place)).decode().splitlines()
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
@@ -40,7 +40,7 @@ def written(uri: str, model: str, num: int, seed: int, gpus: float) -> list[Said
     place, out = store.join(uri, "asks.parquet"), store.join(uri, "answers")
     store.write_table(place, ASKS.empty_table().from_pylist([vars(each) for each in asks], schema=ASKS), ASKS)
     for torn in store.discard_torn(out):
-        console.print(f"[yellow]half written, made again: {torn}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
     if len(answers_in(out)) < len(asks):
         with connect():
             write_answers(place, model, out, gpus)
@@ -102,7 +102,10 @@ def main(
         gpus: what the language model takes of a GPU, where there are any.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    if num is not None and num < 1:
+        raise ValueError(f"--num is how many prompts, at least 1, got {num}")
     banned, asked = unsafe_words(unsafe), num or chosen.num_prompts
+    model = absolute(model) if model else None
     said = [each for one in table for each in read_prompts(one)]
     inputs: dict[str, Any] = {
         "tables": content_id(

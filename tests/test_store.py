@@ -198,3 +198,30 @@ def test_many_threads_read_groups_of_one_file(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
         found = pool.map(lambda group: store.read_group(uri, group, ["clip"])["clip"][0].as_py(), wanted)
         assert [each[0] for each in found] == [4 * group for group in wanted]
+
+
+def test_what_a_crash_leaves_half_done_is_deleted_and_nothing_else(tmp_path: Path) -> None:
+    table = pa.table({"id": ["a"]})
+
+    def file(name: str, *, torn: bool = False) -> str:
+        place = str(tmp_path / name)
+        store.write_table(place, table, table.schema)
+        if torn:
+            Path(place).write_bytes(Path(place).read_bytes()[:-3])
+        return place
+
+    file("rows/w_whole-0.parquet"), file("checkpoint/w_whole.parquet")
+    file("rows/w_new-0.parquet"), file("checkpoint/w_new.pending.parquet")  # Ray Data's own to clean
+    wrong = [
+        file("checkpoint/w_gone.parquet"),
+        file("checkpoint/w_torn.parquet"),
+        file("rows/w_torn-0.parquet", torn=True),
+        file("checkpoint/w_half.parquet", torn=True),
+        file("checkpoint/w_twin.pending.parquet"),
+    ]
+    file("rows/w_half-0.parquet")
+    file("rows/w_twin-0.parquet"), file("checkpoint/w_twin.parquet")
+    found = store.discard_torn(str(tmp_path))
+    assert sorted(found) == sorted(wrong) and not any(Path(each).exists() for each in wrong)
+    assert found.index(wrong[1]) < found.index(wrong[2]), "nothing vouches for rows that are gone"
+    assert len(list(tmp_path.rglob("*.parquet"))) == 7 and store.discard_torn(str(tmp_path)) == []

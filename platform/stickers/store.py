@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import accumulate
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -243,6 +244,15 @@ def read_group(uri: str, group: int, columns: list[str]) -> pa.Table:
             return file.read_row_group(group, columns=columns)
 
 
+def group_starts(uri: str) -> list[int]:
+    """The number of the first row of each row group of a Parquet file. ValueError as `read_table`."""
+    system, path = _locate(uri)
+    with _readable(uri):
+        found = pq.read_metadata(path, filesystem=system)
+    sizes = (found.row_group(number).num_rows for number in range(found.num_row_groups))
+    return [0, *accumulate(sizes)][:-1]
+
+
 def read_batches(uri: str, schema: pa.Schema, *, columns: list[str], rows: int) -> Iterator[pa.Table]:
     """Some columns of a Parquet file, so many rows at a time: however large it is, it takes the memory of those.
 
@@ -435,28 +445,42 @@ def current(runs: str, kind: str, name: str) -> Found | None:
 
 
 def discard_torn(out: str) -> list[str]:
-    """Delete the files below `out` that a full disk or a crash left half written, to be made again.
+    """Delete what a full disk or a crash left half done below `out`, so that it is made again.
 
-    `out` is where a checkpointed Ray Data execution writes: `rows`, and `checkpoint` beside it. A file of rows takes
-    along the checkpoint that vouches for its ids; Ray Data names both alike, but for a number.
+    `out` is where a checkpointed Ray Data execution writes: `rows`, and `checkpoint` beside it, whose files vouch for
+    the ids of a block of rows; both are named by the block, the rows with a number behind. What goes is files that are
+    half written, checkpoints that vouch for rows which are not there, and pending checkpoints of committed blocks,
+    which an object store that was killed between copying and deleting leaves: Ray Data would delete those rows.
 
     Returns:
-        The URIs deleted.
+        The URIs deleted, checkpoints first: killed in between, no checkpoint vouches for rows that are gone.
     """
     rows, checkpoints = (
         [each for each in listing(join(out, part), recursive=True) if each.endswith(".parquet")]
         for part in ("rows", "checkpoint")
     )
-    torn = [each for each in (*rows, *checkpoints) if not _is_parquet(each)]
-    blocks = [each.rsplit("/", 1)[1].rsplit("-", 1)[0] for each in torn if each in rows]
-    vouching = [
+    torn = [each for each in (*checkpoints, *rows) if not _is_parquet(each)]
+    whole = {_block(each) for each in rows} - {_block(each) for each in torn if each in rows}
+    committed = {_block(each) for each in checkpoints if not _pending(each) and each not in torn}
+    wrong = [
         each
         for each in checkpoints
-        if each not in torn and any(each.rsplit("/", 1)[1].startswith(f"{block}.") for block in blocks)
+        if each not in torn
+        and (_block(each) in committed & whole if _pending(each) else _block(each) not in whole)
     ]
-    for each in (*torn, *vouching):
+    for each in (*wrong, *torn):
         remove(each)
-    return [*torn, *vouching]
+    return [*wrong, *torn]
+
+
+def _pending(checkpoint: str) -> bool:
+    return checkpoint.endswith(".pending.parquet")
+
+
+def _block(uri: str) -> str:
+    """By which name a file of rows and its checkpoint know each other."""
+    name = uri.rsplit("/", 1)[1].removesuffix(".parquet")
+    return name.removesuffix(".pending") if "/checkpoint/" in uri else name.rsplit("-", 1)[0]
 
 
 def _is_parquet(uri: str) -> bool:

@@ -1,6 +1,7 @@
 """A finished plan: every clip is one read, a regeneration replaces rows and touches none, an audit finds each fault."""
 
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,14 @@ from stickers.data.toy.oracle import draw_sticker
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.hitl import candidates as module
 from stickers.hitl.audit import Fault, audit_index, audit_part, parts_of
-from stickers.hitl.candidates import INDEX, INDEXED, Candidates, compact, counts_of, remove_blocks
+from stickers.hitl.candidates import (
+    INDEX,
+    INDEXED,
+    Candidates,
+    compact,
+    counts_of,
+    remove_blocks,
+)
 from stickers.hitl.plan import Plan, PlannedTeacher, make_plan, planned_row, regeneration, save_plan
 from stickers.hitl.prompts import toy_prompts, toy_stickers
 from stickers.video.codec import encode_strip
@@ -139,8 +147,11 @@ def test_the_same_weights_make_the_same_ids(finished: tuple[Plan, str]) -> None:
 
 
 def rewrite(uri: str, table: pa.Table) -> None:
-    Path(uri).unlink()
-    store.write_table(uri, table, CANDIDATES if "clip" in table.column_names else INDEXED)
+    """Another table in the place of one, its rows grouped as that one's were."""
+    starts = store.group_starts(uri)
+    with pq.ParquetWriter(uri, CANDIDATES if "clip" in table.column_names else INDEXED) as writer:
+        for start, end in pairwise([*starts, table.num_rows]):
+            writer.write_table(table.slice(start, end - start).cast(writer.schema))
 
 
 def changed(table: pa.Table, row: int, column: str, value: object) -> pa.Table:
@@ -172,11 +183,22 @@ def test_an_audit_finds_every_planted_fault(finished: tuple[Plan, str]) -> None:
     stranger = planned_row("sticker", PROMPTS[0], TEACHERS[0], 5).candidate_id
     rewrite(index, changed(table, 2, "candidate_id", stranger))
     assert {(name, "missing"), (stranger, "unplanned")} <= kinds()
+    place = changed(table, 2, "row_group", 99)
+    rewrite(index, place)
+    assert kinds() == {(name, "misplaced")}
+    places = [(row["part"], row["row_group"], row["row"]) for row in table.to_pylist()]
+    taken = next(at for at, (_, group, _) in enumerate(places) if group == places[2][1] and at != 2)
+    rewrite(index, changed(table, 2, "row", places[taken][2]))
+    assert kinds() == {(name, "misplaced")}
+    with pytest.raises(ValueError, match="not its clip"):
+        Candidates(uri).clip(name)
     rewrite(index, table)
     assert kinds() == set()
 
     clips = store.read_table(part, CANDIDATES)
     first = clips["candidate_id"][0].as_py()
+    rewrite(part, pa.concat_tables([clips, clips.slice(0, 1)]))
+    assert kinds() == {(first, "doubled")}
     torn = changed(clips, 0, "clip", clips["clip"][0].as_py()[:-20])
     rewrite(part, torn)
     assert kinds() == {(first, "corrupt")}

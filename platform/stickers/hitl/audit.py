@@ -1,8 +1,9 @@
 """Is everything there that a plan asks for, once, by the right teacher and whole? What is not is a named fault."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from itertools import count
 from typing import Any
 
 from stickers import store
@@ -17,7 +18,7 @@ CLIPS_AT_A_TIME = 64
 
 @dataclass(frozen=True)
 class Fault:
-    """`what` is one of missing, doubled, unplanned, changed, wrong teacher, corrupt and unindexed."""
+    """`what` is one of missing, doubled, unplanned, changed, wrong teacher, corrupt, misplaced and unindexed."""
 
     candidate_id: str
     what: str
@@ -47,7 +48,7 @@ def audit_index(uri: str) -> list[Fault]:
     faults = [
         Fault(name, "missing", "it is planned, the index does not hold it") for name in asked.keys() - times
     ]
-    faults += [Fault(name, "doubled", f"{count} rows") for name, count in times.items() if count > 1]
+    faults += [Fault(name, "doubled", f"{number} rows") for name, number in times.items() if number > 1]
     for row in rows:
         name = row["candidate_id"]
         if name not in asked:
@@ -67,7 +68,7 @@ def audit_index(uri: str) -> list[Fault]:
 
 def parts_of(uri: str) -> dict[str, list[dict[str, Any]]]:
     """What a finished plan's index says of the clips in each part, by its place; of its own parts all, named or not."""
-    names = ["candidate_id", "part", "status", "num_frames", "clip_digest"]
+    names = ["candidate_id", "part", "row_group", "row", "status", "num_frames", "clip_digest"]
     index = store.read_table(store.join(uri, INDEX), INDEXED, columns=names).sort_by("part")
     found: dict[str, list[dict[str, Any]]] = {part: [] for part in store.listing(store.join(uri, PARTS))}
     start = 0
@@ -85,22 +86,36 @@ def audit_part(uri: str, part: str, indexed: Iterable[dict[str, Any]], *, decode
         decode: without, a clip with the right digest is taken to be the one that was decoded and scored when it was
             made, which costs a fraction.
     """
-    wanted, faults, seen = {row["candidate_id"]: row for row in indexed}, [], set()
+    wanted, faults = {row["candidate_id"]: row for row in indexed}, []
+    seen: defaultdict[str, list[int]] = defaultdict(list)  # where each lies, counting the part's rows
+    numbers = count()
     try:
         for table in store.read_batches(
             part, CANDIDATES, columns=["candidate_id", "clip"], rows=CLIPS_AT_A_TIME
         ):
             for row in table.to_pylist():
-                seen.add(row["candidate_id"])
+                seen[row["candidate_id"]].append(next(numbers))
                 if row["candidate_id"] in wanted:
                     faults += _look(wanted[row["candidate_id"]], row["clip"], decode)
     except ValueError as error:
         faults += [Fault(name, "corrupt", str(error)) for name in wanted.keys() - seen]
     else:
         faults += [Fault(name, "missing", f"{part} does not hold it") for name in wanted.keys() - seen]
+        starts = store.group_starts(part)
+        faults += [
+            Fault(name, "misplaced", f"{part} does not hold it where the index says")
+            for name, row in wanted.items()
+            if name in seen and _number(row, starts) not in seen[name]
+        ]
+    faults += [Fault(name, "doubled", f"rows {at} of {part}") for name, at in seen.items() if len(at) > 1]
     if part.startswith(store.join(uri, PARTS) + "/"):
-        faults += [Fault(name, "unindexed", part) for name in seen - wanted.keys()]
+        faults += [Fault(name, "unindexed", part) for name in seen.keys() - wanted.keys()]
     return sorted(faults, key=lambda each: (each.what, each.candidate_id))
+
+
+def _number(row: dict[str, Any], starts: list[int]) -> int:
+    """Which row of its part the index means; -1 when there is no such row."""
+    return starts[row["row_group"]] + row["row"] if row["row_group"] < len(starts) else -1
 
 
 def _look(row: dict[str, Any], strip: bytes | None, decode: bool) -> list[Fault]:

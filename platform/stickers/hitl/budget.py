@@ -7,6 +7,7 @@ become good.
 """
 
 from collections.abc import Sequence
+from math import inf
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from stickers.hitl.spending import Cell, total
 
 #: judged clips that the prior of a cell counts for; its mean is the keep rate of all cells together
 PRIOR_STRENGTH = 2.0
+#: candidates that one budget pays for at most
+MOST = 10_000_000
 #: of a budget, what is spread evenly
 FLOOR = 0.1
 
@@ -41,7 +44,7 @@ def allocate(cells: Sequence[Cell], seconds: float, *, floor: float = FLOOR, see
     """
     if not 0 <= floor <= 1:
         raise ValueError(f"the floor is a share of the budget, 0 to 1, got {floor}")
-    if not seconds > 0:
+    if not 0 < seconds < inf:
         raise ValueError(f"a budget is a positive number of seconds, got {seconds}")
     untried = [each for each in cells if not each.made or not each.seconds > 0]
     if not cells or untried:
@@ -53,6 +56,8 @@ def allocate(cells: Sequence[Cell], seconds: float, *, floor: float = FLOOR, see
     draws = np.random.default_rng(seed)
     alpha, beta = posteriors(cells)
     wanted = int(left / price.min()) + 1
+    if wanted > MOST:
+        raise ValueError(f"{seconds:.0f} seconds are more than {MOST} candidates; give a smaller budget")
     best = (draws.beta(alpha, beta, size=(wanted, len(cells))) / price).argmax(axis=1)
     affordable = np.cumsum(price[best]) <= left
     counts += np.bincount(best[affordable], minlength=len(cells))

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from stickers import store
-from stickers.artifacts import CANDIDATES, FAILED, MADE, Candidate
+from stickers.artifacts import CANDIDATES, FAILED, MADE, Candidate, clip_digest
 from stickers.hitl.plan import Plan
 from stickers.hitl.scoring import flags_of
 
@@ -142,7 +142,7 @@ class Candidates(Sequence[Candidate]):
     """A finished plan's candidates, sorted by id. They come without their clips; `clip` reads one.
 
     Raises:
-        ValueError: the plan is not finished.
+        ValueError: the plan has no index yet.
     """
 
     def __init__(self, uri: str) -> None:
@@ -153,8 +153,8 @@ class Candidates(Sequence[Candidate]):
         return [Candidate(**row, clip=None) for row in self.table.select(FACTS).to_pylist()]
 
     @cached_property
-    def _places(self) -> dict[str, tuple[str, int, int]]:
-        names = ("candidate_id", "part", "row_group", "row")
+    def _places(self) -> dict[str, tuple[str, int, int, str | None]]:
+        names = ("candidate_id", "part", "row_group", "row", "clip_digest")
         columns = [self.table[name].to_pylist() for name in names]
         return {identity: place for identity, *place in zip(*columns, strict=True)}  # type: ignore[misc]
 
@@ -165,10 +165,19 @@ class Candidates(Sequence[Candidate]):
         return self._rows[index]
 
     def clip(self, candidate_id: str) -> bytes | None:
-        """A candidate's strip, or none when it could not be made: one read."""
-        part, group, row = self._places[candidate_id]
+        """A candidate's strip, or none when it could not be made: one read.
+
+        Raises:
+            ValueError: what lies there is another clip than the index promises.
+        """
+        part, group, row, digest = self._places[candidate_id]
         column = store.read_group(store.below(self.uri, part), group, ["clip"])["clip"]
-        found: bytes | None = column[row].as_py()
+        found: bytes | None = column[row].as_py() if row < len(column) else None
+        if (None if found is None else clip_digest(found)) != digest:
+            raise ValueError(
+                f"{self.uri}: what lies in the place of candidate {candidate_id} is not its clip; "
+                "experiments/candidates.py --audit says what else is wrong"
+            )
         return found
 
     def whole(self, rows: Iterable[Candidate]) -> Iterator[Candidate]:

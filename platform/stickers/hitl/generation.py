@@ -48,12 +48,18 @@ class CandidateMaker:
         self.device = torch.cuda.get_device_name(place) if place.type == "cuda" else place.type
 
     def make(self, rows: list[PlanRow]) -> list[Candidate]:
-        """One candidate a row, in order. A row that fails is recorded with its error and stops nothing."""
+        """One candidate a row, in order. A row that fails is recorded with its error and stops nothing.
+
+        Raises:
+            torch.AcceleratorError: the device failed; nothing that this process does on it from now on succeeds.
+        """
         made: list[Candidate] = []
         for first in range(0, len(rows), self.batch_size):
             batch = rows[first : first + self.batch_size]
             try:
                 made += self._make_batch(batch)
+            except torch.AcceleratorError:
+                raise
             except Exception:  # noqa: BLE001  (whatever it is, it is found again row by row and recorded there)
                 made += [self._make_alone(row) for row in batch]
         return made
@@ -62,6 +68,8 @@ class CandidateMaker:
         started = time.perf_counter()
         try:
             return self._make_batch([row])[0]
+        except torch.AcceleratorError:
+            raise
         except Exception as error:  # noqa: BLE001  (one bad row must not stop days of work)
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             return self._candidate(row, None, reason, time.perf_counter() - started)

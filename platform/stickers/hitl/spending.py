@@ -68,13 +68,18 @@ class Cell:
 
 
 def spent(uri: str) -> Iterator[Candidate]:
-    """Every candidate that a finished plan paid for: its own, and those of the plans before it that it replaced."""
+    """Every candidate that a finished plan paid for: its own, and those of the plans before it that it replaced, also
+    where it made them again under the same id."""
     mine = Candidates(uri)
     yield from mine
-    known = {row.candidate_id for row in mine}
+    known = {(row.candidate_id, row.plan_id) for row in mine}
     before = store.read_json(store.join(uri, PLAN_FILE))["supersedes"]
     if before:
-        yield from (row for row in spent(store.below(uri, f"../{before}")) if row.candidate_id not in known)
+        yield from (
+            row
+            for row in spent(store.below(uri, f"../{before}"))
+            if (row.candidate_id, row.plan_id) not in known
+        )
 
 
 def spending(rows: Iterable[Candidate], rates: Iterable[Mapping[str, str | int]] = ()) -> list[Cell]:
