@@ -32,6 +32,7 @@ from stickers import store
 from stickers.artifacts import PlanRow, Refused
 from stickers.hitl.budget import FLOOR
 from stickers.hitl.candidates import Candidates, compact, counts_of, remove_blocks
+from stickers.hitl.driving import driving
 from stickers.hitl.plan import Plan, PlannedTeacher, load_plan, make_plan, save_plan
 from stickers.hitl.prompts import Stickers, import_stickers, toy_prompts, toy_stickers
 
@@ -238,35 +239,33 @@ def make_candidates(
         encoders: the folder of each teacher's.
     """
     uri = save_plan(place, plan)
-    there = load_plan(
-        uri
-    )  # as it was asked for first: the order of its rows is that of what is there already
+    there = load_plan(uri)  # as it was first asked for: what is there already is in the order of its rows
     if any(mine.bucket != asked.bucket for mine, asked in zip(_by_id(there), _by_id(plan), strict=True)):
         console.print("[yellow]this plan was asked for before, with other buckets, and keeps those")
-    plan = there
-    place_of_record = store.join(uri, store.RECORD)
-    if store.exists(place_of_record):
+    record = store.join(uri, store.RECORD)
+    if store.exists(record):
         console.print(f"nothing to do, the {kind} is finished: {uri}")
     else:
         digests = {folder: encoder_digests(folder) for folder in sorted(set(encoders.values()))}
         sources = {name: Encoders(folder, digests[folder]) for name, folder in encoders.items()}
         ensemble = Ensemble(teachers=found, encoders=sources, gpus=gpus, actor=actor)
-        with watching(uri, plan):
-            outs = run_ensemble(uri, plan, ensemble, console)
-        compact(uri, plan, outs)
-        checkpoints = {row.teacher: row.checkpoint for row in plan.rows}
-        record = {
-            "kind": kind,
-            "plan_id": plan.plan_id,
-            "profile": profile,
-            "teachers": {name: asdict(each) for name, each in origins(checkpoints, found).items()},
-            "counts": counts_of(Candidates(uri)),
-            "supersedes": plan.supersedes,
-            **(also or {}),
-        }
-        store.write_record(uri, {**record, "refused": len(refused), "prompts": len(plan.prompts)})
+        with driving(uri):
+            with watching(uri, there):
+                outs = run_ensemble(uri, there, ensemble, console)
+            compact(uri, there, outs)
+            checkpoints = {row.teacher: row.checkpoint for row in there.rows}
+            facts = {
+                "kind": kind,
+                "plan_id": plan.plan_id,
+                "profile": profile,
+                "teachers": {name: asdict(each) for name, each in origins(checkpoints, found).items()},
+                "counts": counts_of(Candidates(uri)),
+                "supersedes": plan.supersedes,
+                **(also or {}),
+            }
+            store.write_record(uri, {**facts, "refused": len(refused), "prompts": len(plan.prompts)})
     remove_blocks(uri)
-    finished = store.Found(uri, store.read_json(place_of_record))
+    finished = store.Found(uri, store.read_json(record))
     show(plan.plan_id, finished.record["counts"], refused)
     return finished
 

@@ -16,6 +16,7 @@ import pyarrow.compute
 
 from stickers import store
 from stickers.artifacts import CANDIDATES, FAILED, MADE, Candidate, clip_digest
+from stickers.hitl.driving import DRIVER
 from stickers.hitl.plan import Plan
 from stickers.hitl.scoring import flags_of
 
@@ -95,8 +96,8 @@ def _left_over(plan_id: str, uri: str, superseded: Iterable[str]) -> pa.Table:
 
 
 def remove_blocks(uri: str) -> None:
-    """Delete what served making a plan that is finished: its blocks, notes and conditions."""
-    for name in ("candidates", "trying", "conditions"):
+    """Delete what served making a plan that is finished: its blocks, notes, conditions and its driver's name."""
+    for name in ("candidates", "trying", "conditions", DRIVER):
         if store.exists(store.join(uri, name)):
             store.remove(store.join(uri, name))
 
