@@ -50,6 +50,7 @@ class Ensemble:
         return TeacherWork(
             name=name,
             record=self.teachers[name].uri,
+            weights=self.teachers[name].record["weights"],
             foundations=self.encoders[name].folder,
             plan=uri,
             plan_id=plan.plan_id,

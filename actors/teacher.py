@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import ray
@@ -13,6 +14,7 @@ from actors.blocks import Unwritten, write_durable
 from actors.scorer import Scorer
 from stickers import store
 from stickers.artifacts import Candidate, PlanRow, table_of
+from stickers.data.latents import weights_digest
 from stickers.export import assemble
 from stickers.hitl.conditions import EncodedConditions
 from stickers.hitl.generation import CandidateMaker
@@ -38,12 +40,14 @@ ROWS_PER_CPU_ACTOR = 128
 class TeacherWork:
     """What one teacher needs to do its part of a plan.
 
-    `name` is the teacher's, `record` the URI of its finished training, `foundations` the folder of the autoencoder,
-    `plan` the URI of the plan, `conditions` the folder of what it starts from. `gpus` is what an actor takes of one.
+    `name` is the teacher's, `record` the URI of its finished training, `weights` the digest of what that left,
+    `foundations` the folder of the autoencoder, `plan` the URI of the plan, `conditions` the folder of what it starts
+    from. `gpus` is what an actor takes of one.
     """
 
     name: str
     record: str
+    weights: str
     foundations: str
     plan: str
     plan_id: str
@@ -54,13 +58,24 @@ class TeacherWork:
 
 
 class Teacher:
-    """Takes and gives Arrow tables: plan rows in, candidates out, as many and in the same order."""
+    """Takes and gives Arrow tables: plan rows in, candidates out, as many and in the same order.
+
+    Raises:
+        ValueError: the weights are not those that the training left, and so not those that the plan asks for.
+    """
 
     def __init__(self, work: TeacherWork) -> None:
         device = "cuda" if ray.get_gpu_ids() else "cpu"
         if device == "cpu":
             torch.set_num_threads(1)  # several single-threaded teachers beat one with many threads
-        pipeline = assemble(store.local_folder(work.record), work.foundations, with_text=False).to(device)
+        folder = store.local_folder(work.record)
+        found = weights_digest(Path(folder, "checkpoint"))
+        if found != work.weights:
+            raise ValueError(
+                f"the weights of teacher {work.name} in {work.record} have changed since they were trained: their "
+                f"digest is {found}, not {work.weights}"
+            )
+        pipeline = assemble(folder, work.foundations, with_text=False).to(device)
         if (
             device != "cpu"
         ):  # a laptop's plan is too small to earn back the seconds that a graph takes to make

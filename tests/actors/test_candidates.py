@@ -205,6 +205,22 @@ def test_rows_that_fail_or_kill_are_tried_again_and_recorded(
     assert run_ensemble(uri, plan, ensemble, Console(quiet=True)) == outs
 
 
+@pytest.mark.ray
+def test_weights_that_changed_since_their_training_draw_nothing(
+    world: Path, cluster: None, tmp_path: Path
+) -> None:
+    prompts = toy_prompts(1, seed=9)
+    plan = make_plan(
+        prompts, toy_stickers(prompts, SIZE), [PlannedTeacher("calm", "digest", asdict(SETTINGS))]
+    )
+    uri, teacher = save_plan(str(tmp_path), plan), store.find_record(str(world / "runs"), "teachers", "calm")
+    other = replace(teacher, record={**teacher.record, "weights": "another"})
+    encoders = {"calm": Encoders(str(world / "foundations"), ["e"])}
+    with pytest.raises(ValueError, match="have changed since they were trained.*not another"):
+        run_ensemble(uri, plan, Ensemble(teachers={"calm": other}, encoders=encoders), Console(quiet=True))
+    assert not list(Path(uri).rglob("rows/*.parquet"))
+
+
 def test_an_unknown_teacher_is_one_sentence(world: Path) -> None:
     with pytest.raises(ValueError, match=r"no finished teacher nobody .* finished are: calm, lively"):
         main(**options(world, num_prompts=3) | {"teachers": ("nobody",)})

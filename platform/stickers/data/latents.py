@@ -222,5 +222,8 @@ def weights_digest(folder: str | Path) -> str:
     """Content hash of every weight and configuration file in a folder, by relative name."""
     digest = blake2b(digest_size=6)
     for path in sorted(p for p in Path(folder).rglob("*") if p.suffix in (".safetensors", ".json", ".txt")):
-        digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+        digest.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            while some := file.read(1 << 20):
+                digest.update(some)
     return digest.hexdigest()
