@@ -163,22 +163,23 @@ def main(
         dry_run: show the plan and stop.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
-    again, more = regenerate is not None, budget is not None
-    if sum((again, more, status, audit)) > 1:
-        raise ValueError(
-            "--regenerate, --budget, --status and --audit are different wishes; give one of them"
-        )
-    for flag, given, belongs, to in (
-        ("--plan", plan is not None, again or more or status or audit, "to one of the others"),
-        ("--reseed", reseed is not None, again, "to --regenerate"),
-        ("--floor", floor != FLOOR, more, "to --budget"),
-        ("--no-decode", not decode, audit, "to --audit"),
-        ("--teachers", bool(teachers), not (again or status or audit), "to a new plan or --budget"),
-        ("--pictures", pictures is not None, not (again or more or status or audit), "to a new plan"),
-        ("--num-prompts", num_prompts is not None, not (again or more or status or audit), "to a new plan"),
-    ):
-        if given and not belongs:
-            raise ValueError(f"{flag} belongs {to}; without it, it would change nothing")
+    wish = the_wish(
+        {
+            "--regenerate": regenerate is not None,
+            "--budget": budget is not None,
+            "--status": status,
+            "--audit": audit,
+        },
+        {
+            "--plan": plan is not None,
+            "--reseed": reseed is not None,
+            "--floor": floor != FLOOR,
+            "--no-decode": not decode,
+            "--teachers": bool(teachers),
+            "--pictures": pictures is not None,
+            "--num-prompts": num_prompts is not None,
+        },
+    )
     if num_prompts is not None and num_prompts < 1:
         raise ValueError(f"--num-prompts is at least 1, got {num_prompts}")
     if status:
@@ -187,7 +188,7 @@ def main(
     desk = Desk(
         runs=place, profile=chosen, foundations=foundations_of(chosen, foundations), own=encoders or {}
     )
-    if audit or regenerate is not None or budget is not None:
+    if wish != NEW:
         old = store.find_record(place, "plans", plan) if plan else current(place, "plans", profile)
         if audit:
             return audit_plan(old.uri, decode=decode)
@@ -206,6 +207,30 @@ def main(
         )  # fmt: skip
         store.set_current(place, "plans", profile, made.folder)
     return 0
+
+
+NEW = "a new plan"
+MEANT_FOR = {
+    "--plan": ("--regenerate", "--budget", "--status", "--audit"),
+    "--reseed": ("--regenerate",),
+    "--floor": ("--budget",),
+    "--no-decode": ("--audit",),
+    "--teachers": (NEW, "--budget"),
+    "--pictures": (NEW,),
+    "--num-prompts": (NEW,),
+}
+
+
+def the_wish(wishes: Mapping[str, bool], given: Mapping[str, bool]) -> str:
+    """The one thing that is asked for; ValueError when it is several, or when a flag says nothing about it."""
+    asked = [name for name, wished in wishes.items() if wished]
+    if len(asked) > 1:
+        raise ValueError(f"{' and '.join(asked)} ask for different things; give one of them")
+    wish = asked[0] if asked else NEW
+    for flag, there in given.items():
+        if there and wish not in MEANT_FOR[flag]:
+            raise ValueError(f"{flag} means nothing for {wish}; it is for {', '.join(MEANT_FOR[flag])}")
+    return wish
 
 
 def announce(kind: str, plan: Plan) -> None:
