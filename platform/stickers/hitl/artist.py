@@ -44,9 +44,9 @@ DRAWN = pa.schema(
 
 
 class Draws(Protocol):
-    """Pictures, uint8 RGB or RGBA `[H, W, C]`, one a text, each from its own seed."""
+    """A picture, uint8 RGB or RGBA `[H, W, C]`, of a text and a seed."""
 
-    def __call__(self, texts: Sequence[str], seeds: Sequence[int]) -> list[np.ndarray]: ...
+    def __call__(self, text: str, seed: int) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,23 +108,27 @@ class StickerArtist:
         self.draw, self.size, self.template, self.seed = draw, size, template, seed
 
     def make(self, drawings: Sequence[Drawing]) -> list[Sticker | str]:
-        """A sticker for each drawing, or why there is none, in order."""
-        found: dict[int, Sticker | str] = dict.fromkeys(range(len(drawings)), "")
+        """A sticker for each drawing, or why there is none, in order. One that fails stops nothing.
+
+        Raises:
+            torch.AcceleratorError: the device failed, and would fail all that follow.
+        """
+        return [self._make(each) for each in drawings]
+
+    def _make(self, drawing: Drawing) -> Sticker | str:
+        text, reason = self.template.replace("{prompt}", drawing.text), ""
         for attempt in range(ATTEMPTS):
-            open_ = [number for number, each in found.items() if isinstance(each, str)]
-            if not open_:
-                break
-            asked = [drawings[number] for number in open_]
-            texts = [self.template.replace("{prompt}", each.text) for each in asked]
-            seeds = [seed_from(self.seed, each.drawing_id, attempt) for each in asked]
-            for number, each, picture in zip(open_, asked, self.draw(texts, seeds), strict=True):
-                try:
-                    pixels = placed(picture, self.size)
-                except ValueError as error:
-                    found[number] = f"{error} ({attempt + 1} tries)"
-                    continue
-                found[number] = make_sticker(each.prompt_id, each.image_index, pixels)
-        return [found[number] for number in range(len(drawings))]
+            try:
+                picture = self.draw(text, seed_from(self.seed, drawing.drawing_id, attempt))
+                pixels = placed(picture, self.size)
+            except torch.AcceleratorError:
+                raise
+            except Exception as error:  # noqa: BLE001  (one bad prompt must not stop the others)
+                said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+                reason = f"{(said.splitlines() or [''])[0]} ({attempt + 1} tries)"
+            else:
+                return make_sticker(drawing.prompt_id, drawing.image_index, pixels)
+        return reason
 
 
 class TextToImage:
@@ -147,11 +151,7 @@ class TextToImage:
         self.pipeline, self.steps = pipeline.to(device), steps
         self.pipeline.set_progress_bar_config(disable=True)
 
-    def __call__(self, texts: Sequence[str], seeds: Sequence[int]) -> list[np.ndarray]:
-        """One picture a text; a picture does not depend on those it is drawn beside."""
-        found = []
-        for text, seed in zip(texts, seeds, strict=True):
-            noise = torch.Generator("cpu").manual_seed(seed % 2**63)
-            settings = {} if self.steps is None else {"num_inference_steps": self.steps}
-            found.append(np.asarray(self.pipeline(text, generator=noise, **settings).images[0]))
-        return found
+    def __call__(self, text: str, seed: int) -> np.ndarray:
+        noise = torch.Generator("cpu").manual_seed(seed % 2**63)
+        settings = {} if self.steps is None else {"num_inference_steps": self.steps}
+        return np.asarray(self.pipeline(text, generator=noise, **settings).images[0])
