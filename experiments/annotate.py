@@ -1,8 +1,8 @@
 """The simulated panel chooses: `python experiments/annotate.py`.
 
 Two rounds over the plan that was finished last: three annotators a job, two of three keep a clip, then an expert on
-what survived. They sign in, take jobs and answer them over HTTP as people do, and their votes lie in the store that
-people use. Then the kept set is written, as `experiments/annotation.py keep` writes it for people.
+what survived. They sign in, take jobs and answer them over HTTP as people do, and their votes lie in a store of their
+own, so that all is still to be chosen when people come. Then the kept set is written, as `experiments/annotation.py keep` writes it for people.
 """
 
 import json
@@ -179,13 +179,14 @@ def main(
     Args:
         profile: tiny, full or smoke.
         plan: the finished plan; by default the one made last.
-        votes: SQLAlchemy URL of the vote store; by default votes.db in the runs folder.
+        votes: SQLAlchemy URL of the vote store; by default votes-simulated.db in the runs folder,
+            apart from what people choose.
         threshold: relative error up to which a clip is worth sharing; by default the profile's.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
         dry_run: say what would be judged and stop.
     """
     chosen, place = choose_profile(profile), store.resolve_runs(runs)
-    url = votes_url(place, votes)
+    url = votes_url(place, votes, simulated=True)
     panel = Panel(threshold=chosen.panel_threshold if threshold is None else threshold)
     found = store.find_record(place, "plans", plan) if plan else current(place, "plans", profile)
     console.print(

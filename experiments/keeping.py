@@ -37,18 +37,22 @@ from stickers.video.codec import decode_strip
 console = Console()
 
 
-def votes_url(runs: str, given: str | None) -> str:
+def votes_url(runs: str, given: str | None, *, simulated: bool = False) -> str:
     """The URL of the vote store: by default that in STICKERS_VOTES, else of a SQLite file in the runs folder.
+
+    Simulated people have a file of their own, so that everything is still to be chosen when people come.
 
     Raises:
         ValueError: the runs folder is no folder of this machine.
     """
-    given = given or os.environ.get("STICKERS_VOTES")
-    if given:
-        return given
-    if "://" in runs:
+    there = os.environ.get("STICKERS_VOTES")
+    if given or (there and not simulated):
+        return given or str(there)
+    if "://" not in runs:
+        return f"sqlite:///{runs}/{'votes-simulated' if simulated else 'votes'}.db"
+    if not there:
         raise ValueError(f"{runs} cannot hold SQLite; give --votes or STICKERS_VOTES the URL of a database")
-    return f"sqlite:///{runs}/votes.db"
+    return there
 
 
 def join_queue(votes: VoteStore, plan: store.Found, by: str) -> int:

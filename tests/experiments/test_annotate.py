@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from experiments.annotate import main
-from experiments.keeping import join_queue
+from experiments.keeping import join_queue, votes_url
 from stickers import store
 from stickers.artifacts import KEPT, VOTES
 from stickers.data.latents import LatentSet
@@ -42,11 +42,13 @@ def test_the_panel_keeps_the_good_ones_and_says_simulated(
     argv = [sys.executable, script, "--runs", str(runs), "--foundations", str(tiny_foundations)]
     victim = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 200
-    while not (runs / "votes.db").exists() and victim.poll() is None and time.monotonic() < deadline:
+    while (
+        not (runs / "votes-simulated.db").exists() and victim.poll() is None and time.monotonic() < deadline
+    ):
         time.sleep(0.01)
     os.kill(victim.pid, signal.SIGKILL)
     victim.wait()
-    assert (runs / "votes.db").exists() and not list(runs.glob("kept/*/record.json"))
+    assert (runs / "votes-simulated.db").exists() and not list(runs.glob("kept/*/record.json"))
 
     main(runs=str(runs), foundations=str(tiny_foundations))
     assert "simulated" in capsys.readouterr().out
@@ -68,6 +70,10 @@ def test_the_panel_keeps_the_good_ones_and_says_simulated(
 
     main(runs=str(runs), foundations=str(tiny_foundations))
     assert "nothing to do" in capsys.readouterr().out and len(list(runs.glob("kept/*/record.json"))) == 1
+    with VoteStore(votes_url(str(runs), None)) as people:
+        assert join_queue(people, store.find_record(str(runs), "plans"), "lea") == 8, (
+            "people have all to choose"
+        )
 
 
 def test_another_threshold_is_another_panel(
@@ -98,7 +104,7 @@ def test_the_panel_does_not_mix_with_people(
     runs = tmp_path / "runs"
     shutil.copytree(finished_plan, runs)
     plan = store.find_record(str(runs), "plans")
-    with VoteStore(f"sqlite:///{runs}/votes.db") as votes:
+    with VoteStore(f"sqlite:///{runs}/votes-simulated.db") as votes:
         join_queue(votes, plan, "lea")
         ann = Person(name="ann", role="annotator")
         votes.write(lambda connection: add_person(connection, "ann", "annotator")).result()
