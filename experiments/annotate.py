@@ -2,7 +2,8 @@
 
 Two rounds over the plan that was finished last: three annotators a job, two of three keep a clip, then an expert on
 what survived. They sign in, take jobs and answer them over HTTP as people do, and their votes lie in a store of their
-own, so that all is still to be chosen when people come. Then the kept set is written, as `experiments/annotation.py keep` writes it for people.
+own, so that all is still to be chosen when people come. Then the kept set is written, as
+`experiments/annotation.py keep` writes it for people.
 """
 
 import json
