@@ -125,9 +125,8 @@ def run_teacher(
             work = ensemble.work(uri, plan, name, attempt)
             animate_rows(rows_uri, len(todo), work, out, beside=beside, actor=ensemble.actor)
             made = durable(out)
-        missing = (
-            asked - made.keys()
-        )  # more may be there: a row that failed before, where its block was torn since
+        # more may be there: a row that failed before, where its block was torn since
+        missing = asked - made.keys()
         if missing:
             raise ValueError(
                 f"{len(missing)} candidates of teacher {name} are missing after pass {attempt + 1}; "

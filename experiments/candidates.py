@@ -33,7 +33,7 @@ from stickers.artifacts import PlanRow, Refused
 from stickers.hitl.budget import FLOOR
 from stickers.hitl.candidates import Candidates, compact, counts_of, remove_blocks
 from stickers.hitl.driving import driving
-from stickers.hitl.plan import Plan, PlannedTeacher, load_plan, make_plan, save_plan
+from stickers.hitl.plan import Plan, PlannedTeacher, as_saved, make_plan, save_plan
 from stickers.hitl.prompts import Stickers, import_stickers, toy_prompts, toy_stickers
 
 console = Console()
@@ -264,7 +264,9 @@ def make_candidates(
         encoders: the folder of each teacher's.
     """
     uri = save_plan(place, plan)
-    there = load_plan(uri)  # as it was first asked for: what is there already is in the order of its rows
+    there = as_saved(
+        uri, plan
+    )  # as it was first asked for: what is there already is in the order of its rows
     if any(mine.bucket != asked.bucket for mine, asked in zip(_by_id(there), _by_id(plan), strict=True)):
         console.print("[yellow]this plan was asked for before, with other buckets, and keeps those")
     record = store.join(uri, store.RECORD)

@@ -8,7 +8,7 @@ import pytest
 
 from stickers import store
 from stickers.diffusion.sampling import SamplerSettings
-from stickers.hitl.plan import PlannedTeacher, load_plan, make_plan, save_plan, with_rows
+from stickers.hitl.plan import PlannedTeacher, as_saved, load_plan, make_plan, save_plan, with_rows
 from stickers.hitl.prompts import toy_prompts, toy_stickers
 
 TEACHERS = [
@@ -51,6 +51,9 @@ def test_a_plan_comes_back(tmp_path: Path) -> None:
     plan = make_plan(PROMPTS, STICKERS, TEACHERS)
     uri = save_plan(str(tmp_path), plan)
     assert load_plan(uri) == plan
+    turned = make_plan(PROMPTS[::-1], STICKERS[::-1], TEACHERS)
+    assert turned != plan and turned.plan_id == plan.plan_id and save_plan(str(tmp_path), turned) == uri
+    assert as_saved(uri, turned) == plan, "asked for in another order, it goes on in the first one"
     assert save_plan(str(tmp_path), plan) == uri
     assert store.listing(store.join(uri, "plan")) == [
         store.join(uri, "plan", f"{name}.parquet") for name in ("calm", "fast", "slow")

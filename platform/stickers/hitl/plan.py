@@ -7,8 +7,8 @@ A regeneration is a plan too: of some rows of a finished plan, which it supersed
 `superseded.parquet` and leaves the finished plan as it is.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import count, islice
 
 import pyarrow as pa
@@ -231,23 +231,40 @@ def save_plan(runs: str, plan: Plan) -> str:
     return uri
 
 
+def as_saved(uri: str, plan: Plan) -> Plan:
+    """The same plan as its folder has it, where it may have been asked for before in another order; the pictures, its
+    bulk, are not read again."""
+    table = store.read_table(store.join(uri, "stickers.parquet"), STICKERS, columns=["sticker_id"])
+    mine = {each.sticker_id: each for each in plan.stickers}
+    return replace(
+        plan,
+        prompts=_prompts(uri),
+        stickers=[mine[name] for name in table["sticker_id"].to_pylist()],
+        rows=_rows(uri, plan.teachers),
+    )
+
+
+def _prompts(uri: str) -> list[Prompt]:
+    table = store.read_table(store.join(uri, "prompts.parquet"), PROMPTS)
+    return [Prompt(**row) for row in table.to_pylist()]
+
+
+def _rows(uri: str, teachers: Iterable[str]) -> list[PlanRow]:
+    tables = [store.read_table(store.join(uri, "plan", f"{name}.parquet"), PLAN) for name in teachers]
+    return [PlanRow(**row) for table in tables for row in table.to_pylist()]
+
+
 def load_plan(uri: str) -> Plan:
     """Read a plan folder back. ValueError when it is none."""
     header = store.read_json(store.join(uri, PLAN_FILE))
-    prompts = store.read_table(store.join(uri, "prompts.parquet"), PROMPTS).to_pylist()
     stickers = store.read_table(store.join(uri, "stickers.parquet"), STICKERS).to_pylist()
-    rows = [
-        row
-        for name in header["teachers"]
-        for row in store.read_table(store.join(uri, "plan", f"{name}.parquet"), PLAN).to_pylist()
-    ]
     place = store.join(uri, "superseded.parquet")
     gone = store.read_table(place, SUPERSEDED)["candidate_id"].to_pylist() if header["supersedes"] else []
     return Plan(
         plan_id=header["plan_id"],
-        prompts=[Prompt(**row) for row in prompts],
+        prompts=_prompts(uri),
         stickers=[Sticker(**row) for row in stickers],
-        rows=[PlanRow(**row) for row in rows],
+        rows=_rows(uri, header["teachers"]),
         supersedes=header["supersedes"],
         superseded=tuple(gone),
     )
