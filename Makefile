@@ -34,15 +34,15 @@ serve: setup ## serve the registered student (http://127.0.0.1:8000)
 	$(PYTHON) experiments/host.py --runs "$(RUNS)" --port $(PORT) $(ARGS)
 
 annotate: setup ## open the page on which people choose (http://127.0.0.1:8100); prints links to sign in with
-	$(PYTHON) experiments/annotation.py serve --runs "$(RUNS)" $(ARGS)
+	$(PYTHON) experiments/annotate.py serve --runs "$(RUNS)" $(ARGS)
 
 test: setup ## run every test a machine without a GPU can run
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: setup ## the long trials: a thousand bad videos, a hundred kills while candidates are made, a hundred while people choose
-	$(PYTHON) experiments/soak.py
-	$(PYTHON) experiments/kills.py
-	$(PYTHON) experiments/crowd.py kills
+	$(PYTHON) experiments/trials/soak.py
+	$(PYTHON) experiments/trials/kills.py
+	$(PYTHON) experiments/trials/crowd.py kills
 
 check: setup ## format, lint, types, floors
 	$(BIN)/ruff format --check .

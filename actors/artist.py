@@ -5,9 +5,9 @@ import ray
 from ray.data import ActorPoolStrategy
 
 from actors.blocks import gpus_of_one, write_durable
-from stickers import store
-from stickers.artifacts import Sticker
-from stickers.hitl.artist import DRAWN, Drawing, StickerArtist, TextToImage
+from stickers import storage
+from stickers.artifacts.records import Sticker
+from stickers.prompts.text_to_image import DRAWN, Drawing, StickerArtist, TextToImage
 
 DRAWINGS_PER_BLOCK = 8
 
@@ -16,7 +16,7 @@ class Artist:
     """Takes a table of drawings and gives one of what was drawn."""
 
     def __init__(self, folder: str, size: int, template: str, seed: int, steps: int | None) -> None:
-        draw = TextToImage(store.local_folder(folder), "cuda" if ray.get_gpu_ids() else "cpu", steps)
+        draw = TextToImage(storage.local_folder(folder), "cuda" if ray.get_gpu_ids() else "cpu", steps)
         self.artist = StickerArtist(draw, size, template, seed)
 
     def __call__(self, table: pa.Table) -> pa.Table:

@@ -5,15 +5,15 @@ import ray
 from ray.data import ActorPoolStrategy
 
 from actors.blocks import gpus_of_one, write_durable
-from stickers import store
-from stickers.hitl.author import ANSWERS, Ask, Author
+from stickers import storage
+from stickers.prompts.language_model import ANSWERS, Ask, Author
 
 
 class AuthorActor:
     """Takes a table of asks and gives one of answers."""
 
     def __init__(self, folder: str) -> None:
-        self.author = Author(store.local_folder(folder), "cuda" if ray.get_gpu_ids() else "cpu")
+        self.author = Author(storage.local_folder(folder), "cuda" if ray.get_gpu_ids() else "cpu")
 
     def __call__(self, table: pa.Table) -> pa.Table:
         asks = [Ask(**row) for row in table.to_pylist()]

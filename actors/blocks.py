@@ -13,7 +13,7 @@ from ray.data._internal.execution.interfaces import PhysicalOperator
 from ray.data.checkpoint import CheckpointConfig
 from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError, RayError, WorkerCrashedError
 
-from stickers import store
+from stickers import storage
 
 UNWRITTEN = "stickers.unwritten"
 VANISHED = (NodeDiedError, ObjectLostError, RayActorError, WorkerCrashedError)
@@ -90,7 +90,9 @@ def write_durable(
 
 def _blocks(out: str) -> list[str]:
     return [
-        each for each in store.listing(store.join(out, "rows"), recursive=True) if each.endswith(".parquet")
+        each
+        for each in storage.listing(storage.join(out, "rows"), recursive=True)
+        if each.endswith(".parquet")
     ]
 
 
@@ -109,7 +111,7 @@ def _execute(
     # On the dataset, not on the process-wide context: executions run side by side, each with its own checkpoint.
     dataset.context.checkpoint_config = CheckpointConfig(
         id_column=id_column,
-        checkpoint_path=store.join(out, "checkpoint"),
+        checkpoint_path=storage.join(out, "checkpoint"),
         delete_checkpoint_on_success=False,
     )
     if unwritten:
@@ -118,7 +120,7 @@ def _execute(
         dataset.context.set_config(UNWRITTEN, unwritten)
     # No CPU on the books for writing: where actors hold all of them it would come last, and what is made would pile up
     free = {"max_retries": 0, "num_cpus": 0}
-    dataset.write_parquet(store.join(out, "rows"), ray_remote_args=free, concurrency=writers)
+    dataset.write_parquet(storage.join(out, "rows"), ray_remote_args=free, concurrency=writers)
 
 
 def gpus_of_one(gpus: float = 1.0) -> tuple[float, int]:

@@ -5,9 +5,9 @@ import torch
 from ray.util import ActorPool
 from tqdm import tqdm
 
-from stickers import store
-from stickers.hitl.conditions import Chunk, ConditionEncoder, chunk_file, chunks_of
-from stickers.hitl.plan import Plan
+from stickers import storage
+from stickers.candidates.conditions import Chunk, ConditionEncoder, chunk_file, chunks_of
+from stickers.candidates.plan import Plan
 from stickers.models.folders import load_autoencoder, load_text_encoder
 
 
@@ -27,7 +27,7 @@ def encode_conditions(plan: Plan, place: str, foundations: str, size: int) -> No
     todo = [
         each
         for each in chunks_of(plan.prompts, plan.stickers)
-        if not store.exists(chunk_file(place, each.number))
+        if not storage.exists(chunk_file(place, each.number))
     ]
     if not todo:
         return

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from stickers.artifacts import Candidate
-from stickers.evaluation.oracle import ToyOracle
+from stickers.artifacts.records import Candidate
 from stickers.evaluation.quality import measure
 from stickers.metrics.truth_error import read
 from stickers.models.folders import load_autoencoder
+from stickers.toy.measure import ToyOracle
 from stickers.video.codec import decode_strip
 
 

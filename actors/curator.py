@@ -11,7 +11,7 @@ from ray.data import ActorPoolStrategy
 from stickers.curation.captions import BlipCaptioner, Entities, TokenEntities, describe, phrases
 from stickers.curation.neighbours import ClipEmbedder, embed
 from stickers.curation.parts import KEY
-from stickers.curation.videos import Unread
+from stickers.curation.video_tables import Unread
 
 #: what goes in; a row that cannot be read comes out with a reason
 ASKED = pa.schema([(name, pa.string()) for name in (KEY, "file", "caption")])

@@ -16,11 +16,12 @@ from rich.markup import escape
 from actors.cluster import connect
 from actors.conditions import encode_conditions
 from actors.teacher import CPUS_PER_EXECUTION, Teacher, TeacherWork, animate_rows, side_by_side
-from stickers import store
-from stickers.artifacts import FAILED, PLAN, PlanRow, table_of
-from stickers.hitl.candidates import durable
-from stickers.hitl.conditions import conditions_place
-from stickers.hitl.plan import Plan
+from stickers import storage
+from stickers.artifacts.records import FAILED, PLAN, PlanRow
+from stickers.artifacts.schema import table_of
+from stickers.candidates.archive import durable
+from stickers.candidates.conditions import conditions_place
+from stickers.candidates.plan import Plan
 
 BATCH_SIZE = 8
 MAX_ATTEMPTS = 3
@@ -39,7 +40,7 @@ class Ensemble:
     """Finished trainings and what encodes for them, both by teacher's name, the clips of one network batch, and what
     each actor takes of a GPU. `actor` is what animates."""
 
-    teachers: Mapping[str, store.Found]
+    teachers: Mapping[str, storage.Artifact]
     encoders: Mapping[str, Encoders]
     batch_size: int = BATCH_SIZE
     gpus: float = 1.0
@@ -112,16 +113,16 @@ def run_teacher(
         Where the rows of each pass lie.
     """
     outs: list[str] = []
-    todo, rows_uri = plan.of(name), store.join(uri, "plan", f"{name}.parquet")
+    todo, rows_uri = plan.of(name), storage.join(uri, "plan", f"{name}.parquet")
     for attempt in range(MAX_ATTEMPTS):
-        out = store.join(uri, "candidates", name, str(attempt))
-        for torn in store.discard_torn(out):
+        out = storage.join(uri, "candidates", name, str(attempt))
+        for torn in storage.discard_torn(out):
             console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
         asked, made = {row.candidate_id for row in todo}, durable(out)
         if made.keys() != asked:
             if attempt:
-                rows_uri = store.join(out, "plan.parquet")
-                store.write_table(rows_uri, table_of(todo, PlanRow), PLAN)
+                rows_uri = storage.join(out, "plan.parquet")
+                storage.write_table(rows_uri, table_of(todo, PlanRow), PLAN)
             work = ensemble.work(uri, plan, name, attempt)
             animate_rows(rows_uri, len(todo), work, out, beside=beside, actor=ensemble.actor)
             made = durable(out)

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stickers.artifacts import content_id, seed_from
+from stickers.artifacts.ids import content_id, seed_from
 from stickers.data.encoding import canonical
-from stickers.data.toy.characters import Look
-from stickers.data.toy.motions import FASTEST, MOTIONS, SLOWEST, Mode, render_motion
-from stickers.data.toy.oracle import look_of
-from stickers.data.toy.words import meaning
-from stickers.evaluation.oracle import ToyOracle
 from stickers.export import assemble
 from stickers.metrics.truth_error import read
 from stickers.pipeline import AnimationPipeline
+from stickers.toy.characters import Look
+from stickers.toy.measure import ToyOracle
+from stickers.toy.motions import FASTEST, MOTIONS, SLOWEST, Mode, render_motion
+from stickers.toy.oracle import look_of
+from stickers.toy.words import meaning
 from stickers.video.codec import encode_strip
 from stickers.video.motion import motion_score
 

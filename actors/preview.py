@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 
 from actors.tracking import RunTracker
-from stickers.hitl.prompts import toy_prompts, toy_stickers
 from stickers.metrics.consistency import consistency
 from stickers.metrics.motion_size import motion_size
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.pipeline import AnimationPipeline
+from stickers.prompts.tables import toy_prompts, toy_stickers
 from stickers.training.job import TrainingJob, folder_of
 from stickers.video.codec import decode_picture, encode_animation
 

@@ -2,8 +2,9 @@
 
 import pyarrow as pa
 
-from stickers.artifacts import Candidate, table_of
-from stickers.hitl.scoring import score
+from stickers.artifacts.records import Candidate
+from stickers.artifacts.schema import table_of
+from stickers.candidates.scoring import score
 
 
 class Scorer:

@@ -12,13 +12,14 @@ from ray.data import ActorPoolStrategy
 
 from actors.blocks import Unwritten, write_durable
 from actors.scorer import Scorer
-from stickers import store
-from stickers.artifacts import Candidate, PlanRow, table_of
+from stickers import storage
+from stickers.artifacts.records import Candidate, PlanRow
+from stickers.artifacts.schema import table_of
+from stickers.candidates.conditions import EncodedConditions
+from stickers.candidates.isolation import Isolation
+from stickers.candidates.maker import CandidateMaker
 from stickers.data.latents import weights_digest
 from stickers.export import assemble
-from stickers.hitl.conditions import EncodedConditions
-from stickers.hitl.generation import CandidateMaker
-from stickers.hitl.isolation import Isolation
 
 BLOCKS_WANTED = 2048
 MOST_BATCHES_PER_BLOCK = 8
@@ -68,7 +69,7 @@ class Teacher:
         device = "cuda" if ray.get_gpu_ids() else "cpu"
         if device == "cpu":
             torch.set_num_threads(1)  # several single-threaded teachers beat one with many threads
-        folder = store.local_folder(work.record)
+        folder = storage.local_folder(work.record)
         found = weights_digest(Path(folder, "checkpoint"))
         if found != work.weights:
             raise ValueError(
@@ -87,7 +88,7 @@ class Teacher:
             attempt=work.attempt,
             batch_size=work.batch_size,
         )
-        self.isolation = Isolation(store.join(work.plan, "trying", work.name))
+        self.isolation = Isolation(storage.join(work.plan, "trying", work.name))
 
     def __call__(self, table: pa.Table) -> pa.Table:
         rows = [PlanRow(**row) for row in table.to_pylist()]

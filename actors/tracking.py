@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from stickers import store
+from stickers import storage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,7 +45,7 @@ def tracking_uri(runs: str) -> str:
         raise ValueError(
             f"the runs folder {runs} is not on this machine: set MLFLOW_TRACKING_URI to an MLflow server"
         )
-    return f"sqlite:///{store.join(runs, 'mlflow.db')}"
+    return f"sqlite:///{storage.join(runs, 'mlflow.db')}"
 
 
 def connect_client(uri: str) -> "MlflowClient":
@@ -247,6 +247,6 @@ def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def _make_store(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    making = path.with_name(f"{store.TEMPORARY}{uuid4().hex}.db")
+    making = path.with_name(f"{storage.TEMPORARY}{uuid4().hex}.db")
     connect_client(f"sqlite:///{making}").search_experiments(max_results=1)
     making.rename(path)

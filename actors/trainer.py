@@ -29,7 +29,7 @@ from actors.board import Board
 from actors.cluster import check_memory, check_room, connect, is_private, worker_resource
 from actors.preview import Preview, film
 from actors.tracking import RunTracker, SilentTracker, Tracking
-from stickers import store
+from stickers import storage
 from stickers.data.latents import weights_digest
 from stickers.training import loop
 from stickers.training.engine import DeepSpeedEngine
@@ -94,7 +94,7 @@ def train_worker(config: dict[str, Assignment]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         engine.export_unet(folder)
         if isinstance(tracker, RunTracker):
-            store.upload_folder(folder, store.join(job.place(work.runs), CHECKPOINT))
+            storage.upload_folder(folder, storage.join(job.place(work.runs), CHECKPOINT))
             film(folder, job, work.preview, tracker, str(device))
 
 
@@ -168,16 +168,16 @@ def _trainer(work: Assignment) -> TorchTrainer:
 def _finish(work: Assignment, seconds: float) -> None:
     place = work.job.place(work.runs)
     record = work.job.record() | {
-        "weights": weights_digest(store.local_folder(store.join(place, CHECKPOINT))),
+        "weights": weights_digest(storage.local_folder(storage.join(place, CHECKPOINT))),
         "revision": work.revision,
         "mlflow_run": work.run_id,
         "simulated": work.simulated,
         "seconds": round(seconds, 1),
     }
-    store.write_record(place, record)
-    for leftover in store.listing(place):  # what served resuming alone, larger than the result
-        if not leftover.endswith((f"/{CHECKPOINT}", f"/{store.RECORD}")):
-            store.remove(leftover)
+    storage.write_record(place, record)
+    for leftover in storage.listing(place):  # what served resuming alone, larger than the result
+        if not leftover.endswith((f"/{CHECKPOINT}", f"/{storage.RECORD}")):
+            storage.remove(leftover)
 
 
 def _sentence(error: BaseException) -> str:
@@ -222,7 +222,7 @@ def train_all(
     for each in outcomes:
         if not each.reason:
             name = training_name(ensemble, each.job.recipe.name)
-            store.set_current(runs, FOLDERS[each.job.role], name, each.job.folder)
+            storage.set_current(runs, FOLDERS[each.job.role], name, each.job.folder)
     summary(outcomes, console)
     return outcomes
 

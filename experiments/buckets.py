@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from experiments.options import RUNS, Runs, choose_profile, current, foundations_of, run_script
-from stickers import store
-from stickers.curation.buckets import EXAMPLE_FPS, Window, sample_windows, suggest_edges, write_page
-from stickers.data.buckets import MotionBuckets, Score
+from experiments.cli.options import RUNS, Runs, choose_profile, current, foundations_of, run_script
+from stickers import storage
+from stickers.curation.bucket_page import EXAMPLE_FPS, Window, sample_windows, suggest_edges, write_page
 from stickers.data.collections import source_of
 from stickers.data.encoding import canonical
 from stickers.data.latents import TIME, LatentSet, Rate
+from stickers.data.motion_buckets import MotionBuckets, Score
 from stickers.models.folders import load_autoencoder
 from stickers.video.motion import motion_score
 from stickers.video.reading import read_frames
@@ -29,11 +29,11 @@ SEED = 5
 SHOWN = 128
 
 
-def videos_of(latents: store.Found, collection: str) -> list[str]:
+def videos_of(latents: storage.Artifact, collection: str) -> list[str]:
     """The videos of a prepared set, in its order."""
     rows: list[dict[str, Any]] = []
-    for part in store.listing(store.join(latents.uri, "clips")):
-        rows += store.read_table(part, columns=["clip_id", "uri", "source", "status"]).to_pylist()
+    for part in storage.listing(storage.join(latents.uri, "clips")):
+        rows += storage.read_table(part, columns=["clip_id", "uri", "source", "status"]).to_pylist()
     mine = [row for row in rows if row["status"] == "ready" and row["source"] == collection]
     if not mine:
         known = ", ".join(sorted({row["source"] for row in rows}))
@@ -97,12 +97,12 @@ def main(
         examples: windows that are shown.
         out: where the page goes.
     """
-    chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
     found = current(place, "latents", profile)
     videos = videos_of(found, collection)
     size = found.record["sizes"][0]
     autoencoder = load_autoencoder(foundations_of(chosen, None)) if found.record["online"] else None
-    latents = LatentSet.load(store.join(found.uri, f"{collection}-{size}.safetensors"), autoencoder)
+    latents = LatentSet.load(storage.join(found.uri, f"{collection}-{size}.safetensors"), autoencoder)
     windows = sample_windows(latents, score, count=examples, num_frames=8, slowest_fps=min(rates), seed=SEED)
     buckets = MotionBuckets(score=score, edges=edges or suggest_edges(windows, len(rates)), rates=rates)
     page = write_page(windows, list(films(windows, videos, latents)), buckets, collection=collection)

@@ -14,9 +14,8 @@ from rich.table import Table
 
 from actors.ensemble import Encoders, Ensemble, run_ensemble
 from actors.teacher import Teacher
-from experiments.draw import read_stickers
-from experiments.ensembles import encoders_of, find_teachers, obey_choice, origins, planned
-from experiments.options import (
+from experiments.cli.ensembles import encoders_of, find_teachers, obey_choice, origins, planned
+from experiments.cli.options import (
     RUNS,
     Runs,
     choose_profile,
@@ -25,16 +24,17 @@ from experiments.options import (
     foundations_of,
     run_script,
 )
-from experiments.plans import audit_plan, budgeted, regenerated, show_status, source_of, watching
-from experiments.spending import collect
-from recipes.profiles import Profile
-from stickers import store
-from stickers.artifacts import PlanRow, Refused
-from stickers.hitl.budget import FLOOR
-from stickers.hitl.candidates import Candidates, compact, counts_of, remove_blocks
-from stickers.hitl.driving import driving
-from stickers.hitl.plan import Plan, PlannedTeacher, as_saved, make_plan, save_plan
-from stickers.hitl.prompts import Stickers, import_stickers, toy_prompts, toy_stickers
+from experiments.cli.plans import audit_plan, budgeted, regenerated, show_status, source_of, watching
+from experiments.draw import read_stickers
+from experiments.prices import collect
+from recipes.toy.profiles import Profile
+from stickers import storage
+from stickers.artifacts.records import PlanRow, Refused
+from stickers.candidates.archive import Candidates, compact, counts_of, remove_blocks
+from stickers.candidates.budget import FLOOR
+from stickers.candidates.driver import driving
+from stickers.candidates.plan import Plan, PlannedTeacher, as_saved, make_plan, save_plan
+from stickers.prompts.tables import Stickers, import_stickers, toy_prompts, toy_stickers
 
 console = Console()
 
@@ -43,7 +43,7 @@ def gather_stickers(runs: str, profile: Profile, pictures: str | None, num_promp
     """The user's own table; or the stickers that were drawn last for the profile; or the toy world's."""
     if pictures:
         return import_stickers(pictures, profile.picture_size)
-    drawn = store.current(runs, "stickers", profile.name)
+    drawn = storage.current(runs, "stickers", profile.name)
     if drawn and num_prompts is None:
         return read_stickers(drawn.uri)
     prompts = toy_prompts(num_prompts or profile.num_prompts, profile.seed)
@@ -72,7 +72,7 @@ class Asked:
     """A plan that somebody asks for, with who makes it and what its record is to remember."""
 
     plan: Plan
-    found: dict[str, store.Found]
+    found: dict[str, storage.Artifact]
     encoders: Mapping[str, str]
     words: str = "plan"
     refused: Sequence[Refused] = ()
@@ -90,7 +90,7 @@ class Desk:
 
     def teachers(
         self, names: tuple[str, ...]
-    ) -> tuple[dict[str, store.Found], dict[str, str], list[PlannedTeacher]]:
+    ) -> tuple[dict[str, storage.Artifact], dict[str, str], list[PlannedTeacher]]:
         """Teachers with the folders of their encoders, and as a plan knows them."""
         found = find_teachers(self.runs, self.profile, names)
         encoders = encoders_of(found, self.foundations, self.own)
@@ -103,14 +103,14 @@ class Desk:
         plan = make_plan(sources.prompts, sources.stickers, ensemble, self.profile.seed)
         return Asked(plan=plan, found=found, encoders=encoders, refused=sources.refused)
 
-    def again(self, old: store.Found, expression: str, reseed: int | None) -> Asked:
+    def again(self, old: storage.Artifact, expression: str, reseed: int | None) -> Asked:
         """Some candidates of a finished plan, by their teachers as they are now."""
         plan = regenerated(old, expression, lambda names: self.teachers(names)[2], reseed)
         found, encoders, _ = self.teachers(tuple(plan.teachers))
         words = f"regeneration of part of plan {plan.supersedes}, plan"
         return Asked(plan=plan, found=found, encoders=encoders, words=words, also={"filter": expression})
 
-    def by_budget(self, old: store.Found, names: tuple[str, ...], seconds: float, floor: float) -> Asked:
+    def by_budget(self, old: storage.Artifact, names: tuple[str, ...], seconds: float, floor: float) -> Asked:
         """More candidates of a finished plan's stickers, where people keep them."""
         cells, source = collect(self.runs, self.profile.name).cells, source_of(self.runs, old)
         found, encoders, ensemble = self.teachers(names or tuple(source.teachers))
@@ -155,14 +155,14 @@ def main(
             "status == 'failed'"; the others stay as they are.
         reseed: with --regenerate, give every one of them another noise.
         budget: make more candidates of the plan's stickers, for so many seconds, most where people kept most for the
-            price (experiments/spending.py shows it).
+            price (experiments/prices.py shows it).
         floor: the share of --budget that is spread evenly.
         status: show what is planned, made, failed and pending, and stop; also while another process makes it.
         audit: compare a finished plan with what it asks for, look at every clip and stop.
         decode: with --audit, decode every clip as well; --no-decode compares digests alone, much faster.
         dry_run: show the plan and stop.
     """
-    chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
     wish = the_wish(
         {
             "--regenerate": regenerate is not None,
@@ -189,7 +189,7 @@ def main(
         runs=place, profile=chosen, foundations=foundations_of(chosen, foundations), own=encoders or {}
     )
     if wish != NEW:
-        old = store.find_record(place, "plans", plan) if plan else current(place, "plans", profile)
+        old = storage.find_record(place, "plans", plan) if plan else current(place, "plans", profile)
         if audit:
             return audit_plan(old.uri, decode=decode)
         asked = (
@@ -205,7 +205,7 @@ def main(
             place, asked.plan, asked.found, asked.encoders,
             profile=profile, refused=asked.refused, gpus=gpus, also=asked.also,
         )  # fmt: skip
-        store.set_current(place, "plans", profile, made.folder)
+        storage.set_current(place, "plans", profile, made.folder)
     return 0
 
 
@@ -248,7 +248,7 @@ def _by_id(plan: Plan) -> list[PlanRow]:
 def make_candidates(
     place: str,
     plan: Plan,
-    found: dict[str, store.Found],
+    found: dict[str, storage.Artifact],
     encoders: Mapping[str, str],
     *,
     profile: str,
@@ -257,7 +257,7 @@ def make_candidates(
     gpus: float = 1.0,
     actor: type[Teacher] = Teacher,
     also: Mapping[str, Any] | None = None,
-) -> store.Found:
+) -> storage.Artifact:
     """Every candidate of a plan, unless it is finished already; shows the counts and gives the finished plan.
 
     Args:
@@ -269,8 +269,8 @@ def make_candidates(
     )  # as it was first asked for: what is there already is in the order of its rows
     if any(mine.bucket != asked.bucket for mine, asked in zip(_by_id(there), _by_id(plan), strict=True)):
         console.print("[yellow]this plan was asked for before, with other buckets, and keeps those")
-    record = store.join(uri, store.RECORD)
-    if store.exists(record):
+    record = storage.join(uri, storage.RECORD)
+    if storage.exists(record):
         console.print(f"nothing to do, the {kind} is finished: {uri}")
     else:
         digests = {folder: encoder_digests(folder) for folder in sorted(set(encoders.values()))}
@@ -290,9 +290,9 @@ def make_candidates(
                 "supersedes": plan.supersedes,
                 **(also or {}),
             }
-            store.write_record(uri, {**facts, "refused": len(refused), "prompts": len(plan.prompts)})
+            storage.write_record(uri, {**facts, "refused": len(refused), "prompts": len(plan.prompts)})
     remove_blocks(uri)
-    finished = store.Found(uri, store.read_json(record))
+    finished = storage.Artifact(uri, storage.read_json(record))
     show(plan.plan_id, finished.record["counts"], refused)
     return finished
 

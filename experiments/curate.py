@@ -20,7 +20,7 @@ from rich.markup import escape
 from tqdm import tqdm
 
 from actors.curator import VideoCaptioner, VideoEmbedder
-from experiments.curation import (
+from experiments.cli.curating import (
     check_out,
     check_positive,
     collect,
@@ -32,8 +32,8 @@ from experiments.curation import (
     say_written,
     show,
 )
-from experiments.options import RUNS, Runs, run_script
-from stickers import store
+from experiments.cli.options import RUNS, Runs, run_script
+from stickers import storage
 from stickers.curation import captions as captioning
 from stickers.curation.captions import ORIGINAL, SAID, caption_key, captioner_digest, richer
 from stickers.curation.decisions import part, read_decisions
@@ -51,7 +51,7 @@ from stickers.curation.neighbours import (
 )
 from stickers.curation.parts import KEY, Parts
 from stickers.curation.review import PER_PAGE, Card, Review, make_card, page_name, render_index, render_page
-from stickers.curation.videos import VideoTable, beside, read_videos, with_column, write_videos
+from stickers.curation.video_tables import VideoTable, beside, read_videos, with_column, write_videos
 
 Videos = Annotated[Path, tyro.conf.arg(metavar="TABLE")]
 
@@ -214,9 +214,9 @@ def write_pages(asked: ReviewVideos, table: VideoTable) -> None:
     place = str(folder / "review.json")
     if folder.suffix in (".csv", ".jsonl", ".parquet"):
         raise ValueError(f"{folder} names a table; without --apply, --out is the folder for the pages")
-    if store.exists(place) and store.read_json(place)["id"] != review.id:
+    if storage.exists(place) and storage.read_json(place)["id"] != review.id:
         raise ValueError(f"{folder} holds the review of another table; give another --out")
-    store.write_json(
+    storage.write_json(
         place, {"id": review.id, "table": str(asked.videos.resolve()), "videos": review.num_videos}
     )
     unread = 0
@@ -224,8 +224,8 @@ def write_pages(asked: ReviewVideos, table: VideoTable) -> None:
     for number, cards in cards_of(table, [review.pages[at] for at in missing]):
         unread += sum(bool(card.reason) for card in cards)
         page = render_page(review, missing[number], cards)
-        store.write_bytes(str(folder / page_name(missing[number])), page.encode())
-    store.write_bytes(str(folder / "index.html"), render_index(review).encode())
+        storage.write_bytes(str(folder / page_name(missing[number])), page.encode())
+    storage.write_bytes(str(folder / "index.html"), render_index(review).encode())
     show(
         "review",
         ("", ""),

@@ -1,20 +1,20 @@
 """Distil the student, guidance and steps together, to eight single passes: `python experiments/distil.py`."""
 
-from experiments.options import choose_profile, current, current_training, run_script
+from experiments.cli.options import choose_profile, current, current_training, run_script
+from experiments.cli.training import Options, choose, show
 from experiments.students import kept_sets
-from experiments.training import Options, choose, show
-from recipes.profiles import Profile
-from stickers import store
+from recipes.toy.profiles import Profile
+from stickers import storage
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import Distillation
 
 
-def find_student(runs: str, profile: Profile, recipe: Distillation) -> store.Found:
+def find_student(runs: str, profile: Profile, recipe: Distillation) -> storage.Artifact:
     """The profile's finished student that the recipe names. ValueError when there is none."""
     found = current_training(runs, "students", profile, recipe.student)
     if not found:
         raise ValueError(
-            f"profile {profile.name!r} has no finished student {recipe.student!r} in {store.join(runs, 'students')}; "
+            f"profile {profile.name!r} has no finished student {recipe.student!r} in {storage.join(runs, 'students')}; "
             "run experiments/students.py first"
         )
     return found

@@ -12,23 +12,15 @@ from rich.table import Table
 
 from actors.artist import draw_stickers
 from actors.cluster import connect
-from experiments.options import RUNS, Runs, absolute, choose_profile, run_script
+from experiments.cli.options import RUNS, Runs, absolute, choose_profile, run_script
 from experiments.prompts import prompt_set
-from stickers import store
-from stickers.artifacts import (
-    PROMPTS,
-    REFUSED,
-    STICKERS,
-    Prompt,
-    Refused,
-    Sticker,
-    content_id,
-    sticker_id,
-    table_of,
-)
+from stickers import storage
+from stickers.artifacts.ids import content_id, sticker_id
+from stickers.artifacts.records import PROMPTS, REFUSED, STICKERS, Prompt, Refused, Sticker
+from stickers.artifacts.schema import table_of
 from stickers.data.latents import weights_digest
-from stickers.hitl.artist import DRAWINGS, DRAWN, TEMPLATE, drawings_of
-from stickers.hitl.prompts import IMAGES_PER_PROMPT, Stickers, toy_stickers
+from stickers.prompts.tables import IMAGES_PER_PROMPT, Stickers, toy_stickers
+from stickers.prompts.text_to_image import DRAWINGS, DRAWN, TEMPLATE, drawings_of
 
 console = Console()
 REFUSED_SHOWN = 10
@@ -48,14 +40,20 @@ def drawn_by_renderer(prompts: list[Prompt], size: int) -> Stickers:
 
 def drawn_by_model(uri: str, prompts: list[Prompt], size: int, options: dict[str, Any]) -> Stickers:
     """What a text-to-image model draws; each block is durable once it is there."""
-    drawings, place, out = drawings_of(prompts), store.join(uri, "drawings.parquet"), store.join(uri, "drawn")
+    drawings, place, out = (
+        drawings_of(prompts),
+        storage.join(uri, "drawings.parquet"),
+        storage.join(uri, "drawn"),
+    )
     rows = pa.Table.from_pylist([vars(each) for each in drawings], schema=DRAWINGS)
-    store.write_table(place, rows, DRAWINGS)
-    for torn in store.discard_torn(out):
+    storage.write_table(place, rows, DRAWINGS)
+    for torn in storage.discard_torn(out):
         console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
     with connect():
         draw_stickers(place, out, size=size, **options)
-    found = {row["drawing_id"]: row for row in store.read_table(store.join(out, "rows"), DRAWN).to_pylist()}
+    found = {
+        row["drawing_id"]: row for row in storage.read_table(storage.join(out, "rows"), DRAWN).to_pylist()
+    }
     text = {each.prompt_id: each for each in prompts}
     stickers, refused = [], []
     for each in drawings:
@@ -73,9 +71,9 @@ def drawn_by_model(uri: str, prompts: list[Prompt], size: int, options: dict[str
 
 def read_stickers(uri: str) -> Stickers:
     """A finished set, read back."""
-    prompts = store.read_table(store.join(uri, "prompts.parquet"), PROMPTS).to_pylist()
-    stickers = store.read_table(store.join(uri, "stickers.parquet"), STICKERS).to_pylist()
-    refused = store.read_table(store.join(uri, "refused.parquet"), REFUSED).to_pylist()
+    prompts = storage.read_table(storage.join(uri, "prompts.parquet"), PROMPTS).to_pylist()
+    stickers = storage.read_table(storage.join(uri, "stickers.parquet"), STICKERS).to_pylist()
+    refused = storage.read_table(storage.join(uri, "refused.parquet"), REFUSED).to_pylist()
     return Stickers(
         [Prompt(**row) for row in prompts],
         [Sticker(**row) for row in stickers],
@@ -88,13 +86,13 @@ def save(uri: str, found: Stickers, record: dict[str, Any]) -> None:
     prompts = [each for each in found.prompts if each.prompt_id in used]
     if not prompts:
         raise ValueError(f"none of the pictures can be used; the first: {found.refused[0].reason}")
-    store.write_table(store.join(uri, "prompts.parquet"), table_of(prompts, Prompt), PROMPTS)
-    store.write_table(store.join(uri, "stickers.parquet"), table_of(found.stickers, Sticker), STICKERS)
-    store.write_table(store.join(uri, "refused.parquet"), table_of(found.refused, Refused), REFUSED)
+    storage.write_table(storage.join(uri, "prompts.parquet"), table_of(prompts, Prompt), PROMPTS)
+    storage.write_table(storage.join(uri, "stickers.parquet"), table_of(found.stickers, Sticker), STICKERS)
+    storage.write_table(storage.join(uri, "refused.parquet"), table_of(found.refused, Refused), REFUSED)
     counts = {"prompts": len(prompts), "stickers": len(found.stickers), "refused": len(found.refused)}
-    store.write_record(uri, {"kind": "stickers", "counts": counts, **record})
-    if store.exists(store.join(uri, "drawn")):
-        store.remove(store.join(uri, "drawn"))
+    storage.write_record(uri, {"kind": "stickers", "counts": counts, **record})
+    if storage.exists(storage.join(uri, "drawn")):
+        storage.remove(storage.join(uri, "drawn"))
 
 
 def show(name: str, found: Stickers) -> None:
@@ -128,13 +126,15 @@ def main(
         seed: of the model's noise; each picture has one of its own that follows from it.
         gpus: what the model takes of a GPU, where there are any; 0.5 puts two on each.
     """
-    chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
     if "{prompt}" not in template:
         raise ValueError(
             f"the template {template!r} has no place for the prompt; write {{prompt}} where it belongs"
         )
     source = (
-        store.find_record(place, "prompts", prompts) if prompts else store.current(place, "prompts", profile)
+        storage.find_record(place, "prompts", prompts)
+        if prompts
+        else storage.current(place, "prompts", profile)
     )
     if source is None:
         raise ValueError(
@@ -143,15 +143,15 @@ def main(
     asked, model = prompt_set(source.uri).prompts, absolute(model) if model else None
     inputs = {
         "prompts": source.folder,
-        "model": weights_digest(store.local_folder(model)) if model else "",
+        "model": weights_digest(storage.local_folder(model)) if model else "",
         "template": template if model else "",
         "steps": steps,
         "seed": seed,
         "size": chosen.picture_size,
         "images": IMAGES_PER_PROMPT,
     }
-    uri = store.join(place, "stickers", content_id("stickers", inputs)[:12])
-    if store.exists(store.join(uri, store.RECORD)):
+    uri = storage.join(place, "stickers", content_id("stickers", inputs)[:12])
+    if storage.exists(storage.join(uri, storage.RECORD)):
         console.print(f"nothing to do, the stickers are there: {uri}", soft_wrap=True)
     else:
         options = {"folder": model, "template": template, "seed": seed, "steps": steps, "gpus": gpus}
@@ -162,7 +162,7 @@ def main(
         )
         save(uri, found, {"profile": profile, "inputs": inputs})
     name = uri.rsplit("/", 1)[1]
-    store.set_current(place, "stickers", profile, name)
+    storage.set_current(place, "stickers", profile, name)
     show(name, read_stickers(uri))
 
 

@@ -17,15 +17,15 @@ from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.judge import Item, Judge, foundation_systems
-from experiments.options import RUNS, Runs, choose_profile, current_training, foundations_of, run_script
-from recipes.profiles import Profile
-from stickers import store
-from stickers.artifacts import content_id
+from experiments.cli.options import RUNS, Runs, choose_profile, current_training, foundations_of, run_script
+from recipes.toy.profiles import Profile
+from stickers import storage
+from stickers.artifacts.ids import content_id
 from stickers.data.latents import weights_digest
-from stickers.data.toy.words import meaning
-from stickers.evaluation.compare import Difference, Figures, figures, paired
-from stickers.hitl.prompts import held_out_prompts
+from stickers.evaluation.comparisons import Difference, Figures, figures, paired
 from stickers.metrics.truth_error import Reading
+from stickers.prompts.tables import held_out_prompts
+from stickers.toy.words import meaning
 
 console = Console()
 READINGS = pa.schema(
@@ -47,14 +47,14 @@ READINGS = pa.schema(
 )
 
 
-def trained_systems(runs: str, profile: Profile) -> dict[str, store.Found]:
+def trained_systems(runs: str, profile: Profile) -> dict[str, storage.Artifact]:
     """The profile's finished teachers, students and distilled student, in that order."""
     wanted = {
         "teachers": [recipe.name for recipe in profile.teachers],
         "students": [recipe.name for recipe in profile.students],
         "distilled": [profile.distillation.name],
     }
-    found: dict[str, store.Found] = {}
+    found: dict[str, storage.Artifact] = {}
     for kind, names in wanted.items():
         for name in names:
             one = current_training(runs, kind, profile, name)
@@ -71,7 +71,7 @@ def items(profile: Profile) -> list[Item]:
 
 def judge_all(todo: list[Item], place: str, systems: dict[str, str], foundations: str, size: int) -> None:
     """Judge what is missing on one actor a core."""
-    todo = [item for item in todo if not store.exists(store.join(place, "items", f"{item.key}.parquet"))]
+    todo = [item for item in todo if not storage.exists(storage.join(place, "items", f"{item.key}.parquet"))]
     if not todo:
         return
     make = ray.remote(num_cpus=1)(Judge)
@@ -80,7 +80,7 @@ def judge_all(todo: list[Item], place: str, systems: dict[str, str], foundations
     results = pool.map_unordered(lambda actor, item: actor.judge.remote(item), todo)
     for rows in tqdm(results, total=len(todo), desc="evaluate", unit="sticker"):
         table = pa.Table.from_pylist(rows, schema=READINGS)
-        store.write_table(store.join(place, "items", f"{rows[0]['item']}.parquet"), table, READINGS)
+        storage.write_table(storage.join(place, "items", f"{rows[0]['item']}.parquet"), table, READINGS)
 
 
 def compare(rows: list[dict]) -> tuple[list[Figures], list[Difference]]:
@@ -133,7 +133,7 @@ def show(found: list[Figures], gaps: list[Difference], motion: dict[str, float])
 
 def read_rows(place: str) -> list[dict]:
     """All readings of an evaluation."""
-    return store.read_table(store.join(place, "items")).to_pylist()
+    return storage.read_table(storage.join(place, "items")).to_pylist()
 
 
 def main(
@@ -147,7 +147,7 @@ def main(
         profile: tiny, full or smoke.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
     """
-    chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
     base = foundations_of(chosen, foundations)
     found = trained_systems(place, chosen)
     todo = items(chosen)
@@ -158,10 +158,10 @@ def main(
         chosen.picture_size,
         weights_digest(Path(base)),
     )
-    target = store.join(place, "evaluation", key)
-    folders = {name: store.local_folder(f.uri) for name, f in found.items()}
+    target = storage.join(place, "evaluation", key)
+    folders = {name: storage.local_folder(f.uri) for name, f in found.items()}
     systems = {**foundation_systems(base), **folders}
-    if not store.exists(store.join(target, store.RECORD)):
+    if not storage.exists(storage.join(target, storage.RECORD)):
         with connect():
             judge_all(todo, target, systems, base, chosen.picture_size)
     rows = read_rows(target)
@@ -171,16 +171,16 @@ def main(
         for f in measured
     }
     show(measured, gaps, motion)
-    if not store.exists(store.join(target, store.RECORD)):
+    if not storage.exists(storage.join(target, storage.RECORD)):
         record = {
             "profile": profile,
             "figures": [vars(f) for f in measured],
             "differences": [vars(g) for g in gaps],
         }
-        store.write_record(
+        storage.write_record(
             target, {**record, "motion_size": motion, "systems": systems, "stickers": len(todo)}
         )
-    store.set_current(place, "evaluation", profile, key)
+    storage.set_current(place, "evaluation", profile, key)
 
 
 if __name__ == "__main__":

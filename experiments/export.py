@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from actors.tracking import CHAMPION, STUDENT, Tracking
-from experiments.options import (
+from experiments.cli.options import (
     RUNS,
     Runs,
     choose_profile,
@@ -15,8 +15,8 @@ from experiments.options import (
     foundations_of,
     run_script,
 )
-from stickers import store
-from stickers.artifacts import content_id
+from stickers import storage
+from stickers.artifacts.ids import content_id
 from stickers.data.latents import weights_digest
 from stickers.export import assemble
 
@@ -33,23 +33,23 @@ def main(
         alias: the registry alias that serving follows.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
     """
-    chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
     found = current_training(place, "distilled", chosen, chosen.distillation.name)
     if found is None:
         raise ValueError(
             f"{place} holds no distilled student for profile {profile!r}; run experiments/distil.py first"
         )
     base = foundations_of(chosen, foundations)
-    folder = Path(store.local_folder(found.uri))
+    folder = Path(storage.local_folder(found.uri))
     digests = [weights_digest(folder / "checkpoint"), *encoder_digests(base)]
     name = f"{found.record['name']}-{found.record['recipe_digest']}-{content_id('exported', *digests)[:12]}"
-    target = store.join(place, "exported", name)
-    if not store.exists(store.join(target, store.RECORD)):
+    target = storage.join(place, "exported", name)
+    if not storage.exists(storage.join(target, storage.RECORD)):
         with TemporaryDirectory() as local:
             assemble(folder, base).save(local)
-            store.upload_folder(local, target)
+            storage.upload_folder(local, target)
         origin = {"trained": found.folder, "simulated": found.record["simulated"]}
-        store.write_record(target, {"profile": profile, "digests": digests, **origin})
+        storage.write_record(target, {"profile": profile, "digests": digests, **origin})
     version = Tracking.open(place).register(target, found.record["mlflow_run"], alias=alias)
     console.print(f"exported to {target}", soft_wrap=True, highlight=False)
     console.print(f"registered as models:/{STUDENT}@{alias}, version {version}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from experiments.options import run_script
+from experiments.cli.options import run_script
 from stickers.models.weights import LATENT_CHANNELS, inflate, load_image_model
 
 console = Console()

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from actors.cluster import connect
 from actors.tracking import CHAMPION, STUDENT
-from experiments.options import RUNS, Runs, run_script
+from experiments.cli.options import RUNS, Runs, run_script
 from serve.apps import find_model, serve_student
 from serve.standalone import check_port
-from stickers import store
+from stickers import storage
 
 console = Console()
 
@@ -33,7 +33,7 @@ def main(
         port: where to listen.
         device: cpu or cuda.
     """
-    folder = find_model(model, store.resolve_runs(runs))
+    folder = find_model(model, storage.resolve_runs(runs))
     check_port(port)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with connect():

@@ -24,15 +24,16 @@ from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.encoder import COLUMNS, ClipEncoder
-from experiments.options import RUNS, Runs, choose_profile, encoder_digests, foundations_of, run_script
-from recipes.profiles import Profile
-from stickers import store
-from stickers.artifacts import CLIPS, content_id
+from experiments.cli.options import RUNS, Runs, choose_profile, encoder_digests, foundations_of, run_script
+from recipes.toy.profiles import Profile
+from stickers import storage
+from stickers.artifacts.ids import content_id
+from stickers.artifacts.records import CLIPS
 from stickers.data.cache import ROWS, FrameCache, mark_duplicates, originals
 from stickers.data.collections import CAPTIONS, MEMBER, Listed, list_collection
 from stickers.data.sets import SetBuilder
-from stickers.data.toy.collections import write_broken_files, write_captions, write_clip
 from stickers.models.folders import load_autoencoder
+from stickers.toy.video_files import write_broken_files, write_captions, write_clip
 
 console = Console()
 LISTED = pa.schema([(name, pa.string()) for name in COLUMNS])
@@ -115,15 +116,15 @@ def write_listing(listing: Iterable[Listed], place: str) -> int:
     )
     for number, part in enumerate(in_parts(rows)):
         table = pa.Table.from_pylist(part, schema=LISTED)
-        store.write_table(store.join(place, f"part-{number:05d}.parquet"), table, LISTED)
+        storage.write_table(storage.join(place, f"part-{number:05d}.parquet"), table, LISTED)
         total += len(part)
     return total
 
 
 def encode(listing: Iterable[Listed], place: str, foundations: str, cache: FrameCache) -> None:
     """Make a row of every listed file once; a second call after a crash does what is missing."""
-    listed, rows = store.join(place, "listed"), store.join(place, "rows")
-    for torn in store.discard_torn(place):
+    listed, rows = storage.join(place, "listed"), storage.join(place, "rows")
+    for torn in storage.discard_torn(place):
         console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
     total = write_listing(listing, listed)
     # what a crash loses at most; many small files would cost more than it
@@ -131,7 +132,7 @@ def encode(listing: Iterable[Listed], place: str, foundations: str, cache: Frame
     context = DataContext.get_current()
     context.checkpoint_config = CheckpointConfig(
         id_column="clip_id",
-        checkpoint_path=store.join(place, "checkpoint"),
+        checkpoint_path=storage.join(place, "checkpoint"),
         delete_checkpoint_on_success=False,
     )
     gpus = int(ray.cluster_resources().get("GPU", 0))
@@ -148,9 +149,9 @@ def encode(listing: Iterable[Listed], place: str, foundations: str, cache: Frame
 
 def rows_of(place: str, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """The rows that `encode` left, a file at a time."""
-    for part in store.listing(store.join(place, "rows"), recursive=True):
+    for part in storage.listing(storage.join(place, "rows"), recursive=True):
         if part.endswith(".parquet"):
-            yield from store.read_table(part, ROWS, columns=columns).to_pylist()
+            yield from storage.read_table(part, ROWS, columns=columns).to_pylist()
 
 
 def in_parts(rows: Iterable[T]) -> Iterator[list[T]]:
@@ -182,7 +183,7 @@ def write_sets(place: str, cache: FrameCache, foundations: str) -> dict[str, Any
         table = pa.Table.from_pylist(
             [{name: row[name] for name in CLIPS.names} for row in part], schema=CLIPS
         )
-        store.write_table(store.join(place, "clips", f"part-{number:05d}.parquet"), table, CLIPS)
+        storage.write_table(storage.join(place, "clips", f"part-{number:05d}.parquet"), table, CLIPS)
     if not builders:
         raise ValueError(f"none of the {counts.total()} files can be used; first reason: {first_reason}")
     made = [name for name, _ in builders]
@@ -192,7 +193,7 @@ def write_sets(place: str, cache: FrameCache, foundations: str) -> dict[str, Any
     for name, source in standing.items():
         for size in cache.sizes:
             latents = builders[source, size].build(autoencoder)
-            store.write_bytes(store.join(place, f"{name}-{size}.safetensors"), latents.to_bytes(place))
+            storage.write_bytes(storage.join(place, f"{name}-{size}.safetensors"), latents.to_bytes(place))
             clips[name] = len(latents)
     return {
         "clips": clips,
@@ -210,7 +211,7 @@ def show(place: str, record: dict[str, Any]) -> None:
     console.print(table)
     silent, said = 0, 0
     for row in chain.from_iterable(
-        store.read_table(part).to_pylist() for part in store.listing(store.join(place, "clips"))
+        storage.read_table(part).to_pylist() for part in storage.listing(storage.join(place, "clips"))
     ):
         silent += row["status"] == "ready" and not row["caption"]
         if row["reason"] and said < SHOWN:
@@ -242,7 +243,7 @@ def main(
         online: keep no frame latents: decode and encode in training, for collections too large to cache.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
     """
-    chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
     base, own = foundations_of(chosen, foundations), bool(videos or sets)
     if not own and "://" in place:
         raise ValueError(
@@ -256,9 +257,9 @@ def main(
     )
     state = fingerprint(listing) if own else [[list(pair) for pair in chosen.collections], chosen.seed]
     key = content_id("latents", state, list(asked), online, autoencoder, *text)
-    target = store.join(place, "latents", key)
-    if store.exists(store.join(target, store.RECORD)):
-        store.set_current(place, "latents", profile, key)
+    target = storage.join(place, "latents", key)
+    if storage.exists(storage.join(target, storage.RECORD)):
+        storage.set_current(place, "latents", profile, key)
         console.print(f"prepared already: {target}")
         return
     with connect():
@@ -267,10 +268,10 @@ def main(
     record = write_sets(target, cache, base)
     show(target, record)
     cache.remember(key, rows_of(target))
-    store.write_record(target, {"profile": profile, "sizes": list(asked), "online": online, **record})
-    store.set_current(place, "latents", profile, key)
+    storage.write_record(target, {"profile": profile, "sizes": list(asked), "online": online, **record})
+    storage.set_current(place, "latents", profile, key)
     for leftover in ("rows", "checkpoint", "listed"):  # what served resuming alone
-        store.remove(store.join(target, leftover))
+        storage.remove(storage.join(target, leftover))
 
 
 if __name__ == "__main__":

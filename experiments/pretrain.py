@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy, mse_loss, normalize
 from tqdm import trange
 from transformers import CLIPConfig, CLIPModel, CLIPTextModel, CLIPTokenizer
 
-from recipes.foundations import (
+from recipes.toy.foundations import (
     AUTOENCODER,
     CLIP,
     COLLECTION_SIZES,
@@ -38,15 +38,15 @@ from recipes.foundations import (
 from stickers.data.encoding import canonical
 from stickers.data.latents import LatentSet, encode_clips
 from stickers.data.mixture import Mixture
-from stickers.data.toy import words
-from stickers.data.toy.characters import SUBJECTS, Look
-from stickers.data.toy.collections import write_captions, write_clip
-from stickers.data.toy.motions import render_still
 from stickers.diffusion.schedule import NoiseSchedule
 from stickers.models.autoencoder import RGBAAutoencoder
 from stickers.models.text import TextEncoder
 from stickers.models.unet import VideoUNet
 from stickers.models.weights import inflate
+from stickers.toy import words
+from stickers.toy.characters import SUBJECTS, Look
+from stickers.toy.motions import render_still
+from stickers.toy.video_files import write_captions, write_clip
 from stickers.training.loop import PlainEngine, train
 from stickers.training.objective import RecipeTask
 from stickers.training.recipe import Recipe, sized

@@ -14,13 +14,15 @@ from rich.table import Table
 
 from actors.author import write_answers
 from actors.cluster import connect
-from experiments.options import RUNS, Runs, absolute, choose_profile, run_script
-from stickers import store
-from stickers.artifacts import PROMPTS, REFUSED, Prompt, Refused, content_id, table_of
+from experiments.cli.options import RUNS, Runs, absolute, choose_profile, run_script
+from stickers import storage
+from stickers.artifacts.ids import content_id
+from stickers.artifacts.records import PROMPTS, REFUSED, Prompt, Refused
+from stickers.artifacts.schema import table_of
 from stickers.data.latents import weights_digest
-from stickers.hitl.author import ANSWERS, ASKS, asks_for, said_in
-from stickers.hitl.prompts import read_prompts, toy_prompts
-from stickers.hitl.sorting import PromptSet, Said, sort_out
+from stickers.prompts.language_model import ANSWERS, ASKS, asks_for, said_in
+from stickers.prompts.sorting import PromptSet, Said, sort_out
+from stickers.prompts.tables import read_prompts, toy_prompts
 
 console = Console()
 REFUSED_SHOWN = 10
@@ -30,16 +32,18 @@ def unsafe_words(place: str | None) -> list[str]:
     """The words of a user's list, one a line; empty lines and those that begin with # say nothing."""
     if place is None:
         return []
-    lines = store.read_bytes(absolute(place)).decode().splitlines()
+    lines = storage.read_bytes(absolute(place)).decode().splitlines()
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def written(uri: str, model: str, num: int, seed: int, gpus: float) -> list[Said]:
     """What a language model writes; each of its answers is durable once it is there."""
-    asks = asks_for(num, weights_digest(store.local_folder(model)), seed)
-    place, out = store.join(uri, "asks.parquet"), store.join(uri, "answers")
-    store.write_table(place, ASKS.empty_table().from_pylist([vars(each) for each in asks], schema=ASKS), ASKS)
-    for torn in store.discard_torn(out):
+    asks = asks_for(num, weights_digest(storage.local_folder(model)), seed)
+    place, out = storage.join(uri, "asks.parquet"), storage.join(uri, "answers")
+    storage.write_table(
+        place, ASKS.empty_table().from_pylist([vars(each) for each in asks], schema=ASKS), ASKS
+    )
+    for torn in storage.discard_torn(out):
         console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
     if len(answers_in(out)) < len(asks):
         with connect():
@@ -52,10 +56,10 @@ def written(uri: str, model: str, num: int, seed: int, gpus: float) -> list[Said
 
 def answers_in(out: str) -> dict[str, str]:
     """The answers that are durable, by question."""
-    rows = store.join(out, "rows")
-    if not store.listing(rows, recursive=True):
+    rows = storage.join(out, "rows")
+    if not storage.listing(rows, recursive=True):
         return {}
-    return {row["ask_id"]: row["answer"] for row in store.read_table(rows, ANSWERS).to_pylist()}
+    return {row["ask_id"]: row["answer"] for row in storage.read_table(rows, ANSWERS).to_pylist()}
 
 
 def show(found: PromptSet, title: str) -> None:
@@ -101,7 +105,7 @@ def main(
         seed: of the language model.
         gpus: what the language model takes of a GPU, where there are any.
     """
-    chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
     if num is not None and num < 1:
         raise ValueError(f"--num is how many prompts, at least 1, got {num}")
     banned, asked = unsafe_words(unsafe), num or chosen.num_prompts
@@ -111,15 +115,15 @@ def main(
         "tables": content_id(
             "said", [[each.text.encode("utf-8", "replace").hex(), each.bucket] for each in said]
         ),
-        "model": weights_digest(store.local_folder(model)) if model else "",
+        "model": weights_digest(storage.local_folder(model)) if model else "",
         "seed": seed,
         "num": num,
         "unsafe": blake2b("\n".join(banned).encode(), digest_size=8).hexdigest(),
         "balance": balance,
         "profile": profile,
     }
-    uri = store.join(place, "prompts", content_id("prompts", inputs)[:12])
-    if store.exists(store.join(uri, store.RECORD)):
+    uri = storage.join(place, "prompts", content_id("prompts", inputs)[:12])
+    if storage.exists(storage.join(uri, storage.RECORD)):
         console.print(f"nothing to do, the prompts are there: {uri}", soft_wrap=True)
     else:
         if model:
@@ -133,8 +137,8 @@ def main(
             raise ValueError(
                 f"none of {len(said)} prompts can be used; the first: {found.refused[0].reason if said else ''}"
             )
-        store.write_table(store.join(uri, "prompts.parquet"), table_of(found.prompts, Prompt), PROMPTS)
-        store.write_table(store.join(uri, "refused.parquet"), table_of(found.refused, Refused), REFUSED)
+        storage.write_table(storage.join(uri, "prompts.parquet"), table_of(found.prompts, Prompt), PROMPTS)
+        storage.write_table(storage.join(uri, "refused.parquet"), table_of(found.refused, Refused), REFUSED)
         sources = dict(Counter(each.source for each in found.prompts))
         counts = {
             "said": len(said),
@@ -142,15 +146,15 @@ def main(
             "buckets": found.counts(),
             "sources": sources,
         }
-        store.write_record(uri, {"kind": "prompts", "profile": profile, "inputs": inputs, "counts": counts})
-    store.set_current(place, "prompts", profile, uri.rsplit("/", 1)[1])
+        storage.write_record(uri, {"kind": "prompts", "profile": profile, "inputs": inputs, "counts": counts})
+    storage.set_current(place, "prompts", profile, uri.rsplit("/", 1)[1])
     show(prompt_set(uri), f"prompts {uri.rsplit('/', 1)[1]}")
 
 
 def prompt_set(uri: str) -> PromptSet:
     """A finished set, read back."""
-    prompts = store.read_table(store.join(uri, "prompts.parquet"), PROMPTS).to_pylist()
-    refused = store.read_table(store.join(uri, "refused.parquet"), REFUSED).to_pylist()
+    prompts = storage.read_table(storage.join(uri, "prompts.parquet"), PROMPTS).to_pylist()
+    refused = storage.read_table(storage.join(uri, "refused.parquet"), REFUSED).to_pylist()
     return PromptSet(prompts=[Prompt(**row) for row in prompts], refused=[Refused(**row) for row in refused])
 
 

@@ -17,9 +17,9 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from experiments import times
-from experiments.options import run_script
-from stickers import store
+from experiments.cli import times
+from experiments.cli.options import run_script
+from stickers import storage
 
 console = Console()
 RUNS = os.environ.get("STICKERS_RUNS", "runs")
@@ -27,7 +27,7 @@ STAGES = (
     "prepare",
     "teachers",
     "candidates",
-    "annotate",
+    "simulate",
     "students",
     "distil",
     "export",
@@ -40,7 +40,7 @@ WHAT = {
     "prepare": "draw the toy world's videos, list them, encode their frames",
     "teachers": "fine-tune four teachers: two data orders x two frame rates over two foundations",
     "candidates": "every teacher animates every sticker",
-    "annotate": "simulated people keep the good clips: two of three, then an expert",
+    "simulate": "simulated people keep the good clips: two of three, then an expert",
     "students": "a smaller network learns from what was kept",
     "distil": "32 guided steps become eight single passes",
     "export": "one folder, registered for serving",
@@ -59,7 +59,7 @@ def main(
         profile: tiny (at most 15 minutes on two cores), full (at most 90) or smoke (a few steps of everything).
         videos: your own folder of videos with a captions.csv instead of the toy collections.
     """
-    place = store.resolve_runs(runs)
+    place = storage.resolve_runs(runs)
     if "://" in place:
         raise ValueError(
             f"the quickstart keeps its videos and votes in a folder of this machine, not in {place}"

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 from rich.console import Console
 
-from experiments import times
+from experiments.cli import times
+from experiments.cli.options import RUNS, Runs, choose_profile, current, run_script
 from experiments.evaluate import read_rows
-from experiments.options import RUNS, Runs, choose_profile, current, run_script
-from recipes.profiles import Profile
-from stickers import store
+from recipes.toy.profiles import Profile
+from stickers import storage
 from stickers.evaluation.contact_sheet import contact_sheet
 from stickers.evaluation.report import (
     Column,
@@ -163,11 +163,11 @@ def main(runs: Runs = RUNS, profile: str = "tiny") -> None:
     Args:
         profile: tiny, full or smoke.
     """
-    place = store.resolve_runs(runs)
+    place = storage.resolve_runs(runs)
     page, sheet = build(place, choose_profile(profile))
-    store.write_bytes(store.join(place, "report.html"), page.encode())
-    store.write_bytes(store.join(place, "report.png"), sheet)
-    console.print(f"report: {store.join(place, 'report.html')}", soft_wrap=True, highlight=False)
+    storage.write_bytes(storage.join(place, "report.html"), page.encode())
+    storage.write_bytes(storage.join(place, "report.png"), sheet)
+    console.print(f"report: {storage.join(place, 'report.html')}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

@@ -17,19 +17,28 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.candidates import announce, gather_stickers, make_candidates
-from experiments.ensembles import find_teachers, planned
-from experiments.options import RUNS, Runs, choose_profile, foundations_of, run_script
-from experiments.pilot import KIND, QualityName, choose_quality, measure_clips, pilot_plan, score, votes_on
-from recipes.profiles import Profile
-from stickers import store
-from stickers.artifacts import Candidate, content_id
-from stickers.evaluation.choosing import choosing_data, render_choosing
-from stickers.evaluation.ensemble import Interval, Pilot, Scored, suggest
+from experiments.cli.ensembles import find_teachers, planned
+from experiments.cli.options import RUNS, Runs, choose_profile, foundations_of, run_script
+from experiments.cli.pilot import (
+    KIND,
+    QualityName,
+    choose_quality,
+    measure_clips,
+    pilot_plan,
+    score,
+    votes_on,
+)
+from recipes.toy.profiles import Profile
+from stickers import storage
+from stickers.artifacts.ids import content_id
+from stickers.artifacts.records import Candidate
+from stickers.candidates.archive import Candidates
+from stickers.candidates.plan import Plan
+from stickers.evaluation.choice import Choice, Origin, current_choice, record_choice
 from stickers.evaluation.quality import Quality
 from stickers.evaluation.report import PromptRow, ReportClip
-from stickers.hitl.candidates import Candidates
-from stickers.hitl.choice import Choice, Origin, current_choice, record_choice
-from stickers.hitl.plan import Plan
+from stickers.evaluation.teacher_page import choosing_data, render_choosing
+from stickers.evaluation.teacher_selection import Interval, Pilot, Scored, suggest
 
 console = Console()
 NUM_PROMPTS, NUM_SEEDS = 30, 2
@@ -74,12 +83,12 @@ class Evidence:
 
 def record_evidence(
     runs: str, profile: str, evidence: Evidence, suggested: Sequence[str], threshold: float
-) -> store.Found:
+) -> storage.Artifact:
     """Write the scores and their figures, unless they are there."""
-    uri = store.join(runs, "selection", evidence.digest)
-    if not store.exists(store.join(uri, store.RECORD)):
+    uri = storage.join(runs, "selection", evidence.digest)
+    if not storage.exists(storage.join(uri, storage.RECORD)):
         table = pa.Table.from_pylist([asdict(each) for each in evidence.scored], schema=SCORED)
-        store.write_table(store.join(uri, "clips.parquet"), table, SCORED)
+        storage.write_table(storage.join(uri, "clips.parquet"), table, SCORED)
         record = {
             "kind": "selection",
             "digest": evidence.digest,
@@ -93,8 +102,8 @@ def record_evidence(
             "order": [asdict(each) for each in evidence.pilot.greedy()],
             "suggested": {"threshold": threshold, "teachers": list(suggested)},
         }
-        store.write_record(uri, record)
-    return store.Found(uri, store.read_json(store.join(uri, store.RECORD)))
+        storage.write_record(uri, record)
+    return storage.Artifact(uri, storage.read_json(storage.join(uri, storage.RECORD)))
 
 
 def show(evidence: Evidence, suggested: Sequence[str], threshold: float) -> None:
@@ -244,7 +253,13 @@ def record_the_choice(
 
 
 def gather_evidence(
-    runs: str, profile: Profile, plan: Plan, made: store.Found, base: str, quality: QualityName, toy: bool
+    runs: str,
+    profile: Profile,
+    plan: Plan,
+    made: storage.Artifact,
+    base: str,
+    quality: QualityName,
+    toy: bool,
 ) -> Evidence:
     """A finished pilot, measured and scored; toy stickers are measured by the oracle too."""
     found = Candidates(made.uri)
@@ -273,9 +288,9 @@ def check_words(choose: Sequence[str], by: str, because: str) -> None:
 
 def refuse_unseen(runs: str, kind: str, folder: str) -> None:
     """Nobody chooses on evidence that was not there to be looked at."""
-    if not store.exists(store.join(runs, kind, folder, store.RECORD)):
+    if not storage.exists(storage.join(runs, kind, folder, storage.RECORD)):
         raise ValueError(
-            f"there is no finished {store.join(runs, kind, folder)}: the teachers, their clips or the votes are not "
+            f"there is no finished {storage.join(runs, kind, folder)}: the teachers, their clips or the votes are not "
             "what they were when somebody last looked; give the same command without --choose and look at the page"
         )
 
@@ -329,7 +344,7 @@ def main(
         foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
         dry_run: show the pilot and stop.
     """
-    chosen, place = choose_profile(profile), store.resolve_runs(runs)
+    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
     check_words(choose, by, because)
     base = foundations_of(chosen, foundations)
     found = find_teachers(place, chosen, ())
@@ -348,8 +363,8 @@ def main(
     given = {"quality": quality, "pictures": pictures, "num-prompts": num_prompts, "num-seeds": num_seeds}
     again = command(place, profile, {**given, "foundations": foundations}, suggested)
     whole = page(chosen, evidence, suggested, threshold, current_choice(place, profile), again)
-    store.write_bytes(store.join(place, PAGE), whole.encode())
-    console.print(f"page: {store.join(place, PAGE)}", soft_wrap=True, highlight=False)
+    storage.write_bytes(storage.join(place, PAGE), whole.encode())
+    console.print(f"page: {storage.join(place, PAGE)}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

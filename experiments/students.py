@@ -3,18 +3,18 @@
 The data are the kept set that was made last; a new vote makes a new kept set, and that a new student beside the old.
 """
 
-from experiments.options import choose_profile, current, run_script
-from experiments.training import Options, choose, show
-from stickers import store
+from experiments.cli.options import choose_profile, current, run_script
+from experiments.cli.training import Options, choose, show
+from stickers import storage
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import sized
 
 
-def kept_sets(kept: store.Found, size: int) -> dict[str, str]:
+def kept_sets(kept: storage.Artifact, size: int) -> dict[str, str]:
     """Latents of what people kept, and of every candidate they saw, for comparison; `size` is that of the clips."""
     return {
-        sized("kept", size): store.join(kept.uri, "latents.safetensors"),
-        sized("all", size): store.join(kept.uri, "all.safetensors"),
+        sized("kept", size): storage.join(kept.uri, "latents.safetensors"),
+        sized("all", size): storage.join(kept.uri, "all.safetensors"),
     }
 
 

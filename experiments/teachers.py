@@ -4,17 +4,17 @@ Teachers train side by side and fail alone. The command can be stopped at any in
 is missing, and a finished teacher is left alone.
 """
 
-from experiments.options import choose_profile, current, run_script
-from experiments.training import Options, choose, show
-from stickers import store
+from experiments.cli.options import choose_profile, current, run_script
+from experiments.cli.training import Options, choose, show
+from stickers import storage
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import sized
 
 
-def prepared_sets(latents: store.Found) -> dict[str, str]:
+def prepared_sets(latents: storage.Artifact) -> dict[str, str]:
     """The sets that `prepare.py` left, by name and resolution."""
     return {
-        sized(name, size): store.join(latents.uri, f"{name}-{size}.safetensors")
+        sized(name, size): storage.join(latents.uri, f"{name}-{size}.safetensors")
         for name in latents.record["clips"]
         for size in latents.record["sizes"]
     }

@@ -5,7 +5,7 @@ in `models/sizes.py`. Batches (128 to 512), rates (2.5e-5 to 1e-4) and steps (th
 motion buckets are a person's to set, with `experiments/buckets.py`.
 """
 
-from stickers.data.buckets import MotionBuckets
+from stickers.data.motion_buckets import MotionBuckets
 from stickers.diffusion.sampling import TRAINING_FREE
 from stickers.training.recipe import Recipe, Stage
 

@@ -9,10 +9,10 @@ from ray.serve import Application
 from ray.serve.config import BackpressureConfig, HTTPOptions
 
 from actors.tracking import CHAMPION, STUDENT, resolve
-from serve.annotation import AnnotationDeployment, AnnotationOptions
+from serve.annotation.deployment import AnnotationDeployment, AnnotationOptions
 from serve.standalone import HOST, check_port
-from serve.student import MAX_BATCH, StudentDeployment
-from stickers import store
+from serve.student.deployment import MAX_BATCH, StudentDeployment
+from stickers import storage
 from stickers.pipeline import CONFIG
 
 
@@ -78,7 +78,7 @@ def find_model(model: str, runs: str) -> str:
     place = resolve(model, runs) if model.startswith("models:/") else model
     if "://" not in place:
         place = str(Path(place).expanduser().resolve())
-    if not store.exists(store.join(place, CONFIG)):
+    if not storage.exists(storage.join(place, CONFIG)):
         raise ValueError(
             f"{place} is no exported model: {CONFIG} is missing (experiments/export.py writes one)"
         )

@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.processes import CHROMIUM
-from tests.storage import BUCKET, find_server, object_store
+from tests.support.processes import CHROMIUM
+from tests.support.storage import BUCKET, find_server, object_store
 
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -100,17 +100,17 @@ def tiny_foundations(student_folder: Path, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="session")
 def author_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny causal language model, trained for some seconds on toy prompts, with its tokenizer."""
-    from tests.language_model import save_model
+    from tests.support.language_model import save_model
 
     return save_model(tmp_path_factory.mktemp("author"))
 
 
 @pytest.fixture
 def prepared_runs(tmp_path: Path) -> Path:
-    """A runs folder with what prepare.py and annotate.py leave for the tiny profile: random latents of 32 pixels."""
+    """A runs folder with what prepare.py and simulate.py leave for the tiny profile: random latents of 32 pixels."""
     import torch
 
-    from stickers import store
+    from stickers import storage
     from stickers.data.latents import LatentSet
 
     runs, dice = tmp_path / "runs", torch.Generator().manual_seed(0)
@@ -129,8 +129,8 @@ def prepared_runs(tmp_path: Path) -> Path:
         for name in names:
             latents.save(place / (f"{name}-32.safetensors" if kind == "latents" else f"{name}.safetensors"))
         record = {"profile": "tiny", "clips": dict.fromkeys(names, 2), "sizes": [32], "simulated": True}
-        store.write_record(str(place), record)
-        store.set_current(str(runs), kind, "tiny", place.name)
+        storage.write_record(str(place), record)
+        storage.set_current(str(runs), kind, "tiny", place.name)
     return runs
 
 
@@ -155,7 +155,7 @@ def bucket(object_storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> s
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A running PostgreSQL."""
-    from tests.postgres import find_programs, postgres
+    from tests.support.postgres import find_programs, postgres
 
     programs = find_programs()
     if programs is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from stickers import store
+from stickers import storage
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.pipeline import AnimationPipeline
@@ -30,9 +30,9 @@ def assemble(
         ValueError: the folder holds no finished run, or UNet and autoencoder do not fit together.
     """
     root = Path(record_folder)
-    if not (root / store.RECORD).exists():
-        raise ValueError(f"{root} holds no finished training: {store.RECORD} is missing")
-    record = json.loads((root / store.RECORD).read_text())
+    if not (root / storage.RECORD).exists():
+        raise ValueError(f"{root} holds no finished training: {storage.RECORD} is missing")
+    record = json.loads((root / storage.RECORD).read_text())
     weights = root / "checkpoint" if (root / "checkpoint").is_dir() else root
     unet, autoencoder = load_unet(weights), load_autoencoder(foundations)
     check_fit(unet, autoencoder)

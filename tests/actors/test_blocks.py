@@ -9,7 +9,7 @@ import pytest
 
 from actors.blocks import IN_VAIN, Unwritten, write_durable
 from actors.cluster import connect
-from stickers import store
+from stickers import storage
 
 ROWS, BLOCK = 160, 8
 
@@ -48,7 +48,7 @@ def test_what_is_made_and_not_written_is_bounded(tmp_path: Path) -> None:
     import ray
 
     names = [f"row {number:03d}" for number in range(ROWS)]
-    store.write_table(
+    storage.write_table(
         str(tmp_path / "rows.parquet"), pa.table({"name": names}), pa.schema([pa.field("name", pa.string())])
     )
     book, lags = str(tmp_path / "made"), tmp_path / "lags"

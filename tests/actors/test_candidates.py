@@ -21,21 +21,21 @@ from actors.cluster import connect
 from actors.ensemble import MAX_ATTEMPTS, Encoders, Ensemble, run_ensemble
 from actors.teacher import Teacher, TeacherWork
 from experiments.candidates import main
-from stickers import store
-from stickers.artifacts import Candidate, PlanRow
+from stickers import storage
+from stickers.artifacts.records import Candidate, PlanRow
+from stickers.candidates.archive import FACTS as LIGHT
+from stickers.candidates.archive import Candidates, compact
+from stickers.candidates.conditions import ConditionEncoder, EncodedConditions, chunks_of
+from stickers.candidates.maker import CandidateMaker
+from stickers.candidates.plan import PlannedTeacher, make_plan, save_plan
 from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.export import assemble
-from stickers.hitl.candidates import FACTS as LIGHT
-from stickers.hitl.candidates import Candidates, compact
-from stickers.hitl.conditions import ConditionEncoder, EncodedConditions, chunks_of
-from stickers.hitl.generation import CandidateMaker
-from stickers.hitl.plan import PlannedTeacher, make_plan, save_plan
-from stickers.hitl.prompts import toy_prompts, toy_stickers
 from stickers.models.autoencoder import RGBAAutoencoder
 from stickers.models.unet import VideoUNet
+from stickers.prompts.tables import toy_prompts, toy_stickers
 from stickers.video.codec import decode_strip
-from tests.processes import kill_driver
+from tests.support.processes import kill_driver
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = SamplerSettings(num_steps=3, guided_steps=1, solver="ddim", num_frames=6, fps=6)
@@ -54,7 +54,7 @@ def make_teacher(runs: Path, name: str, seed: int, like: Path, **unlike: Any) ->
     VideoUNet.from_config(config).save_pretrained(folder / "checkpoint")
     settings = asdict(replace(SETTINGS, num_frames=unlike.pop("num_frames", SETTINGS.num_frames)))
     record = {"prediction": "v_prediction", "settings": settings, "picture_size": SIZE} | unlike
-    store.write_record(
+    storage.write_record(
         str(folder), {"name": name, "weights": weights_digest(folder / "checkpoint"), **record}
     )
 
@@ -144,12 +144,12 @@ def test_killed_and_run_again_it_makes_exactly_the_plan(
 
 
 def finished(world: Path) -> Candidates:
-    return Candidates(store.find_record(str(world / "runs"), "plans").uri)
+    return Candidates(storage.find_record(str(world / "runs"), "plans").uri)
 
 
 def check_plan(world: Path, num_rows: int) -> None:
-    plan, found = store.find_record(str(world / "runs"), "plans"), finished(world)
-    wanted = store.read_table(store.join(plan.uri, "plan"))["candidate_id"].to_pylist()
+    plan, found = storage.find_record(str(world / "runs"), "plans"), finished(world)
+    wanted = storage.read_table(storage.join(plan.uri, "plan"))["candidate_id"].to_pylist()
     ids = [row.candidate_id for row in found]
     assert len(ids) == len(set(ids)) == num_rows and ids == sorted(wanted)
     assert {row.status for row in found} == {"made"}
@@ -191,7 +191,7 @@ def test_rows_that_fail_or_kill_are_tried_again_and_recorded(
     plan = make_plan(prompts, stickers, [PlannedTeacher("calm", "digest", asdict(SETTINGS))])
     uri, bad, deadly = save_plan(str(tmp_path), plan), stickers[3].sticker_id, stickers[6].sticker_id
     Path(uri, "deadly").write_text(deadly)
-    teacher = store.find_record(str(world / "runs"), "teachers", "calm")
+    teacher = storage.find_record(str(world / "runs"), "teachers", "calm")
     encoders = {"calm": Encoders(str(world / "foundations"), ["e"])}
     ensemble = Ensemble(teachers={"calm": teacher}, encoders=encoders, batch_size=2, actor=Fragile)
     outs = run_ensemble(uri, plan, ensemble, Console(quiet=True))
@@ -213,7 +213,10 @@ def test_weights_that_changed_since_their_training_draw_nothing(
     plan = make_plan(
         prompts, toy_stickers(prompts, SIZE), [PlannedTeacher("calm", "digest", asdict(SETTINGS))]
     )
-    uri, teacher = save_plan(str(tmp_path), plan), store.find_record(str(world / "runs"), "teachers", "calm")
+    uri, teacher = (
+        save_plan(str(tmp_path), plan),
+        storage.find_record(str(world / "runs"), "teachers", "calm"),
+    )
     other = replace(teacher, record={**teacher.record, "weights": "another"})
     encoders = {"calm": Encoders(str(world / "foundations"), ["e"])}
     with pytest.raises(ValueError, match="have changed since they were trained.*not another"):

@@ -1,8 +1,8 @@
 """The judge measures every system at one size, on a scale where the still is 1."""
 
 from actors.judge import Item, Judge, foundation_systems
-from recipes.profiles import FOUNDATIONS
-from stickers.hitl.prompts import held_out_prompts
+from recipes.toy.profiles import FOUNDATIONS
+from stickers.prompts.tables import held_out_prompts
 from stickers.video.codec import decode_strip
 
 

@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 
 from actors.tracking import Tracking
 from actors.trainer import CHECKPOINT, train_all
-from experiments.training import Changes
-from recipes.profiles import TINY
+from experiments.cli.training import Changes
+from recipes.toy.profiles import TINY
 from stickers.training.job import TrainingJob
-from tests.processes import kill_driver, wait_for
+from tests.support.processes import kill_driver, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 #: two stages of 10 steps, averaged weights, a checkpoint every third step

@@ -17,13 +17,13 @@ from safetensors.torch import load_file
 from actors.cluster import connect
 from actors.trainer import CHECKPOINT, train_all
 from experiments.candidates import main
-from experiments.training import Changes
-from recipes.profiles import TINY
-from stickers import store
+from experiments.cli.training import Changes
+from recipes.toy.profiles import TINY
+from stickers import storage
 from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.training.job import TrainingJob
-from tests.processes import kill_driver, wait_for
+from tests.support.processes import kill_driver, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,10 +34,10 @@ RECIPE = Changes(steps=8, batch_size=2, checkpoint_every=2).apply(TINY.teachers[
 
 def make_teacher(runs: str, foundations: Path) -> None:
     """A finished training: the network that the foundations hold."""
-    uri, unet = store.join(runs, "teachers", "calm-1"), foundations / "video_unets" / "student"
-    store.upload_folder(unet, store.join(uri, "checkpoint"))
+    uri, unet = storage.join(runs, "teachers", "calm-1"), foundations / "video_unets" / "student"
+    storage.upload_folder(unet, storage.join(uri, "checkpoint"))
     record = {"prediction": "v_prediction", "settings": asdict(SETTINGS), "picture_size": 32}
-    store.write_record(uri, {"name": "calm", "weights": weights_digest(unet), **record})
+    storage.write_record(uri, {"name": "calm", "weights": weights_digest(unet), **record})
 
 
 def objects(uri: str) -> dict[str, int]:
@@ -69,11 +69,11 @@ def test_killed_candidates_go_on_in_the_bucket(
     finally:
         kill_driver(victim)
     survivors = written()
-    assert survivors and not store.find_records(runs, "plans")
+    assert survivors and not storage.find_records(runs, "plans")
 
     asked: dict[str, Any] = {"runs": runs, "foundations": base, "teachers": ("calm",)}
     main(**asked, num_prompts=NUM_PROMPTS)
-    plan = store.find_record(runs, "plans")
+    plan = storage.find_record(runs, "plans")
     assert [sum(cell[name] for cell in plan.record["counts"]) for name in ("made", "failed")] == [48, 0]
     # while the rows of a pass are kept, those that were durable are the very same objects, and no id lies twice
     left = written()
@@ -89,14 +89,14 @@ def test_killed_candidates_go_on_in_the_bucket(
 def job_in(runs: str, foundations: Path) -> TrainingJob:
     sets = {
         uri.rsplit("/", 1)[1].removesuffix(".safetensors").replace("-", "@"): uri
-        for uri in store.listing(store.join(runs, "latents"), recursive=True)
+        for uri in storage.listing(storage.join(runs, "latents"), recursive=True)
         if uri.endswith(".safetensors")
     }
     return TrainingJob.of_recipe(RECIPE, foundations=str(foundations), sets=sets)
 
 
 def weights(job: TrainingJob, runs: str) -> dict[str, torch.Tensor]:
-    folder = store.local_folder(store.join(job.place(runs), CHECKPOINT))
+    folder = storage.local_folder(storage.join(job.place(runs), CHECKPOINT))
     return load_file(Path(folder, "diffusion_pytorch_model.safetensors"))
 
 
@@ -111,12 +111,12 @@ def test_a_training_goes_on_from_its_checkpoint_in_the_bucket(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow/store.db")
     monkeypatch.setenv("STICKERS_CACHE", str(tmp_path / "cache"))
     runs = f"{bucket}/runs"
-    store.upload_folder(prepared_runs, runs)
+    storage.upload_folder(prepared_runs, runs)
     job, outcomes = job_in(runs, tiny_foundations), list[Any]()
 
     def checkpointed() -> bool:
-        snapshot = store.join(job.place(runs), "checkpoint_manager_snapshot.json")
-        return store.exists(snapshot) and b"checkpoint_2" in store.read_bytes(snapshot)
+        snapshot = storage.join(job.place(runs), "checkpoint_manager_snapshot.json")
+        return storage.exists(snapshot) and b"checkpoint_2" in storage.read_bytes(snapshot)
 
     with connect(num_cpus=4):
         thread = threading.Thread(target=lambda: outcomes.extend(train_all([job], runs, ensemble="tiny")))
@@ -133,7 +133,7 @@ def test_a_training_goes_on_from_its_checkpoint_in_the_bucket(
     found, wanted = weights(job, runs), weights(local, str(prepared_runs))
     assert found.keys() == wanted.keys()
     assert all(torch.equal(found[name], value) for name, value in wanted.items())
-    left = store.listing(job.place(runs), recursive=True)
-    inside = f"{job.place(runs)}/{CHECKPOINT}/", f"{job.place(runs)}/{store.RECORD}"
+    left = storage.listing(job.place(runs), recursive=True)
+    inside = f"{job.place(runs)}/{CHECKPOINT}/", f"{job.place(runs)}/{storage.RECORD}"
     assert all(each.startswith(inside) for each in left), f"what served resuming is left: {left}"
     assert list((tmp_path / "mlflow" / "mlflow-artifacts").rglob("preview.mp4"))

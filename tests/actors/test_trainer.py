@@ -9,9 +9,9 @@ import pytest
 from actors.cluster import check_room, connect
 from actors.tracking import Tracking
 from actors.trainer import CHECKPOINT, Outcome, train_all
-from experiments.training import Changes
-from recipes.profiles import TINY
-from stickers import store
+from experiments.cli.training import Changes
+from recipes.toy.profiles import TINY
+from stickers import storage
 from stickers.models.unet import VideoUNet
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import Recipe
@@ -64,11 +64,13 @@ def test_one_fails_alone_and_a_rerun_repeats_nothing(
     assert outcomes[TEACHER.name].status == "trained", outcomes[TEACHER.name].reason
     assert outcomes["wild"].status == "failed"
     assert "the loss is" in outcomes["wild"].reason
-    found = store.find_record(str(prepared_runs), "teachers", TEACHER.name)
+    found = storage.find_record(str(prepared_runs), "teachers", TEACHER.name)
     assert found.record["recipe_digest"] == TEACHER.digest()
     assert found.record["prediction"] == "sample_residual"
-    assert {path.name for path in Path(found.uri).iterdir()} == {CHECKPOINT, store.RECORD}
-    VideoUNet.from_pretrained(store.join(found.uri, CHECKPOINT), local_files_only=True, use_safetensors=True)
+    assert {path.name for path in Path(found.uri).iterdir()} == {CHECKPOINT, storage.RECORD}
+    VideoUNet.from_pretrained(
+        storage.join(found.uri, CHECKPOINT), local_files_only=True, use_safetensors=True
+    )
     runs = {name: (status, steps) for name, status, steps in child_runs(prepared_runs)}
     assert runs[TEACHER.name] == ("FINISHED", [10, 20, 24])
     assert runs["wild"][0] == "FAILED"
@@ -89,11 +91,11 @@ def test_student_is_distilled(cluster: None, tiny_foundations: Path, prepared_ru
     outcomes = train(prepared_runs, student)
     assert outcomes["student"].status == "trained", outcomes["student"].reason
     distillation = Changes(steps=2, batch_size=2).apply(TINY.distillation)
-    found = store.find_record(str(prepared_runs), "students", "student")
+    found = storage.find_record(str(prepared_runs), "students", "student")
     job = TrainingJob.of_distillation(distillation, found, foundations=str(tiny_foundations), sets=kept)
     outcome = train(prepared_runs, job)["distilled"]
     assert outcome.status == "trained", outcome.reason
-    assert store.find_record(str(prepared_runs), "distilled").record["settings"]["num_steps"] == 8
+    assert storage.find_record(str(prepared_runs), "distilled").record["settings"]["num_steps"] == 8
 
 
 def test_no_room_is_said_before_anything_starts(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.curation.folders import save_blip, save_clip, save_entity, save_videos
+from tests.support.folders import save_blip, save_clip, save_entity, save_videos
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from stickers.curation.captions import (
     phrases,
     richer,
 )
-from stickers.curation.videos import read_videos
+from stickers.curation.video_tables import read_videos
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

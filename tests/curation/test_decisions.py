@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stickers.curation.decisions import Decision, part, read_decisions
-from stickers.curation.videos import VideoTable, read_videos
+from stickers.curation.video_tables import VideoTable, read_videos
 
 HEADER = "file,decision,reason,reviewer,time\n"
 

@@ -17,7 +17,7 @@ from stickers.curation.neighbours import (
     read_vectors,
 )
 from stickers.curation.parts import Parts
-from stickers.curation.videos import Unread, read_videos
+from stickers.curation.video_tables import Unread, read_videos
 from stickers.video.reading import read_video
 
 

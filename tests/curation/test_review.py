@@ -12,7 +12,7 @@ from PIL import Image
 
 from stickers.curation.decisions import part, read_decisions
 from stickers.curation.review import REASONS, Review, make_card, page_name, render_index, render_page
-from stickers.curation.videos import VideoTable, read_videos, write_videos
+from stickers.curation.video_tables import VideoTable, read_videos, write_videos
 from stickers.video.reading import probe
 
 PER_PAGE = 5

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from stickers import store
-from stickers.data.buckets import MotionBuckets
+from stickers import storage
 from stickers.data.cache import CollectionEncoder, FrameCache, mark_duplicates, originals
 from stickers.data.collections import Listed
 from stickers.data.latents import LatentSet
 from stickers.data.mixture import Mixture
+from stickers.data.motion_buckets import MotionBuckets
 from stickers.data.sets import SetBuilder
 from stickers.data.shards import Shards
-from stickers.data.toy.collections import write_clip
 from stickers.models.folders import load_autoencoder, load_text_encoder
+from stickers.toy.video_files import write_clip
 
 CLIPS = 5
 
@@ -138,7 +138,7 @@ def test_a_batch_of_two_sizes_adds_only_the_missing_one(
     small.remember("small", rows)
     both = encoder(replace(cache), tiny_foundations).encode(videos)
     assert [row["shards"][0] for row in both] == [row["shards"][0] for row in rows]
-    assert len(store.listing(cache.folder(32))) == 2  # one shard and the index
+    assert len(storage.listing(cache.folder(32))) == 2  # one shard and the index
     assert all(row["shards"][1] for row in both)
 
 

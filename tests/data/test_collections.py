@@ -12,7 +12,7 @@ import pytest
 from experiments.prepare import user_listing
 from stickers.data.collections import Listed, content_of, list_collection
 from stickers.data.manifest import Looked, examine, row_of
-from stickers.data.toy.collections import write_broken_files, write_captions, write_clip
+from stickers.toy.video_files import write_broken_files, write_captions, write_clip
 
 ROWS = [("a.mp4", "a cat waving"), ("b.mp4", "a fox, running")]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from experiments.mutations import encode_webm, good_files, sample_frames
-from stickers.artifacts import Clip
+from experiments.trials.mutations import encode_webm, good_files, sample_frames
+from stickers.artifacts.records import Clip
 from stickers.data.collections import VIDEO_SUFFIXES, Listed, list_collection
 from stickers.data.manifest import Looked, examine, row_of
 

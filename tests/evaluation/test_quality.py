@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from stickers.artifacts import Candidate, Vote, content_id
-from stickers.data.toy.motions import Mode, render_motion
-from stickers.data.toy.oracle import draw_sticker, look_of
-from stickers.evaluation.oracle import asked_for
+from stickers.artifacts.ids import content_id
+from stickers.artifacts.records import Candidate, Vote
 from stickers.evaluation.quality import Measured, approval, by_oracle, by_pixels, by_votes, measure
+from stickers.toy.measure import asked_for
+from stickers.toy.motions import Mode, render_motion
+from stickers.toy.oracle import draw_sticker, look_of
 from stickers.video.codec import encode_strip
-from tests.candidates import made
+from tests.support.candidates import made
 
 PROMPT, SIZE = "a fox waving", 32
 WAVING = render_motion(look_of(PROMPT, 0), "wave", Mode(hz=1 / 8), np.arange(8) - 3, SIZE)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stickers.data.toy.oracle import draw_sticker, truths
 from stickers.evaluation.contact_sheet import contact_sheet
 from stickers.evaluation.report import (
     Column,
@@ -26,7 +25,8 @@ from stickers.evaluation.report import (
     duration,
     render_report,
 )
-from stickers.hitl.prompts import held_out_prompts
+from stickers.prompts.tables import held_out_prompts
+from stickers.toy.oracle import draw_sticker, truths
 from stickers.video.codec import encode_strip
 
 SIZE = 32

@@ -1,120 +1,159 @@
-"""From a finished plan to a kept set: the panel keeps good clips, marks what it touched, and repeats nothing."""
+"""A lead at the command line: the page started and stopped, people, settings, gold, files in and out, the kept set."""
 
 import json
-import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+import tyro
 
 from experiments.annotate import main
-from experiments.keeping import join_queue, votes_url
-from stickers import store
-from stickers.artifacts import KEPT, VOTES
-from stickers.data.latents import LatentSet
-from stickers.hitl.people import Person, add_person
-from stickers.hitl.queue import Answer, give, take
-from stickers.hitl.settings import Settings
-from stickers.hitl.votes import VoteStore
-from tests.plans import finish_plan
+from experiments.cli.keeping import join_queue
+from stickers import storage
+from stickers.annotation.exchange.tables import read_jobs, read_votes
+from stickers.annotation.store.votes import VoteStore
+from stickers.artifacts.records import KEPT, PREFERENCES
+from stickers.candidates.archive import Candidates
+from tests.support.plans import finish_plan
+from tests.support.processes import free_ports, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
+Lead = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def finished_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A runs folder with one finished plan of 48 candidates, half of them good."""
-    runs = tmp_path_factory.mktemp("planned") / "runs"
-    finish_plan(runs, 12)
-    return runs
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("chosen") / "runs"
+    finish_plan(place, 6, ("good", "lazy"))
+    return place
 
 
-def test_the_panel_keeps_the_good_ones_and_says_simulated(
-    finished_plan: Path, tiny_foundations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    runs = tmp_path / "runs"
-    shutil.copytree(finished_plan, runs)
+@pytest.fixture
+def lead(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Lead:
+    """What a command prints; votes lie in a database of the test's own."""
+
+    def do(*argv: str) -> str:
+        place = ["--runs", str(runs), "--votes", f"sqlite:///{tmp_path}/votes.db"]
+        tyro.cli(main, args=[argv[0], *place, *argv[1:]])
+        return capsys.readouterr().out
+
+    return do
+
+
+@pytest.fixture
+def page(runs: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The page started as a person starts it: its links by role."""
+    port, log = free_ports(1)[0], tmp_path / "log"
     script = str(ROOT / "experiments" / "annotate.py")
-    argv = [sys.executable, script, "--runs", str(runs), "--foundations", str(tiny_foundations)]
-    victim = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 200
-    while (
-        not (runs / "votes-simulated.db").exists() and victim.poll() is None and time.monotonic() < deadline
+    place = ["--runs", str(runs), "--votes", f"sqlite:///{tmp_path}/votes.db", "--port", str(port)]
+    with log.open("w") as out:
+        process = subprocess.Popen([sys.executable, script, "serve", *place], stdout=out, stderr=out)
+    try:
+        wait_for(lambda: "Ctrl-C" in log.read_text() or process.poll() is not None, 120)
+        links = dict(re.findall(r"(annotator|expert|lead) (http\S+)", log.read_text()))
+        assert set(links) == {"annotator", "expert", "lead"}, log.read_text()
+        yield links
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) in (0, 130), log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def work_through(link: str, good: set[str]) -> int:
+    """Somebody signs in by a link and answers what there is."""
+    address, _, token = link.partition("/#sign-in=")
+    with httpx.Client(base_url=address, timeout=60) as client:
+        found: dict[str, Any] = client.post("/api/sign-in", json={"token": token}).json()
+        client.headers["X-CSRF-Token"] = found["csrf"]
+        count, job = 0, client.post("/api/next", json={}).json()["job"]
+        while job:
+            picks = [clip["id"] for clip in job["clips"] if clip["id"] in good]
+            body = {"picks": picks, "revision": 0}
+            job = client.post(f"/api/jobs/{job['job_id']}/answer", json=body).json()["job"]
+            count += 1
+    return count
+
+
+def test_from_the_page_to_the_kept_set(
+    page: dict[str, str], lead: Lead, runs: Path, tiny_foundations: Path, tmp_path: Path
+) -> None:
+    plan = storage.find_record(str(runs), "plans")
+    good = {row.candidate_id for row in Candidates(plan.uri) if row.teacher == "good"}
+    address = page["lead"].partition("/#")[0]
+    others = [lead("person", name, "--add", "annotator", "--address", address) for name in ("ann", "bob")]
+    links = [page["annotator"], *(re.findall(r"http\S+", said)[0] for said in others)]
+    assert [work_through(link, good) for link in links] == [4, 4, 4]
+    with pytest.raises(
+        ValueError, match="nothing is kept: .* 12 went through the first round and none through all 2"
     ):
-        time.sleep(0.01)
-    os.kill(victim.pid, signal.SIGKILL)
-    victim.wait()
-    assert (runs / "votes-simulated.db").exists() and not list(runs.glob("kept/*/record.json"))
+        lead("keep", "--foundations", str(tiny_foundations))
+    assert work_through(page["expert"], good) == 2
+    assert "ann" in lead("status") and json.loads(lead("status", "--json"))["rounds"][0]["finished"] == 4
 
-    main(runs=str(runs), foundations=str(tiny_foundations))
-    assert "simulated" in capsys.readouterr().out
-    found = store.find_record(str(runs), "kept")
-    kept = store.read_table(store.join(found.uri, "kept.parquet"), KEPT).to_pylist()
-    by_teacher = [sum(row["teacher"] == name for row in kept) for name in ("good", "lazy")]
-    assert by_teacher[0] >= 16 and by_teacher[1] <= 2, by_teacher
-    assert all(row["simulated"] and len(row["accepted_by"]) >= 2 and row["experts"] for row in kept)
-    assert found.record["simulated"] and found.record["counts"]["kept"] == len(kept)
-    votes = store.read_table(store.join(str(runs), "votes", found.record["votes"]), VOTES).to_pylist()
-    keys = {(vote["job_id"], vote["annotator"], vote["round"]) for vote in votes}
-    assert len(keys) == len(votes) == found.record["counts"]["votes"]
-    assert len(votes) == 8 * 3 + sum(vote["round"] == 2 for vote in votes) and all(
-        v["simulated"] for v in votes
-    )
-    latents = LatentSet.load(Path(found.uri) / "latents.safetensors")
-    everything = LatentSet.load(Path(found.uri) / "all.safetensors")
-    assert len(latents) == len(kept) and len(everything) == 48 and int(everything.length[0]) == 8
+    assert "4 gold jobs of 24 clips, 12 of them worth sharing" in lead("gold")
+    said = lead("keep", "--foundations", str(tiny_foundations))
+    assert "(people)" in said and "6 of 6 prompts keep a clip" in said
+    kept = storage.find_record(str(runs), "kept")
+    rows = storage.read_table(storage.join(kept.uri, "kept.parquet"), KEPT).to_pylist()
+    assert {row["candidate_id"] for row in rows} == good and not any(row["simulated"] for row in rows)
+    assert all(len(row["accepted_by"]) == 3 and row["experts"] == ["expert"] for row in rows)
+    pairs = storage.read_table(storage.join(kept.uri, "preferences.parquet"), PREFERENCES).to_pylist()
+    assert len(pairs) == 12 and all(pair["chosen"] in good and pair["rejected"] not in good for pair in pairs)
+    assert "nothing to do" in lead("keep", "--foundations", str(tiny_foundations))
 
-    main(runs=str(runs), foundations=str(tiny_foundations))
-    assert "nothing to do" in capsys.readouterr().out and len(list(runs.glob("kept/*/record.json"))) == 1
-    with VoteStore(votes_url(str(runs), None)) as people:
-        assert join_queue(people, store.find_record(str(runs), "plans"), "lea") == 8, (
-            "people have all to choose"
-        )
+    for suffix in ("parquet", "csv", "json"):
+        assert "14 votes" in lead("export", "votes", str(tmp_path / f"votes.{suffix}"))
+        assert "10 jobs" in lead("export", "jobs", str(tmp_path / f"jobs.{suffix}"))
+        there, refused = read_votes(str(tmp_path / f"votes.{suffix}"))
+        assert len(there) == 14 and not refused and not read_jobs(str(tmp_path / f"jobs.{suffix}"))[1]
+    other = ["--votes", f"sqlite:///{tmp_path}/other.db"]
+    lead("import", *other, "jobs", str(tmp_path / "jobs.parquet"))
+    assert "14 new votes, 0 refused" in lead("import", *other, "votes", str(tmp_path / "votes.csv"))
+    with VoteStore(other[1]) as votes:
+        assert len(votes.all()) == 14
 
-
-def test_another_threshold_is_another_panel(
-    finished_plan: Path, tiny_foundations: Path, tmp_path: Path
-) -> None:
-    runs = tmp_path / "runs"
-    shutil.copytree(finished_plan, runs)
-    for threshold in (0.75, 2.0):
-        main(runs=str(runs), foundations=str(tiny_foundations), threshold=threshold)
-    counts = [found.record["counts"]["kept"] for found in store.find_records(str(runs), "kept")]
-    assert len(counts) == 2 and counts[1] > counts[0] + 10
+    assert "4 votes of ann count no more" in lead("person", "ann", "--retire", "asleep")
+    assert "4 votes of ann count again" in lead("person", "ann", "--restore", "awake")
 
 
-def test_what_people_keep_of_a_pilot_stands_for_nothing(
-    finished_plan: Path, tiny_foundations: Path, tmp_path: Path
-) -> None:
-    runs = tmp_path / "runs"
-    shutil.copytree(finished_plan, runs)
-    record = next(runs.glob("plans/*/record.json"))
-    record.write_text(json.dumps({**json.loads(record.read_text()), "kind": "pilot"}))
-    main(runs=str(runs), foundations=str(tiny_foundations))
-    assert store.find_records(str(runs), "kept") and store.current(str(runs), "kept", "tiny") is None
+def test_settings_and_people_are_checked(lead: Lead) -> None:
+    assert "clips_per_job=4" in lead("settings", "clips_per_job=4", "policy=stratified")
+    for wrong, says in (
+        ("gold_rate=2", "from 0 to 0.5"),
+        ("speed=1", "no setting 'speed'"),
+        ("x", "NAME=VALUE"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            lead("settings", wrong)
+    assert "#sign-in=" in lead("person", "ann", "--add", "expert")
+    with pytest.raises(ValueError, match="somebody of the name 'ann'"):
+        lead("person", "ann", "--add", "lead")
+    with pytest.raises(ValueError, match="nobody of the name 'zoe'"):
+        lead("person", "zoe", "--active", "True")
+    with pytest.raises(ValueError, match="nothing is known yet"):
+        lead("gold")
 
 
-def test_the_panel_does_not_mix_with_people(
-    finished_plan: Path, tiny_foundations: Path, tmp_path: Path
-) -> None:
-    runs = tmp_path / "runs"
-    shutil.copytree(finished_plan, runs)
-    plan = store.find_record(str(runs), "plans")
-    with VoteStore(f"sqlite:///{runs}/votes-simulated.db") as votes:
-        join_queue(votes, plan, "lea")
-        ann = Person(name="ann", role="annotator")
-        votes.write(lambda connection: add_person(connection, "ann", "annotator")).result()
-        lease = votes.write(lambda connection: take(connection, ann, Settings())).result()
-        assert lease
-        votes.write(lambda connection: give(connection, ann, lease.job.job_id, Answer())).result()
-    with pytest.raises(ValueError, match="ann has voted on plan .* do not mix"):
-        main(runs=str(runs), foundations=str(tiny_foundations))
-
-
-def test_nothing_to_judge_is_one_sentence(tiny_foundations: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="run experiments/candidates.py first"):
-        main(runs=str(tmp_path / "runs"), foundations=str(tiny_foundations))
+def test_gold_from_a_table_and_jobs_built_anew(lead: Lead, runs: Path, tmp_path: Path) -> None:
+    plan = storage.find_record(str(runs), "plans")
+    rows = list(Candidates(plan.uri))
+    table = tmp_path / "gold.csv"
+    lines = [f"{row.candidate_id},{str(row.teacher == 'good').lower()}" for row in rows[:8]]
+    table.write_text("\n".join(["candidate_id,share", *lines]) + "\n")
+    with pytest.raises(ValueError, match="was never opened"):
+        lead("close")
+    with VoteStore(f"sqlite:///{tmp_path}/votes.db") as votes:
+        assert join_queue(votes, plan, "lea") == 4
+    assert "gold jobs" in lead("gold", "--table", str(table))
+    lead("settings", "clips_per_job=3")
+    assert lead("rebuild").strip() == "8 jobs" and "is closed" in lead("close")
+    table.write_text("candidate_id,share\nx,maybe\n")
+    with pytest.raises(ValueError, match="row 1: share is 'maybe'"):
+        lead("gold", "--table", str(table))

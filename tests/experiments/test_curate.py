@@ -15,9 +15,9 @@ import pytest
 from actors.cluster import connect
 from experiments.curate import Captions, Keywords, Neighbours, ReviewVideos
 from stickers.curation.neighbours import ClipEmbedder, embed
-from stickers.curation.videos import read_videos
+from stickers.curation.video_tables import read_videos
 from stickers.data.collections import list_collection
-from tests.curation.folders import save_blip, save_clip, save_entity, save_videos
+from tests.support.folders import save_blip, save_clip, save_entity, save_videos
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,12 +6,12 @@ import pytest
 
 from experiments import draw, prompts
 from experiments.candidates import gather_stickers
-from recipes.profiles import SMOKE
-from stickers import store
-from stickers.hitl.prompts import toy_prompts
+from recipes.toy.profiles import SMOKE
+from stickers import storage
+from stickers.prompts.tables import toy_prompts
 from stickers.video.codec import decode_picture
 from tests.conftest import byte_tokenizer
-from tests.text_to_image import save_pipeline
+from tests.support.text_to_image import save_pipeline
 
 SIZE = SMOKE.picture_size
 
@@ -35,7 +35,7 @@ def test_models_write_and_draw_and_the_same_commands_again_do_nothing(
     assert not any("cat" in each.text.split() for each in made.prompts)
     assert {decode_picture(each.png).shape for each in made.stickers} == {(SIZE, SIZE, 4)}
     assert (decode_picture(made.stickers[0].png)[..., 3] == 0).any(), "the background is cut out"
-    record = store.find_record(runs, "prompts").record
+    record = storage.find_record(runs, "prompts").record
     assert record["counts"]["said"] > 8 and record["counts"]["sources"] == {
         author_folder.name: len(made.prompts)
     }

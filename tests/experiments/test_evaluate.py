@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.evaluate import compare
-from stickers.data.toy.words import PHRASES
+from stickers.toy.words import PHRASES
 
 
 def test_phrases_of_one_pair_are_drawn_together() -> None:

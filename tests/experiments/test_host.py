@@ -90,7 +90,7 @@ def test_missing_models_are_one_sentence(student_folder: Path, tmp_path: Path) -
 
 
 def test_a_half_model_is_refused(student_folder: Path, tmp_path: Path) -> None:
-    from serve.student import Student
+    from serve.student.engine import Student
 
     half = tmp_path / "half"
     shutil.copytree(student_folder, half, ignore=shutil.ignore_patterns("autoencoder"))

@@ -16,9 +16,9 @@ from shutil import rmtree
 
 import pytest
 
-from recipes.profiles import TINY
-from stickers import store
-from tests.processes import free_ports
+from recipes.toy.profiles import TINY
+from stickers import storage
+from tests.support.processes import free_ports
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
@@ -107,7 +107,7 @@ def test_cluster_started_in_the_repository(tiny_foundations: Path, prepared_runs
     with cluster(Path(sys.executable), ROOT) as address:
         done = submit(address, "--", *teachers(prepared_runs, tiny_foundations))
         assert done.returncode == 0, done.stdout + done.stderr
-    assert store.find_record(str(prepared_runs), "teachers", TEACHER).record["weights"]
+    assert storage.find_record(str(prepared_runs), "teachers", TEACHER).record["weights"]
 
 
 def test_cluster_that_has_only_the_dependencies(
@@ -136,4 +136,4 @@ def test_cluster_that_has_only_the_dependencies(
         assert refused.returncode != 0
         assert "lies in Ray's temporary folders" in refused.stdout + refused.stderr
         assert done.returncode == 0, done.stdout + done.stderr
-    assert store.find_record(str(prepared_runs), "teachers", TEACHER).record["revision"] == "unknown"
+    assert storage.find_record(str(prepared_runs), "teachers", TEACHER).record["revision"] == "unknown"

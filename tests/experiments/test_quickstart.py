@@ -18,12 +18,13 @@ import psutil
 import pytest
 
 from actors.tracking import Tracking, resolve
-from experiments import budget, candidates, spending
+from experiments import candidates, prices
 from experiments.quickstart import STAGES
-from stickers import store
-from stickers.data.toy.words import held_out, meaning
+from experiments.studies import budgets
+from stickers import storage
 from stickers.pipeline import AnimationPipeline
-from tests.processes import free_ports, kill_driver, lives, wait_for
+from stickers.toy.words import held_out, meaning
+from tests.support.processes import free_ports, kill_driver, lives, wait_for
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def records(runs: Path) -> dict[str, list[dict]]:
     kinds = ("latents", "teachers", "plans", "kept", "students", "distilled", "exported", "evaluation")
-    return {kind: [found.record for found in store.find_records(str(runs), kind)] for kind in kinds}
+    return {kind: [found.record for found in storage.find_records(str(runs), kind)] for kind in kinds}
 
 
 @pytest.mark.timeout(2400)
@@ -102,7 +103,7 @@ def test_every_stage_leaves_its_artifact(runs: Path) -> None:
 def test_nothing_held_out_is_in_plan_or_kept_set(runs: Path) -> None:
     for place in ("plans", "kept"):
         for path in (runs / place).rglob("*.parquet"):
-            table = store.read_table(str(path))
+            table = storage.read_table(str(path))
             for prompt in table["prompt"].to_pylist() if "prompt" in table.column_names else []:
                 said = meaning(prompt)
                 assert not any(held_out(said.subject, motion) for motion in said.motions)
@@ -125,10 +126,10 @@ def test_the_report_is_one_page_that_says_simulated(runs: Path) -> None:
 def test_a_kept_clip_has_a_price_and_a_budget_follows_it(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spending.main(str(runs), "smoke")
+    prices.main(str(runs), "smoke")
     said, page = capsys.readouterr().out, (runs / "spending.html").read_text()
     assert "CPU-seconds" in said and "simulated" in said and "simulated people did" in page
-    cells = spending.collect(str(runs), "smoke").cells
+    cells = prices.collect(str(runs), "smoke").cells
     assert sum(each.made for each in cells) == 12 and sum(each.kept for each in cells) > 0
     seconds = 40 * max(each.seconds_each for each in cells)
     candidates.main(str(runs), "smoke", budget=seconds, dry_run=True)
@@ -136,7 +137,7 @@ def test_a_kept_clip_has_a_price_and_a_budget_follows_it(
     assert asked and 40 <= int(asked.group(1)) <= seconds / min(each.seconds_each for each in cells)
     candidates.main(str(runs), "smoke", status=True)
     assert re.search(r"is finished[\s\S]*all\W+12\W+12\W+0\W+0", capsys.readouterr().out)
-    budget.main(str(runs), "smoke", candidates=50, rounds=2, plays=3)
+    budgets.main(str(runs), "smoke", candidates=50, rounds=2, plays=3)
     assert re.search(r"oracle \W+[\d.]+\W+0.0%", capsys.readouterr().out)
 
 

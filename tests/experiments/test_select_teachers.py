@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from experiments import candidates
-from experiments.pilot import KIND, choose_quality, votes_on
+from experiments.cli.pilot import KIND, choose_quality, votes_on
 from experiments.select_teachers import command, main
-from recipes.profiles import PROFILES, SMOKE
-from recipes.teachers import toy_teachers
-from stickers import store
-from stickers.artifacts import Vote
+from recipes.toy.profiles import PROFILES, SMOKE
+from recipes.toy.teachers import toy_teachers
+from stickers import storage
+from stickers.annotation.jobs import build_jobs
+from stickers.annotation.store.votes import freeze
+from stickers.artifacts.records import Vote
+from stickers.candidates.archive import Candidates
 from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
-from stickers.hitl.candidates import Candidates
-from stickers.hitl.jobs import build_jobs
-from stickers.hitl.votes import freeze
 from stickers.models.unet import VideoUNet
 from stickers.training.job import training_name
 
@@ -42,10 +42,10 @@ def train(runs: Path, name: str, seed: int, like: Path) -> None:
         num_steps=2, guided_steps=1, solver="ddim", num_frames=6, fps=8 if "8fps" in name else 4
     )
     record = {"prediction": "v_prediction", "settings": asdict(settings), "picture_size": 32}
-    store.write_record(
+    storage.write_record(
         str(folder), {"name": name, "weights": weights_digest(folder / "checkpoint"), **record}
     )
-    store.set_current(str(runs), "teachers", training_name("smoke", name), folder.name)
+    storage.set_current(str(runs), "teachers", training_name("smoke", name), folder.name)
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +78,14 @@ def test_from_evidence_to_a_choice_that_candidates_obey(
     main(**common)
     said = capsys.readouterr().out
     assert "48 candidates" in said and "simulated" in said and "it is a person who chooses" in said
-    (evidence,) = store.find_records(str(runs), "selection")
+    (evidence,) = storage.find_records(str(runs), "selection")
     assert evidence.record["simulated"] and evidence.record["quality"] == "oracle"
     assert {row["teacher"] for row in evidence.record["figures"]} == set(NAMES)
-    assert store.read_table(store.join(evidence.uri, "clips.parquet")).num_rows == 48
+    assert storage.read_table(storage.join(evidence.uri, "clips.parquet")).num_rows == 48
     page = (runs / "teachers.html").read_text()
     assert page.count("<canvas") == 3 * 4 * 2 and "Nobody has chosen" in page and "simulated" in page
     assert not (runs / "choices").exists(), "a suggestion is nobody's choice"
-    assert store.current(str(runs), "plans", "smoke") is None, "a pilot is not the profile's plan"
+    assert storage.current(str(runs), "plans", "smoke") is None, "a pilot is not the profile's plan"
 
     before = {p: p.stat().st_mtime_ns for p in runs.rglob("*") if p.suffix in (".parquet", ".json")}
     for wrong, sentence in (
@@ -99,7 +99,7 @@ def test_from_evidence_to_a_choice_that_candidates_obey(
     main(**common, **mine)
     after = {p: p.stat().st_mtime_ns for p in runs.rglob("*") if p.suffix in (".parquet", ".json")}
     assert all(after[path] == when for path, when in before.items()), "something was made again"
-    (choice,) = store.find_records(str(runs), "choices")
+    (choice,) = storage.find_records(str(runs), "choices")
     assert choice.record["by"] == "Ana" and choice.record["because"] == "they move alike"
     assert choice.record["evidence"] == evidence.folder and choice.record["simulated"]
     assert choice.record["teachers"] == {n: evidence.record["teachers"][n] for n in NAMES[:2]}
@@ -124,10 +124,10 @@ def check_obedience(
         main(**common, choose=(NAMES[0],), by="Ana", because="it is new")
     (runs / "teachers" / "current" / f"smoke-{NAMES[1]}.json").unlink()
     train(runs, NAMES[0], 1_000, foundations / "video_unets" / "student")
-    store.set_current(str(runs), "teachers", training_name("smoke", NAMES[0]), f"{NAMES[0]}-1")
+    storage.set_current(str(runs), "teachers", training_name("smoke", NAMES[0]), f"{NAMES[0]}-1")
     with pytest.raises(ValueError, match=f"'{NAMES[1]}', which is not finished"):
         candidates.main(**common, dry_run=True)
-    store.set_current(str(runs), "teachers", training_name("smoke", NAMES[1]), f"{NAMES[1]}-2")
+    storage.set_current(str(runs), "teachers", training_name("smoke", NAMES[1]), f"{NAMES[1]}-2")
 
 
 @pytest.mark.ray
@@ -137,7 +137,7 @@ def test_votes_count_once_every_clip_was_judged(
 ) -> None:
     common = {"runs": str(runs), "profile": "smoke", "foundations": str(tiny_foundations)}
     main(**common, quality="pixels")
-    (pilot,) = (each for each in store.find_records(str(runs), "plans") if each.record["kind"] == KIND)
+    (pilot,) = (each for each in storage.find_records(str(runs), "plans") if each.record["kind"] == KIND)
     rows = list(Candidates(pilot.uri))
     favourite = {row.candidate_id for row in rows if row.teacher == NAMES[2]}
     votes = [
@@ -170,4 +170,4 @@ def test_votes_count_once_every_clip_was_judged(
     main(**common)
     said = capsys.readouterr().out
     assert f"a program would take {NAMES[2]} " in said and "simulated" not in said
-    assert not store.find_records(str(runs), "selection")[-1].record["simulated"]
+    assert not storage.find_records(str(runs), "selection")[-1].record["simulated"]

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stickers.data.toy.faults import FAULTS, Fault
-from stickers.data.toy.motions import Mode, render_motion
-from stickers.data.toy.oracle import look_of, meaning
-from stickers.hitl.prompts import toy_prompts
 from stickers.metrics.checks import FLAGS, THRESHOLDS, check, judge
+from stickers.prompts.tables import toy_prompts
+from stickers.toy.faults import FAULTS, Fault
+from stickers.toy.motions import Mode, render_motion
+from stickers.toy.oracle import look_of, meaning
 
 SIZE = 48
 PROMPTS = toy_prompts(24, seed=11)

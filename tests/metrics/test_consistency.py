@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from stickers.data.toy.motions import Mode, render_motion
-from stickers.data.toy.oracle import draw_sticker, look_of
 from stickers.metrics.consistency import consistency
 from stickers.metrics.motion_size import motion_per_second, motion_size
+from stickers.toy.motions import Mode, render_motion
+from stickers.toy.oracle import draw_sticker, look_of
 
 SIZE = 40
 

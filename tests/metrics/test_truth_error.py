@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from stickers.data.toy.motions import Mode, render_motion
-from stickers.data.toy.oracle import GRIDS, draw_sticker, landmarks, look_of, truths
 from stickers.metrics.truth_error import make_scale, read
+from stickers.toy.motions import Mode, render_motion
+from stickers.toy.oracle import GRIDS, draw_sticker, landmarks, look_of, truths
 
 PLACE = {"size": 32, "num_frames": 8, "still_at": 3}
 PROMPT = "a fox dancing"

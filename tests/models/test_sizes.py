@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.sizes import measure
+from experiments.benchmarks.sizes import measure
 from stickers.models.sizes import SIZES
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.profiles import TINY
-from stickers import store
-from stickers.data.buckets import MotionBuckets
+from recipes.toy.profiles import TINY
+from stickers import storage
 from stickers.data.latents import LatentSet
+from stickers.data.motion_buckets import MotionBuckets
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import Recipe
 
@@ -90,7 +90,7 @@ def test_network_of_another_size_is_refused(
 def test_distillation_starts_from_the_student(tiny_foundations: Path, prepared_runs: Path) -> None:
     settings = {"num_frames": 6, "fps": 4}
     student = {"prediction": "v_prediction", "settings": settings, "picture_size": 32}
-    found, sets = store.Found("/runs/students/x", student), {"kept@32": "/k", "all@32": "/a"}
+    found, sets = storage.Artifact("/runs/students/x", student), {"kept@32": "/k", "all@32": "/a"}
     recipe = replace(TINY.distillation, num_frames=6, fps=4)
     job = TrainingJob.of_distillation(recipe, found, foundations=str(tiny_foundations), sets=sets)
     assert (job.unet, job.sets) == ("/runs/students/x/checkpoint", (("kept@32", "/k"),))

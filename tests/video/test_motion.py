@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.mutations import good_files
-from experiments.video import draw_frames, filter_scores, write_h264
+from experiments.benchmarks.reading import draw_frames, filter_scores, write_h264
+from experiments.trials.mutations import good_files
 from stickers.video.motion import (
     frame_motion,
     luma_motion,

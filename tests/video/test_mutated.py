@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import soak
-from experiments.mutations import MUTATIONS, good_files, mutants
+from experiments.trials import soak
+from experiments.trials.mutations import MUTATIONS, good_files, mutants
 from stickers.video.headers import refuse_damaged_mp4
 from stickers.video.motion import vector_motion
 from stickers.video.reading import probe, read_frames, read_luma, read_video

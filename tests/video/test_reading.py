@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.mutations import encode_webm, good_files, sample_frames
+from experiments.trials.mutations import encode_webm, good_files, sample_frames
 from stickers.video.codec import write_video
 from stickers.video.packets import index_packets, opened, serves_others, stands_alone
 from stickers.video.reading import probe, read_frames, read_luma, read_video

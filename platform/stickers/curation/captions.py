@@ -16,11 +16,11 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
-from stickers.artifacts import content_id
+from stickers.artifacts.ids import content_id
 from stickers.curation.keywords import same_word, says, tokens
 from stickers.curation.parts import KEY
 from stickers.curation.pretrained import load_helper, load_model
-from stickers.curation.videos import Unread, evenly_spaced, look
+from stickers.curation.video_tables import Unread, evenly_spaced, look
 from stickers.data.latents import weights_digest
 from stickers.video.clips import on_white
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stickers.curation.videos import VideoTable, with_column
+from stickers.curation.video_tables import VideoTable, with_column
 
 COLUMNS = ("file", "decision", "reason", "reviewer", "time")
 ACCEPT, REJECT = "accept", "reject"

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stickers import store
-from stickers.artifacts import content_id
+from stickers import storage
+from stickers.artifacts.ids import content_id
 
 KEY = "key"
 
@@ -33,7 +33,7 @@ class Parts:
         if rows:
             name = content_id(*sorted(row[KEY] for row in rows))
             table = pa.Table.from_pylist([dict(row) for row in rows], schema=self.schema)
-            store.write_table(store.join(self.uri, f"{name}.parquet"), table, self.schema)
+            storage.write_table(storage.join(self.uri, f"{name}.parquet"), table, self.schema)
 
     def read(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
         """The rows of these keys, as far as they are known, by key."""
@@ -45,6 +45,6 @@ class Parts:
         return rows.filter(pc.is_in(rows[KEY], pa.array(sorted(keys), pa.string())))
 
     def _read(self, columns: list[str] | None) -> pa.Table:
-        if not store.exists(self.uri) or not store.listing(self.uri):
+        if not storage.exists(self.uri) or not storage.listing(self.uri):
             return self.schema.empty_table()
-        return store.read_table(self.uri, self.schema, columns=columns)
+        return storage.read_table(self.uri, self.schema, columns=columns)

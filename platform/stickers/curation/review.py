@@ -16,8 +16,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from stickers.artifacts import content_id
-from stickers.curation.videos import Unread, VideoTable, evenly_spaced, look, size_of
+from stickers.artifacts.ids import content_id
+from stickers.curation.video_tables import Unread, VideoTable, evenly_spaced, look, size_of
 from stickers.video.clips import shrink
 
 PER_PAGE = 48

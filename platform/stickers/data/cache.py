@@ -14,8 +14,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from stickers import store
-from stickers.artifacts import CLIPS, Clip, content_id
+from stickers import storage
+from stickers.artifacts.ids import content_id
+from stickers.artifacts.records import CLIPS, Clip
 from stickers.data.collections import Listed, content_of
 from stickers.data.encoding import encode_frames
 from stickers.data.manifest import Looked, examine, row_of
@@ -58,19 +59,19 @@ class FrameCache:
     def folder(self, size: int) -> str:
         """Where the frames of this size lie."""
         key = content_id("frames", VERSION, self.autoencoder, size, self.with_frames)
-        return store.join(self.place, "cache", f"frames-{size}-{key}")
+        return storage.join(self.place, "cache", f"frames-{size}-{key}")
 
     @property
     def texts(self) -> str:
-        return store.join(self.place, "cache", f"texts-{content_id('texts', VERSION, self.text)}")
+        return storage.join(self.place, "cache", f"texts-{content_id('texts', VERSION, self.text)}")
 
     @cached_property
     def known(self) -> dict[tuple[str, int], dict[str, Any]]:
         """Facts and places of each file that an earlier run has finished with, by content hash and size."""
         found = {}
         for size in self.sizes:
-            for part in store.listing(store.join(self.folder(size), "index")):
-                for row in store.read_table(part).to_pylist():
+            for part in storage.listing(storage.join(self.folder(size), "index")):
+                for row in storage.read_table(part).to_pylist():
                     found[row["content"], size] = row
         return found
 
@@ -96,8 +97,8 @@ class FrameCache:
                         *(("shard", pa.string()), ("shard_rows", pa.int64()), ("first", pa.int64())),
                     ]
                 )
-                part = store.join(self.folder(size), "index", f"{name}.parquet")
-                store.write_table(part, pa.Table.from_pylist([*new.values()], schema=schema), schema)
+                part = storage.join(self.folder(size), "index", f"{name}.parquet")
+                storage.write_table(part, pa.Table.from_pylist([*new.values()], schema=schema), schema)
 
 
 class CollectionEncoder:

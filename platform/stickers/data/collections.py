@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stickers import store
+from stickers import storage
 from stickers.video.source import Source
 
 CAPTIONS = "captions.csv"
@@ -177,7 +177,7 @@ def content_of(uri: str) -> str:
 def _bytes_of(uri: str) -> bytes:
     if MEMBER in uri:
         return read_member(*uri.split(MEMBER, 1))
-    return store.read_bytes(uri)
+    return storage.read_bytes(uri)
 
 
 def source_of(uri: str) -> Source:

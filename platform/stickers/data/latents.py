@@ -18,9 +18,9 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from stickers import store
-from stickers.data.buckets import MotionBuckets, Score
+from stickers import storage
 from stickers.data.encoding import canonical, encode_frames
+from stickers.data.motion_buckets import MotionBuckets, Score
 from stickers.data.online import OnlineFrames
 from stickers.data.shards import Shards
 from stickers.video.clips import clip_indices, clip_indices_by_time
@@ -158,12 +158,12 @@ class LatentSet:
             ValueError: there is no such file, or its frames are made from videos and there is no autoencoder.
         """
         folder = str(uri).rpartition("/")[0] or "."
-        with safe_open(store.local_file(str(uri)), "pt") as file:
+        with safe_open(storage.local_file(str(uri)), "pt") as file:
             found: dict[str, Rows] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
             said = file.metadata() or {}
         for name, text in said.items():
             files, counts, inside = json.loads(text)
-            found[name] = Shards([store.below(folder, each) for each in files], counts, inside)
+            found[name] = Shards([storage.below(folder, each) for each in files], counts, inside)
         if "frames" not in found:
             if autoencoder is None:
                 raise ValueError(f"the frames of {uri} are made from videos, which needs the autoencoder")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stickers.artifacts import Clip
+from stickers.artifacts.records import Clip
 from stickers.data.collections import Listed, source_of
 from stickers.data.encoding import canonical
 from stickers.data.online import OVERSIZE

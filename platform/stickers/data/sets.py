@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stickers import store
+from stickers import storage
 from stickers.data.cache import FrameCache
 from stickers.data.latents import LatentSet
 from stickers.data.online import OVERSIZE, OnlineFrames
@@ -33,7 +33,7 @@ class _Files:
         return self.firsts[self.number[file]] + row
 
     def shards(self, folder: str, name: str) -> Shards:
-        return Shards([store.join(folder, file) for file in self.number], list(self.counts), name)
+        return Shards([storage.join(folder, file) for file in self.number], list(self.counts), name)
 
 
 class SetBuilder:

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from stickers import store
+from stickers import storage
 
 #: files that stay open at a time
 OPEN_FILES = 128
@@ -61,13 +61,13 @@ def write_shard(place: str, tensors: dict[str, Tensor]) -> str:
     """Write tensors of equally many rows below `place`; returns the file's name, which is that of its content."""
     data = save({name: value.contiguous() for name, value in tensors.items()})
     name = f"{blake2b(data, digest_size=13).hexdigest()}.safetensors"
-    uri = store.join(place, name)
-    if not store.exists(uri):
-        store.write_bytes(uri, data)
+    uri = storage.join(place, name)
+    if not storage.exists(uri):
+        storage.write_bytes(uri, data)
     return name
 
 
 @lru_cache(maxsize=OPEN_FILES)
 def _open(uri: str, name: str) -> Any:
     """A tensor of a file that is mapped into memory, not read; under its name a shard never changes."""
-    return safe_open(store.local_file(uri), "pt").get_slice(name)
+    return safe_open(storage.local_file(uri), "pt").get_slice(name)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stickers.artifacts import Candidate, Vote
-from stickers.hitl.votes import votes_digest
+from stickers.annotation.store.votes import votes_digest
+from stickers.artifacts.records import Candidate, Vote
 from stickers.metrics.consistency import consistency
 from stickers.metrics.motion_size import motion_size
 

@@ -34,7 +34,8 @@ class Thresholds:
 
     `fastest_hz` is how often a second a subject may go to and fro, from which `reversal` follows by the frame rate,
     within `least_reversal` and `most_reversal`. The values are for the toy world's clean and faulty clips and for
-    codec noise up to H.264's at CRF 28 (`experiments/checks.py` measures both rates); other styles may want others.
+    codec noise up to H.264's at CRF 28 (`experiments/studies/checks.py` measures both rates); other styles may
+    want others.
     """
 
     moving: float = 0.02

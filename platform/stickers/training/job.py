@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 import stickers
-from stickers import store
-from stickers.data.buckets import MotionBuckets
+from stickers import storage
 from stickers.data.latents import COLUMNS, LatentSet, shape_of, weights_digest
 from stickers.data.mixture import Mixture
+from stickers.data.motion_buckets import MotionBuckets
 from stickers.diffusion.prediction import Prediction
 from stickers.diffusion.sampling import DISTILLED, SamplerSettings
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
@@ -86,7 +86,7 @@ class TrainingJob:
 
     @classmethod
     def of_distillation(
-        cls, recipe: Distillation, student: store.Found, *, foundations: str, sets: Mapping[str, str]
+        cls, recipe: Distillation, student: storage.Artifact, *, foundations: str, sets: Mapping[str, str]
     ) -> "TrainingJob":
         """The distillation of a finished student.
 
@@ -104,7 +104,7 @@ class TrainingJob:
         return cls(
             recipe=recipe,
             role="distilled",
-            unet=store.join(student.uri, "checkpoint"),
+            unet=storage.join(student.uri, "checkpoint"),
             encoders=foundations,
             sets=_read_by(recipe, sets),
             prediction=student.record["prediction"],
@@ -123,7 +123,7 @@ class TrainingJob:
         """Content hash of each latent file."""
         found = {}
         for name, uri in self.sets:
-            with open(store.local_file(uri), "rb") as stream:
+            with open(storage.local_file(uri), "rb") as stream:
                 found[name] = file_digest(stream, lambda: blake2b(digest_size=6)).hexdigest()
         return found
 
@@ -139,10 +139,10 @@ class TrainingJob:
         return f"{self.recipe.name}-{self.digest}"
 
     def place(self, runs: str) -> str:
-        return store.join(runs, FOLDERS[self.role], self.folder)
+        return storage.join(runs, FOLDERS[self.role], self.folder)
 
     def finished(self, runs: str) -> bool:
-        return store.exists(store.join(self.place(runs), store.RECORD))
+        return storage.exists(storage.join(self.place(runs), storage.RECORD))
 
     def engine_settings(self) -> EngineSettings:
         recipe = self.recipe
@@ -230,7 +230,7 @@ def training_name(ensemble: str, recipe: str) -> str:
 def foundation_of(recipe: Recipe, foundations: str) -> str:
     """The folder or URI of the network that a recipe starts from."""
     elsewhere = "://" in recipe.foundation or recipe.foundation.startswith("/")
-    return recipe.foundation if elsewhere else store.join(foundations, recipe.foundation)
+    return recipe.foundation if elsewhere else storage.join(foundations, recipe.foundation)
 
 
 def latent_factor(encoders: str) -> int:
@@ -309,7 +309,7 @@ def folder_of(name: str) -> Path:
         ValueError: there is no such folder.
     """
     if "://" in name or Path(name).is_absolute():
-        return Path(store.local_folder(name))
+        return Path(storage.local_folder(name))
     for candidate in (ROOT / "platform" / "foundations" / name, ROOT / name):
         if candidate.is_dir():
             return candidate

@@ -8,9 +8,9 @@ from hashlib import blake2b
 from json import dumps
 from typing import Literal
 
-from stickers.data.buckets import MotionBuckets
 from stickers.data.latents import Balance, Rate
 from stickers.data.mixture import Window
+from stickers.data.motion_buckets import MotionBuckets
 from stickers.diffusion.prediction import PREDICTIONS, Prediction
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.video.clips import ConditioningKind

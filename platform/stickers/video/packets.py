@@ -2,7 +2,7 @@
 
 A clip of eight frames needs few of the packets of its video. Decoding starts at the last frame that stands alone, and
 in H.264 leaves out every frame that neither is wanted nor serves another. decord, the usual choice for this, was slower
-(experiments/LOG.md), drops alpha and is no longer maintained.
+(docs/log/index.md), drops alpha and is no longer maintained.
 """
 
 import io

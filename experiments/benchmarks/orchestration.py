@@ -1,0 +1,147 @@
+"""What Ray costs a training: `python experiments/benchmarks/orchestration.py --runs RUNS`, after `prepare.py`.
+
+The same four teachers three times in one run: as bare DeepSpeed processes without Ray, side by side through Ray, and
+one after another through Ray. Bare processes do the same work: they log to MLflow, write the network and film the
+preview. Wall times count everything; the overhead compares trainings once they have started, from the first logged step
+to the last.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from actors.cluster import connect
+from actors.preview import Preview, film
+from actors.tracking import RunTracker, Tracking
+from actors.trainer import train_all
+from experiments.cli.options import RUNS, Runs, choose_profile, current, run_script
+from experiments.cli.training import Changes
+from experiments.teachers import prepared_sets
+from stickers import storage
+from stickers.training import loop
+from stickers.training.engine import DeepSpeedEngine
+from stickers.training.job import TrainingJob
+
+console = Console()
+STEPS = 300
+#: this machine's cores, one thread each: what `train_all` gives side by side
+SIDE_BY_SIDE = max(1, os.cpu_count() or 1)
+
+
+def jobs_of(runs: str, profile: str, steps: int) -> list[TrainingJob]:
+    """The profile's teachers, `steps` in each stage, with no checkpoint but the last."""
+    chosen, changes = choose_profile(profile), Changes(steps=steps, checkpoint_every=10**9)
+    sets = prepared_sets(current(runs, "latents", profile))
+    return [
+        TrainingJob.of_recipe(changes.apply(recipe), foundations=chosen.foundations, sets=sets)
+        for recipe in chosen.teachers
+    ]
+
+
+def train_bare(job: TrainingJob, folder: Path) -> None:
+    """The work of a training's worker in this process, without Ray; its results go below `folder`."""
+    torch.set_num_threads(1)
+    runs = storage.resolve_runs(folder)
+    tracking = Tracking.open(runs)
+    told = {"params": {}, "tags": {"role": job.role}, "data": {}}
+    run_id = tracking.child(tracking.parent("bare"), job.recipe.name, {"run_digest": job.digest}, **told)
+    engine, tracker = DeepSpeedEngine(job.network(), job.engine_settings()), RunTracker(tracking.uri, run_id)
+    task = job.task(engine.model, torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as kept:
+        loop.train(
+            task, engine, tracker, save=lambda done: engine.save(kept, done), save_every=job.recipe.num_steps
+        )
+    network = str(folder / job.folder)
+    engine.export_unet(network)
+    film(network, job, Preview.toy(job.picture_size), tracker, "cpu")
+
+
+def spans(runs: str) -> list[float]:
+    """Seconds from the first logged step to the last, of every training in a runs folder."""
+    tracking = Tracking.open(runs)
+    found = tracking.client.search_runs([tracking.experiment_id], "tags.role = 'teacher'")
+    histories = [tracking.client.get_metric_history(each.info.run_id, "train/loss") for each in found]
+    stamps = [[each.timestamp / 1000 for each in history] for history in histories]
+    return [max(each) - min(each) for each in stamps]
+
+
+def through_ray(jobs: list[TrainingJob], folder: Path, *, at_once: bool) -> tuple[float, list[float]]:
+    """Wall seconds, and each training's own."""
+    start = time.monotonic()
+    runs = storage.resolve_runs(folder)
+    with connect(num_cpus=SIDE_BY_SIDE):
+        for part in [jobs] if at_once else [[job] for job in jobs]:
+            for outcome in train_all(part, runs, ensemble="orchestration", console=Console(quiet=True)):
+                if outcome.reason:
+                    raise ValueError(f"{outcome.job.recipe.name} failed: {outcome.reason}")
+    return time.monotonic() - start, spans(runs)
+
+
+def bare(runs: str, profile: str, steps: int, count: int, folder: Path) -> tuple[float, list[float]]:
+    """The same by processes that know no Ray."""
+
+    def run(number: int) -> list[float]:
+        own = folder / str(number)
+        command = [sys.executable, __file__, "--runs", runs, "--profile", profile, "--steps", str(steps)]
+        subprocess.run(
+            [*command, "--only", str(number), "--into", own], check=True, stdout=subprocess.DEVNULL
+        )
+        return spans(storage.resolve_runs(own))
+
+    start = time.monotonic()
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        seconds = [each for found in pool.map(run, range(count)) for each in found]
+    return time.monotonic() - start, seconds
+
+
+def main(
+    runs: Runs = RUNS, profile: str = "tiny", steps: int = STEPS, only: int | None = None, into: Path = Path()
+) -> None:
+    """Measure.
+
+    Args:
+        steps: optimiser steps of each of a teacher's stages.
+        only: train one teacher without Ray.
+        into: where its results go.
+    """
+    place = storage.resolve_runs(runs)
+    jobs = jobs_of(place, profile, steps)
+    if only is not None:
+        train_bare(jobs[only], into)
+        return
+    table = Table(
+        "how", "wall, s", "to bare", "training once started, s", "to bare", title=f"{len(jobs)} teachers"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        ways: dict[str, Callable[[], tuple[float, list[float]]]] = {
+            "bare DeepSpeed processes": lambda: bare(place, profile, steps, len(jobs), Path(folder, "bare")),
+            "Ray, side by side": lambda: through_ray(jobs, Path(folder, "together"), at_once=True),
+            "Ray, one after another": lambda: through_ray(jobs, Path(folder, "alone"), at_once=False),
+        }
+        found = {}
+        for name, way in ways.items():
+            wall, each = found[name] = way()
+            console.print(f"{name}: {wall:.0f} s, {sum(each):.1f} s once started", highlight=False)
+    wall, own = next(iter(found.values()))
+    for name, (seconds, each) in found.items():
+        table.add_row(
+            name,
+            f"{seconds:.0f}",
+            f"{seconds / wall:.2f}",
+            f"{sum(each):.1f}",
+            f"{sum(each) / sum(own):.2f}",
+        )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,197 @@
+"""What making candidates costs beside the teachers' own work.
+
+`python experiments/benchmarks/throughput.py {rate,memory}`.
+
+`rate`: the same teachers and rows by a bare loop in one process without Ray and by the ensemble, in one run. `memory`:
+the most that the driver and all of its processes hold together while plans of growing length are made.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import psutil
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # before Ray's first import
+
+from actors.cluster import connect
+from actors.conditions import encode_conditions
+from actors.ensemble import BATCH_SIZE, Encoders, Ensemble, run_ensemble
+from experiments.cli.options import choose_profile, encoder_digests, run_script
+from experiments.trials.kills import TEACHERS, make_teachers, plan_of
+from recipes.toy.profiles import TINY
+from stickers import storage
+from stickers.candidates.archive import Candidates, compact
+from stickers.candidates.conditions import EncodedConditions
+from stickers.candidates.maker import CandidateMaker
+from stickers.candidates.plan import Plan, save_plan
+from stickers.candidates.scoring import score
+from stickers.export import assemble
+
+console = Console()
+MIB = 1 << 20
+#: of a plan whose memory is measured, and ten times that
+LENGTHS = (500, 5000)
+
+
+def ensemble_of(runs: str) -> Ensemble:
+    base = choose_profile("tiny").foundations
+    found = {name: storage.find_record(runs, "teachers", name) for name in TEACHERS}
+    return Ensemble(teachers=found, encoders=dict.fromkeys(TEACHERS, Encoders(base, encoder_digests(base))))
+
+
+def bare(runs: str, plan: Plan, uri: str, threads: int) -> float:
+    """Seconds of a loop over teachers and rows in this process, clips looked at, nothing written; conditions are
+    encoded and models loaded before."""
+    torch.set_num_threads(threads)
+    ensemble, spent = ensemble_of(runs), 0.0
+    for name in plan.teachers:
+        work = ensemble.work(uri, plan, name, 0)
+        pipeline = assemble(storage.local_folder(work.record), work.foundations, with_text=False)
+        source = EncodedConditions(uri, work.conditions)
+        maker = CandidateMaker(pipeline, source, plan_id=plan.plan_id, attempt=0, batch_size=BATCH_SIZE)
+        rows = plan.of(name)
+        maker.make(rows[:BATCH_SIZE])
+        start = time.perf_counter()
+        for row in maker.make(rows):
+            score(row)
+        spent += time.perf_counter() - start
+    return spent
+
+
+def rate(rows: int, seed: int, skip_single: bool) -> None:
+    """Candidates a second, bare and by the ensemble."""
+    with tempfile.TemporaryDirectory() as folder:
+        runs = storage.resolve_runs(folder)
+        settings = TINY.teachers[0].sampler
+        make_teachers(runs, settings)
+        plan = plan_of(runs, rows, seed)
+        uri, ensemble = save_plan(runs, plan), ensemble_of(runs)
+        with connect():
+            for name in TEACHERS[:1]:  # the other has the same
+                place, size = ensemble.conditions(uri, name), ensemble.size(name)
+                encode_conditions(plan, place, ensemble.encoders[name].folder, size)
+        ways = {
+            f"bare loop, {threads} thread{'s' * (threads > 1)}": bare(runs, plan, uri, threads)
+            for threads in (1, os.cpu_count() or 1)[skip_single:]
+        }
+        start = time.perf_counter()
+        outs = run_ensemble(uri, plan, ensemble, Console(quiet=True))
+        whole = time.perf_counter() - start
+        compact(uri, plan, outs)
+        ways["ensemble, start to end"] = whole
+        ways["ensemble, of its own clock"] = made_within(outs)
+    best = min(seconds for name, seconds in ways.items() if name.startswith("bare"))
+    table = Table(
+        "how", "s", "candidates/s", "of the best bare loop", title=f"{len(plan.rows)} candidates, {settings}"
+    )
+    for name, seconds in ways.items():
+        table.add_row(name, f"{seconds:.1f}", f"{len(plan.rows) / seconds:.2f}", f"{best / seconds:.2f}")
+    console.print(table)
+
+
+def made_within(outs: list[str]) -> float:
+    """Seconds from the first written block to the last, made longer by the share of the first ones."""
+    stamps, rows = [], 0
+    for out in outs:
+        for path in Path(out, "rows").rglob("*.parquet"):
+            stamps.append(path.stat().st_mtime)
+            rows += 1
+    stamps.sort()
+    return (stamps[-1] - stamps[0]) * rows / max(1, rows - len(TEACHERS))
+
+
+class Watch:
+    """The most bytes that a process and everything it started held at once, by proportional set size."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self.process, self.most, self.driver = process, 0, 0
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._look, daemon=True)
+        self.thread.start()
+
+    def _look(self) -> None:
+        while not self.ended.wait(1.0):
+            whole = 0
+            for each in [self.process, *self.process.children(recursive=True)]:
+                try:
+                    held = each.memory_full_info().pss
+                except psutil.NoSuchProcess:
+                    continue
+                whole += held
+                if each.pid == self.process.pid:
+                    self.driver = max(self.driver, held)
+            self.most = max(self.most, whole)
+
+    def end(self) -> tuple[int, int]:
+        """Bytes: of the driver, of all."""
+        self.ended.set()
+        self.thread.join()
+        return self.driver, self.most
+
+
+def memory(seed: int) -> None:
+    """Peak memory of plans of several lengths, each made by a driver of its own."""
+    table = Table("candidates", "driver, MiB", "all processes, MiB", "to the first", "s")
+    first = 0
+    for rows in LENGTHS:
+        with tempfile.TemporaryDirectory() as folder:
+            runs = storage.resolve_runs(folder)
+            make_teachers(runs)
+            command = [sys.executable, str(Path(__file__).parents[1] / "trials" / "kills.py"), "--runs", runs]
+            started = time.monotonic()
+            driver = subprocess.Popen(
+                [*command, "--rows", str(rows), "--plan-seed", str(seed)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            watch = Watch(psutil.Process(driver.pid))
+            status = driver.wait()
+            own, whole = watch.end()
+            if status or len(Candidates(storage.find_record(runs, "plans").uri)) != len(
+                plan_of(runs, rows, seed).rows
+            ):
+                raise ValueError(f"the plan of {rows} candidates was not made")
+        first = first or whole
+        table.add_row(
+            str(rows),
+            f"{own / MIB:.0f}",
+            f"{whole / MIB:.0f}",
+            f"{whole / first:.2f}",
+            f"{time.monotonic() - started:.0f}",
+        )
+    console.print(table)
+
+
+def main(
+    what: Annotated[Literal["rate", "memory"], tyro.conf.Positional],
+    rows: int = 2000,
+    seed: int = 0,
+    skip_single: bool = False,
+) -> None:
+    """Measure.
+
+    Args:
+        what: candidates a second, or memory by length of the plan.
+        rows: for rate, candidates to make.
+        seed: of the plan.
+        skip_single: leave the bare loop with a single thread out, where it is known to be the slower one.
+    """
+    if what == "rate":
+        rate(rows, seed, skip_single)
+    else:
+        memory(seed)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,95 @@
+"""What the scripts share: how they start, which profile, which foundations, and what the stage before left."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from ray.exceptions import RayTaskError
+from sqlalchemy.exc import OperationalError
+
+from recipes.toy.profiles import PROFILES, Profile
+from stickers import storage
+from stickers.data.latents import weights_digest
+from stickers.training.job import training_name
+
+RUNS = os.environ.get("STICKERS_RUNS", "runs")
+MAKERS = {
+    "latents": "prepare.py",
+    "plans": "candidates.py",
+    "kept": "annotate.py keep",
+    "evaluation": "evaluate.py",
+}
+Runs = Annotated[str, tyro.conf.arg(help="where results go: a folder or URI")]
+#: what a person can mend
+MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def run_script(main: Callable[..., int | None]) -> None:
+    """Run `main` from the command line. What a person can mend (a wrong value, a full or unwritable disk) ends in one
+    sentence and exit code 1; anything else is a fault of ours and keeps its traceback."""
+    try:
+        raise SystemExit(tyro.cli(main))
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on", file=sys.stderr, flush=True)
+        os._exit(130)  # at once, Ray and its threads included: a private cluster ends with its driver
+    except Exception as error:
+        said = _mendable(error)
+        if not said:
+            raise
+        raise SystemExit(f"error: {said}") from None
+
+
+def _mendable(error: BaseException | None) -> str:
+    """One sentence, when a person can mend what went wrong: here, in a Ray task, or below MLflow's store."""
+    error = error.cause if isinstance(error, RayTaskError) else error
+    if isinstance(error, ValueError):
+        return str(error)
+    while error:
+        if isinstance(error, OSError) and error.errno in MENDABLE:
+            return f"{os.strerror(error.errno)}: {error.filename or 'the runs folder'}"
+        if isinstance(error, OperationalError) and "disk is full" in str(error):
+            return f"{error.orig}, in the runs folder"
+        error = error.__cause__
+    return ""
+
+
+def choose_profile(name: str) -> Profile:
+    """ValueError lists the profiles."""
+    if name not in PROFILES:
+        raise ValueError(f"there is no profile {name!r}; profiles: {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def foundations_of(profile: Profile, given: str | None) -> str:
+    """The folder or URI of the encoders, absolute; by default the profile's own."""
+    return absolute(given) if given else profile.foundations
+
+
+def absolute(given: str) -> str:
+    """A place that a person has given, as a URI or an absolute path."""
+    return given if "://" in given else str(Path(given).expanduser().resolve())
+
+
+def encoder_digests(foundations: str) -> list[str]:
+    """Content hashes of what turns pictures and prompts into the model's form, and back."""
+    parts = ("autoencoder", "text_encoder", "tokenizer")
+    return [weights_digest(storage.local_folder(storage.join(foundations, part))) for part in parts]
+
+
+def current(runs: str, kind: str, profile: str) -> storage.Artifact:
+    """What the stage of that kind made, or found finished, last for a profile. ValueError when there is nothing."""
+    found = storage.current(runs, kind, profile)
+    if not found:
+        raise ValueError(
+            f"{storage.join(runs, kind)} holds nothing for profile {profile!r}; run experiments/{MAKERS[kind]} first"
+        )
+    return found
+
+
+def current_training(runs: str, kind: str, profile: Profile, name: str) -> storage.Artifact | None:
+    """The training of that name that was finished, or found finished, last for a profile; or none."""
+    return storage.current(runs, kind, training_name(profile.name, name))

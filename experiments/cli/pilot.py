@@ -1,0 +1,148 @@
+"""The pilot by which teachers are chosen: what it draws, what is measured on it, and what its clips are worth.
+
+A pilot is a small plan of its own with several seeds; it never stands for the plan of its profile. Measurements are
+kept sticker by sticker, so an interrupted command goes on where it stopped.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import pyarrow as pa
+import ray
+from ray.util import ActorPool
+from rich.console import Console
+from tqdm import tqdm
+
+from actors.cluster import connect
+from actors.critic import Critic
+from experiments.cli.options import encoder_digests
+from recipes.toy.profiles import Profile
+from stickers import storage
+from stickers.annotation.store.votes import thaw
+from stickers.artifacts.ids import content_id, seed_from
+from stickers.artifacts.records import STICKERS, Candidate, Vote
+from stickers.candidates.plan import Plan, PlannedTeacher, make_plan
+from stickers.evaluation.quality import Measured, Quality, by_oracle, by_pixels, by_votes
+from stickers.evaluation.teacher_selection import Scored
+from stickers.metrics.motion_size import motion_per_second
+from stickers.prompts.tables import Stickers
+from stickers.toy.measure import asked_for
+
+console = Console()
+KIND = "pilot"
+QualityName = Literal["auto", "votes", "oracle", "pixels"]
+MEASURED = pa.schema(
+    [
+        ("sticker_id", pa.string()),
+        ("candidate_id", pa.string()),
+        ("clip_digest", pa.string()),
+        ("motion_size", pa.float64()),
+        ("consistency", pa.float64()),
+        ("truth_error", pa.float64()),
+    ]
+)
+
+
+def pilot_plan(profile: Profile, sources: Stickers, teachers: list[PlannedTeacher], num_seeds: int) -> Plan:
+    """The pilot's plan; its noise is not that of the profile's own plan."""
+    seed = seed_from(KIND, profile.seed)
+    return make_plan(sources.prompts, sources.stickers, teachers, seed, num_seeds=num_seeds)
+
+
+def measure_clips(
+    runs: str, pilot: storage.Artifact, candidates: Sequence[Candidate], oracle: str | None, size: int
+) -> dict[str, Measured]:
+    """What can be read off every made clip, by candidate id.
+
+    Args:
+        oracle: the foundations through which the toy world's oracle sees, or none for stickers it did not draw.
+    """
+    key = content_id("measured", pilot.folder, encoder_digests(oracle) if oracle else "no oracle")[:12]
+    place = storage.join(runs, "measured", key)
+    table = storage.read_table(storage.join(pilot.uri, "stickers.parquet"), STICKERS)
+    index = dict(zip(table["sticker_id"].to_pylist(), table["image_index"].to_pylist(), strict=True))
+    looks: defaultdict[tuple[str, int], list[Candidate]] = defaultdict(list)
+    for each in candidates:
+        if each.clip_digest is not None:
+            looks[each.sticker_id, each.num_frames].append(each)
+    todo = {key: rows for key, rows in looks.items() if not storage.exists(_file(place, *key))}
+    if todo:
+        with connect():
+            _measure(place, [(index[sticker], rows) for (sticker, _), rows in todo.items()], oracle, size)
+    rows = [row for key in looks for row in storage.read_table(_file(place, *key), MEASURED).to_pylist()]
+    return {row["candidate_id"]: Measured(**{k: row[k] for k in row if k != "sticker_id"}) for row in rows}
+
+
+def _file(place: str, sticker_id: str, num_frames: int) -> str:
+    return storage.join(place, f"{sticker_id}-{num_frames}.parquet")
+
+
+def _measure(place: str, work: list[tuple[int, list[Candidate]]], oracle: str | None, size: int) -> None:
+    """One actor a core; a sticker's measurements are written as soon as they exist."""
+    make = ray.remote(num_cpus=1)(Critic)
+    pool = ActorPool([make.remote(oracle, size) for _ in range(min(len(work), max(1, os.cpu_count() or 1)))])
+    frames = {rows[0].candidate_id: rows[0].num_frames for _, rows in work}
+    results = pool.map_unordered(lambda actor, item: actor.look.remote(*item), work)
+    for rows in tqdm(results, total=len(work), desc="measure", unit="sticker"):
+        uri = _file(place, rows[0]["sticker_id"], frames[rows[0]["candidate_id"]])
+        storage.write_table(uri, pa.Table.from_pylist(rows, schema=MEASURED), MEASURED)
+
+
+def votes_on(runs: str, plan_id: str) -> list[Vote]:
+    """The last revision of every vote on a plan's clips that some frozen snapshot holds."""
+    found: dict[tuple[str, str, int], Vote] = {}
+    for uri in storage.listing(storage.join(runs, "votes")):
+        for vote in thaw(uri):
+            key = vote.job_id, vote.annotator, vote.round
+            if vote.plan_id == plan_id and (key not in found or vote.revision > found[key].revision):
+                found[key] = vote
+    return [found[key] for key in sorted(found)]
+
+
+def choose_quality(
+    name: QualityName, votes: list[Vote], candidates: Sequence[Candidate], *, toy: bool, threshold: float
+) -> Quality:
+    """How the pilot's clips are scored.
+
+    Args:
+        name: votes, oracle or pixels; `auto` is votes when every clip was judged, else the oracle in the toy world,
+            else pixels.
+        threshold: error up to which the toy world's people share a clip.
+
+    Raises:
+        ValueError: votes are asked for and some clip has none, or the oracle of stickers it did not draw.
+    """
+    if name == "oracle" and not toy:
+        raise ValueError("the oracle knows only the toy world's stickers; give --quality pixels or votes")
+    if name == "votes" or (name == "auto" and votes):
+        try:
+            return by_votes(votes, candidates)
+        except ValueError as error:
+            if name == "votes":
+                raise
+            console.print(f"[yellow]votes take no part:[/] {error}", highlight=False, soft_wrap=True)
+    return by_oracle(threshold) if name == "oracle" or (name == "auto" and toy) else by_pixels()
+
+
+def score(
+    candidates: Sequence[Candidate], measured: Mapping[str, Measured], quality: Quality, *, toy: bool
+) -> list[Scored]:
+    """Every clip of the pilot as it is counted; one that could not be made is worth nothing."""
+    rows = []
+    for each in candidates:
+        clip = measured.get(each.candidate_id)
+        rows.append(
+            Scored(
+                candidate_id=each.candidate_id,
+                teacher=each.teacher,
+                prompt=each.prompt,
+                bucket=each.bucket,
+                group=asked_for(each.prompt) if toy else each.bucket,
+                quality=quality.score(clip) if clip else 0.0,
+                speed=motion_per_second(clip.motion_size, each.fps) if clip else None,
+                consistency=clip.consistency if clip else None,
+            )
+        )
+    return rows

@@ -1,0 +1,160 @@
+"""How budgets are best laid out: `python experiments/studies/budgets.py --runs RUNS` plays recorded keep rates back.
+
+Each play starts with a few judged candidates a cell and lays the same budget out in rounds, with the votes on a round
+known before the next. Regret is what the oracle, who knows the true rates, would have had kept more. In half of the
+plays the rates change places midway, as after a new checkpoint. The clips are simulated, and where the recorded votes
+are, the rates are too.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from experiments.cli.options import RUNS, Runs, choose_profile, run_script
+from experiments.prices import collect
+from stickers import storage
+from stickers.candidates.budget import allocate, posteriors
+from stickers.candidates.prices import Cell
+
+FLOORS = (0.0, 0.05, 0.1, 0.2, 0.4)
+#: judged candidates a cell at the start
+PILOT = 10
+Policy = Callable[[Sequence[Cell], np.ndarray, float, int], list[int]]
+console = Console()
+
+
+def thompson(floor: float) -> Policy:
+    return lambda cells, truth, seconds, seed: allocate(cells, seconds, floor=floor, seed=seed)
+
+
+def uniform(cells: Sequence[Cell], truth: np.ndarray, seconds: float, seed: int) -> list[int]:
+    """The same seconds for every cell."""
+    return allocate(cells, seconds, floor=1.0, seed=seed)
+
+
+def greedy(cells: Sequence[Cell], truth: np.ndarray, seconds: float, seed: int) -> list[int]:
+    """All to the cell whose kept clips are the cheapest by what is known."""
+    kept, other = posteriors(cells)
+    return _all_to(int((kept / (kept + other) / prices(cells)).argmax()), cells, seconds)
+
+
+def oracle(cells: Sequence[Cell], truth: np.ndarray, seconds: float, seed: int) -> list[int]:
+    """All to the cell whose kept clips are the cheapest in truth."""
+    return _all_to(int((truth / prices(cells)).argmax()), cells, seconds)
+
+
+def prices(cells: Sequence[Cell]) -> np.ndarray:
+    """Seconds a candidate."""
+    return np.array([each.seconds_each for each in cells])
+
+
+def _all_to(best: int, cells: Sequence[Cell], seconds: float) -> list[int]:
+    return [int(seconds / each.seconds_each) if number == best else 0 for number, each in enumerate(cells)]
+
+
+POLICIES: dict[str, Policy] = {
+    "uniform": uniform,
+    "greedy": greedy,
+    **{f"Thompson, floor {floor:.0%}": thompson(floor) for floor in FLOORS},
+    "oracle": oracle,
+}
+
+
+@dataclass(frozen=True)
+class Played:
+    """Clips kept on expectation, and the share of the budget that went to the truly best cells."""
+
+    kept: float
+    on_best: float
+
+
+def play(
+    policy: Policy,
+    cells: Sequence[Cell],
+    truth: np.ndarray,
+    later: np.ndarray,
+    seconds: float,
+    rounds: int,
+    seed: int,
+) -> Played:
+    """Lay a budget out; from the middle round on the true rates are `later`."""
+    dice, price = np.random.default_rng(seed), prices(cells)
+    known = [
+        replace(each, judged=PILOT, kept=int(dice.binomial(PILOT, rate)))
+        for each, rate in zip(cells, truth, strict=True)
+    ]
+    kept, on_best = 0.0, 0.0
+    for turn in range(rounds):
+        rates = later if 2 * turn >= rounds else truth
+        counts = np.array(policy(known, rates, seconds / rounds, int(dice.integers(2**31))))
+        kept += float(counts @ rates)
+        best = int((rates / price).argmax())
+        on_best += float(counts[best] * price[best]) / seconds
+        found = dice.binomial(counts, rates)
+        known = [
+            replace(each, judged=each.judged + int(made), kept=each.kept + int(right))
+            for each, made, right in zip(known, counts, found, strict=True)
+        ]
+    return Played(kept, on_best)
+
+
+def main(
+    runs: Runs = RUNS,
+    profile: str = "tiny",
+    candidates: int = 1000,
+    rounds: int = 5,
+    plays: int = 200,
+    seed: int = 1,
+) -> None:
+    """Play recorded keep rates back under every policy.
+
+    Args:
+        profile: tiny, full or smoke; of its finished plans and what was kept of them.
+        candidates: that the budget would pay for if it were spread evenly.
+        rounds: in which it is laid out.
+        plays: of each policy; all have the same ones.
+        seed: of the plays; the default floor was chosen on seed 0.
+    """
+    data = collect(storage.resolve_runs(runs), choose_profile(profile).name)
+    cells = [each for each in data.cells if each.judged]
+    if not cells:
+        raise ValueError(
+            f"nobody has judged a candidate of profile {profile!r}; run experiments/simulate.py first"
+        )
+    truth = np.array([each.kept / each.judged for each in cells])
+    seconds = candidates * float(prices(cells).mean())
+    for title, moves in (("steady rates", False), ("rates that change places midway", True)):
+        found: dict[str, list[Played]] = {name: [] for name in POLICIES}
+        for number in tqdm(range(plays), desc=title, unit="play"):
+            order = np.random.default_rng([seed, number]).permutation(len(cells)) if moves else slice(None)
+            for name, policy in POLICIES.items():
+                found[name].append(
+                    play(policy, cells, truth, truth[order], seconds, rounds, seed * plays + number)
+                )
+        show(
+            f"{title}{', simulated votes' if data.simulated else ''}: {len(cells)} cells, {plays} plays",
+            found,
+        )
+
+
+def show(title: str, found: dict[str, list[Played]]) -> None:
+    table = Table("policy", "kept", "regret", "95 %", "on the best cell", title=title)
+    best = np.array([each.kept for each in found["oracle"]])
+    for name, plays in found.items():
+        kept = np.array([each.kept for each in plays])
+        regret = (best - kept) / best.mean()
+        error = 1.96 * regret.std(ddof=1) / np.sqrt(len(regret))
+        on_best = float(np.mean([each.on_best for each in plays]))
+        table.add_row(
+            name, f"{kept.mean():.1f}", f"{regret.mean():.1%}",
+            f"{regret.mean() - error:.1%} to {regret.mean() + error:.1%}", f"{on_best:.0%}",
+        )  # fmt: skip
+    console.print(table)
+
+
+if __name__ == "__main__":
+    run_script(main)

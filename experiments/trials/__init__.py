@@ -1,0 +1,1 @@
+"""What breaks it: kills, crowds, mutated files, scale."""

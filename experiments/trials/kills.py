@@ -1,0 +1,313 @@
+"""A hundred kill -9 while candidates are made: `python experiments/trials/kills.py`, part of `make soak`.
+
+A Ray cluster of a head and two nodes on this machine; a driver makes a plan of 2,000 candidates, and is given again
+whenever it ends before the plan is finished. At random instants the driver, a worker, a raylet or a whole node is
+killed, and nodes come back. A finished plan is compared with the same plan made undisturbed, and the next one begins.
+Ends with status 1 if anything is lost, doubled or different, or if too much was made twice.
+"""
+
+import os
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # before Ray's first import
+
+import ray
+from ray.cluster_utils import Cluster
+
+from actors.teacher import CPUS_PER_EXECUTION, Teacher, TeacherWork
+from experiments.candidates import make_candidates
+from experiments.cli.ensembles import planned
+from experiments.cli.options import choose_profile, run_script
+from experiments.cli.plans import audit_plan
+from stickers import storage
+from stickers.artifacts.records import Candidate, PlanRow
+from stickers.candidates.archive import FACTS, Candidates
+from stickers.candidates.plan import Plan, make_plan
+from stickers.data.latents import weights_digest
+from stickers.diffusion.sampling import SamplerSettings
+from stickers.prompts.tables import toy_prompts, toy_stickers
+
+VICTIMS = ("driver", "worker", "raylet", "node")
+TEACHERS = ("motion", "consistency")
+SETTINGS = SamplerSettings(num_steps=2, guided_steps=0, solver="ddim", num_frames=8, fps=8)
+NODES = 2
+#: candidates that one kill may cost: 2 % of a plan of 2,000
+LIMIT = 40
+#: seconds from one kill to the next: at random, and half the time not before something new was made
+LEAST, MOST = 1.0, 12.0
+MEASURED = ("seconds",)
+console = Console()
+
+
+class Counting(Teacher):
+    """A teacher that writes down every candidate that it has made, where a kill does not reach."""
+
+    def __init__(self, work: TeacherWork) -> None:
+        super().__init__(work)
+        make, self.book = self.maker.make, made_of(work.plan) / uuid4().hex
+
+        def counted(rows: list[PlanRow]) -> list[Candidate]:
+            found = make(rows)
+            with self.book.open("a") as book:
+                book.writelines(f"{row.candidate_id}\n" for row in rows)
+            return found
+
+        self.maker.make = counted  # type: ignore[method-assign]
+
+
+def made_of(uri: str) -> Path:
+    """Where the teachers of a plan write down what they make."""
+    return Path(uri + "-made")
+
+
+def lines(uri: str) -> list[str]:
+    """The ids of everything that was made for a plan, once each time."""
+    return [line for book in made_of(uri).iterdir() for line in book.read_text().splitlines()]
+
+
+def make_teachers(runs: str, settings: SamplerSettings = SETTINGS) -> None:
+    """Finished trainings that never trained: the shipped foundations as they are."""
+    chosen = choose_profile("tiny")
+    for name in TEACHERS:
+        place = storage.join(runs, "teachers", name)
+        storage.upload_folder(
+            Path(chosen.foundations, "video_unets", name), storage.join(place, "checkpoint")
+        )
+        record = {
+            "prediction": "v_prediction",
+            "settings": asdict(settings),
+            "picture_size": chosen.picture_size,
+        }
+        storage.write_record(
+            place, {"name": name, "weights": weights_digest(Path(place, "checkpoint")), **record}
+        )
+
+
+def plan_of(runs: str, rows: int, seed: int) -> Plan:
+    """A plan of so many rows: two pictures and two teachers a prompt, and as many seeds as it takes."""
+    chosen, found = choose_profile("tiny"), {n: storage.find_record(runs, "teachers", n) for n in TEACHERS}
+    num_seeds = max(1, rows // 200)
+    prompts = toy_prompts(max(1, rows // (4 * num_seeds)), seed)
+    stickers = toy_stickers(prompts, chosen.picture_size)
+    teachers = [planned(name, each, chosen.foundations) for name, each in found.items()]
+    return make_plan(prompts, stickers, teachers, seed, num_seeds=num_seeds)
+
+
+def drive(runs: str, rows: int, seed: int) -> None:
+    """What the driver does: the plan, or what is missing of it."""
+    chosen, plan = choose_profile("tiny"), plan_of(runs, rows, seed)
+    made_of(storage.join(runs, "plans", plan.plan_id)).mkdir(parents=True, exist_ok=True)
+    found = {name: storage.find_record(runs, "teachers", name) for name in TEACHERS}
+    make_candidates(
+        runs, plan, found, dict.fromkeys(found, chosen.foundations), profile="kills", actor=Counting
+    )
+
+
+@dataclass
+class Round:
+    """One plan from its first driver to its comparison; `own` counts drivers that ended by themselves, unfinished."""
+
+    uri: str
+    rows: int
+    kills: Counter[str]
+    own: int = 0
+    seconds: float = 0.0
+
+    @property
+    def again(self) -> float:
+        """Candidates that were made a second time, a kill."""
+        made = lines(self.uri)
+        return (len(made) - len(set(made))) / max(1, self.kills.total())
+
+
+class Killer:
+    """Runs drivers on a cluster of its own and kills parts of it."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self.dice = dice
+        self.cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+        )
+        self.nodes = [self.cluster.add_node(num_cpus=CPUS_PER_EXECUTION) for _ in range(NODES)]
+
+    def start(self, runs: str, rows: int, seed: int, log: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, __file__, "--runs", runs, "--rows", str(rows), "--plan-seed", str(seed)]
+        environment = {**os.environ, "RAY_ADDRESS": self.cluster.address}
+        with log.open("ab") as out:
+            return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
+
+    def kill(self, victim: str, driver: subprocess.Popen[bytes]) -> bool:
+        """Whether there was one to kill."""
+        if victim == "driver":
+            driver.kill()
+            driver.wait()
+        elif victim == "worker":
+            there = [each for node in self.nodes for each in workers(node)]
+            if not there:
+                return False
+            self.dice.choice(there).kill()
+        else:
+            node = self.nodes.pop(self.dice.randrange(len(self.nodes)))
+            if victim == "raylet":
+                raylet(node).kill()
+            self.cluster.remove_node(node, allow_graceful=False)
+            self.nodes.append(self.cluster.add_node(num_cpus=CPUS_PER_EXECUTION))
+        return True
+
+    def close(self) -> None:
+        self.cluster.shutdown()
+
+
+def raylet(node: "ray._private.node.Node") -> psutil.Process:
+    return psutil.Process(node.all_processes["raylet"][0].process.pid)
+
+
+def workers(node: "ray._private.node.Node") -> list[psutil.Process]:
+    """What a node runs for the driver: teachers, readers, writers."""
+    started = raylet(node).children(recursive=True)
+    return [
+        each
+        for each in started
+        if each.name().startswith("ray::") and not each.name().endswith(("Agent", "IDLE"))
+    ]
+
+
+def disturbed(
+    killer: Killer, runs: str, rows: int, seed: int, most: int, victims: Iterator[str], log: Path
+) -> Round:
+    """Make one plan, with at most so many kills."""
+    plan, started = plan_of(runs, rows, seed), time.monotonic()
+    uri = storage.join(runs, "plans", plan.plan_id)
+    found = Round(uri, len(plan.rows), Counter())
+    made_of(uri).mkdir(parents=True)
+    driver = killer.start(runs, rows, seed, log)
+    with tqdm(total=len(plan.rows), desc="made", unit="candidate", mininterval=5) as bar:
+        while True:
+            wait = time.monotonic() + killer.dice.uniform(LEAST, MOST)
+            wanted = len(set(lines(uri))) + killer.dice.randint(0, 1)
+            while driver.poll() is None and (time.monotonic() < wait or len(set(lines(uri))) < wanted):
+                time.sleep(0.2)
+            bar.update(len(set(lines(uri))) - bar.n)
+            if driver.poll() == 0:
+                break
+            if driver.poll() is not None:
+                found.own += 1
+            elif found.kills.total() < most:
+                victim = next(victims)
+                found.kills[victim] += killer.kill(victim, driver)
+                bar.set_postfix(kills=found.kills.total())
+            if driver.poll() is not None:
+                driver = killer.start(runs, rows, seed, log)
+    found.seconds = time.monotonic() - started
+    return found
+
+
+def undisturbed(runs: str, rows: int, seed: int, log: Path) -> str:
+    """The same plan, left alone, on a cluster of its own."""
+    command = [sys.executable, __file__, "--runs", runs, "--rows", str(rows), "--plan-seed", str(seed)]
+    with log.open("ab") as out:
+        subprocess.run(command, check=True, stdout=out, stderr=subprocess.STDOUT)
+    return storage.join(runs, "plans", plan_of(runs, rows, seed).plan_id)
+
+
+def differences(one: str, other: str) -> list[str]:
+    """What is not the same of two finished plans: facts that are not measured, and clips byte by byte."""
+    facts = [name for name in FACTS if name not in MEASURED]
+    first, second = Candidates(one), Candidates(other)
+    if first.table.select(facts) != second.table.select(facts):
+        return ["facts differ"]
+    return [
+        row.candidate_id for row in first if first.clip(row.candidate_id) != second.clip(row.candidate_id)
+    ]
+
+
+def rerun(runs: str, rows: int, seed: int, uri: str, log: Path) -> float:
+    """Seconds that a finished plan takes when it is given again. ValueError: something was made."""
+    before, started = len(lines(uri)), time.monotonic()
+    undisturbed(runs, rows, seed, log)
+    if len(lines(uri)) != before:
+        raise ValueError(f"the rerun of the finished plan {uri} made candidates")
+    return time.monotonic() - started
+
+
+def soak(kills: int, rows: int, seed: int, folder: Path) -> list[str]:
+    """Kill so often; returns what is wrong."""
+    dice, wrong, done = random.Random(seed), list[str](), 0
+    order = [VICTIMS[number % len(VICTIMS)] for number in range(10 * kills)]
+    dice.shuffle(order)
+    victims, log = iter(order), folder / "log"
+    runs, quiet = storage.resolve_runs(folder / "runs"), storage.resolve_runs(folder / "undisturbed")
+    make_teachers(runs)
+    make_teachers(quiet)
+    table = Table("plan", "rows", *VICTIMS, "driver ended", "made twice, a kill", "s", "s again", "wrong")
+    number = 0
+    while done < kills:
+        # It ends before the undisturbed one begins: a port that a killed raylet has left would be taken by the other
+        # cluster's, which answers for the dead one
+        killer = Killer(dice)
+        found = disturbed(killer, runs, rows, seed + number, kills - done, victims, log)
+        killer.close()
+        done += found.kills.total()
+        other = undisturbed(quiet, rows, seed + number, log)
+        faults = differences(found.uri, other)
+        if len(set(lines(found.uri))) != found.rows or audit_plan(found.uri):
+            faults.append("not the planned rows")
+        if found.kills and found.again > LIMIT:
+            faults.append(f"{found.again:.1f} made again a kill")
+        seconds = rerun(runs, rows, seed + number, found.uri, log)
+        counts = [str(found.kills[victim]) for victim in VICTIMS]
+        name = found.uri.rsplit("/", 1)[1]
+        again = f"{found.again:.1f} ({found.again / found.rows:.2%})"
+        table.add_row(
+            name, str(found.rows), *counts, str(found.own), again, f"{found.seconds:.0f}", f"{seconds:.0f}",
+            ", ".join(faults[:3]),
+        )  # fmt: skip
+        killed = ", ".join(f"{count} {victim}" for victim, count in found.kills.items())
+        console.print(
+            f"plan {name}: {killed or 'no'} kills, {again} made again a kill, {len(faults)} faults",
+            highlight=False,
+        )
+        wrong, number = wrong + faults, number + 1
+    console.print(table)
+    return wrong
+
+
+def main(
+    kills: int = 100, rows: int = 2000, seed: int = 0, runs: str | None = None, plan_seed: int = 0
+) -> int:
+    """Kill, compare, and say what was lost.
+
+    Args:
+        kills: how many in all; one plan after the other until they are spent.
+        rows: of a plan.
+        runs: be the driver, with results here.
+        plan_seed: of the driver's plan.
+    """
+    if runs is not None:
+        drive(runs, rows, plan_seed)
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = Path(tempfile.mkdtemp(prefix="kills-"))
+    wrong = soak(kills, rows, seed, folder)
+    console.print(f"{kills} kills, {len(wrong)} faults", highlight=False)
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,345 @@
+"""The paper's plan at its real length on one machine: `python experiments/trials/scale.py`.
+
+15,000 prompts, two pictures each, four teachers, on a Ray cluster of a head and four nodes. Pictures and clips are of
+512 pixels, drawn by the toy world, a few hundred different ones over and over; the encoders and everything that plans,
+writes, resumes, compacts and audits are the real ones. Only the teachers are not: each sleeps for as long as it is
+told to and gives a clip that was encoded and scored before. The driver is killed when half of the plan is made, and
+started again.
+"""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # before Ray's first import
+
+from ray.cluster_utils import Cluster
+
+from actors.ensemble import BATCH_SIZE
+from actors.teacher import CPUS_PER_EXECUTION, Teacher, TeacherWork, rows_per_block
+from experiments.candidates import make_candidates
+from experiments.cli.ensembles import planned
+from experiments.cli.options import choose_profile, run_script
+from experiments.cli.plans import audit_plan
+from stickers import storage
+from stickers.artifacts.ids import clip_digest, content_id, prompt_id, sticker_id
+from stickers.artifacts.records import MADE, Candidate, PlanRow, Prompt, Sticker
+from stickers.artifacts.schema import table_of
+from stickers.candidates.audit import audit_part, parts_of
+from stickers.candidates.plan import Plan, load_plan, make_plan, save_plan
+from stickers.diffusion.sampling import SamplerSettings
+from stickers.metrics.checks import check
+from stickers.prompts.tables import IMAGES_PER_PROMPT, toy_prompts, toy_stickers
+from stickers.toy.motions import Mode, render_motion
+from stickers.toy.oracle import look_of, meaning
+from stickers.video.codec import encode_strip
+
+TEACHERS = ("appearance", "consistency", "motion", "prompt")
+SETTINGS = SamplerSettings(num_steps=50, guided_steps=50, solver="ddim", num_frames=8, fps=8)
+PICTURE = 512
+#: different clips, and prompts whose pictures are drawn
+NUM_DRAWN = 192
+MIB = 1 << 20
+DRAWN = pa.schema(
+    [pa.field("clip", pa.binary(), nullable=False), pa.field("looks", pa.string(), nullable=False)]
+)
+PICTURES = pa.schema([pa.field("png", pa.binary(), nullable=False)])
+console = Console()
+
+
+class Sleeper(Teacher):
+    """Sleeps instead of drawing, as many seconds a clip as the environment of its cluster says."""
+
+    def __init__(self, work: TeacherWork) -> None:
+        self.work, self.seconds = work, float(os.environ["STICKERS_SLEEP"])
+        self.drawn = storage.read_table(storage.below(work.plan, "../../drawn.parquet"), DRAWN).to_pylist()
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        time.sleep(self.seconds * table.num_rows)
+        return table_of([self._candidate(PlanRow(**row)) for row in table.to_pylist()], Candidate)
+
+    def _candidate(self, row: PlanRow) -> Candidate:
+        drawn = self.drawn[row.seed % len(self.drawn)]
+        return Candidate(
+            **asdict(row),
+            **json.loads(drawn["looks"]),
+            plan_id=self.work.plan_id,
+            attempt=self.work.attempt,
+            status=MADE,
+            error="",
+            clip=drawn["clip"],
+            clip_digest=clip_digest(drawn["clip"]),
+            num_frames=SETTINGS.num_frames,
+            fps=SETTINGS.fps,
+            seconds=self.seconds,
+        )
+
+
+def draw(seed: int) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """Strips with what scorers say of them, and pictures, of full size and each different."""
+    dice, drawn = np.random.default_rng(seed), []
+    prompts = toy_prompts(NUM_DRAWN, seed)
+    for prompt in tqdm(prompts, desc="clips to hand out", unit="clip"):
+        times = np.arange(SETTINGS.num_frames) / SETTINGS.fps
+        motion = meaning(prompt.text).motions[0]
+        clip = render_motion(look_of(prompt.text, 0), motion, Mode.draw(dice), times, PICTURE)
+        found = check(clip, SETTINGS.fps)
+        looks = json.dumps({**asdict(found.flags), **asdict(found.measures)})
+        drawn.append({"clip": encode_strip(clip), "looks": looks})
+    return drawn, [each.png for each in toy_stickers(prompts, PICTURE)]
+
+
+def sources(num_prompts: int, pictures: list[bytes], seed: int) -> tuple[list[Prompt], list[Sticker]]:
+    """So many prompts, all different, with two pictures each."""
+    phrases = toy_prompts(NUM_DRAWN, seed)
+    prompts, stickers = [], []
+    for number in range(num_prompts):
+        phrase = phrases[number % len(phrases)]
+        text = f"{phrase.text}, story {number}"
+        prompts.append(Prompt(prompt_id=prompt_id(text), text=text, bucket=phrase.bucket, source="simulated"))
+        for index in range(IMAGES_PER_PROMPT):
+            png = pictures[(IMAGES_PER_PROMPT * number + index) % len(pictures)]
+            name = sticker_id(prompts[-1].prompt_id, index, png)
+            stickers.append(
+                Sticker(sticker_id=name, prompt_id=prompts[-1].prompt_id, image_index=index, png=png)
+            )
+    return prompts, stickers
+
+
+def prepare(runs: str, seed: int) -> None:
+    """What sleepers hand out and prompts are shown with, and trainings that never trained."""
+    drawn, pictures = draw(seed)
+    storage.write_table(storage.join(runs, "drawn.parquet"), pa.Table.from_pylist(drawn, DRAWN), DRAWN)
+    storage.write_table(
+        storage.join(runs, "pictures.parquet"), pa.table({"png": pictures}, schema=PICTURES), PICTURES
+    )
+    for name in TEACHERS:
+        record = {
+            "name": name,
+            "weights": content_id("simulated", name),
+            "prediction": "v_prediction",
+            "settings": asdict(SETTINGS),
+            "picture_size": choose_profile("tiny").picture_size,
+        }
+        storage.write_record(storage.join(runs, "teachers", name), record)
+
+
+def write_plan(runs: str, num_prompts: int, seed: int) -> dict[str, Any]:
+    """The driver's first stage: the plan, from prompts and pictures in memory to storage."""
+    pictures = storage.read_table(storage.join(runs, "pictures.parquet"), PICTURES)["png"].to_pylist()
+    prompts, stickers = sources(num_prompts, pictures, seed)
+    base = choose_profile("tiny").foundations
+    teachers = [planned(name, storage.find_record(runs, "teachers", name), base) for name in TEACHERS]
+    started = time.monotonic()
+    plan = make_plan(prompts, stickers, teachers, seed)
+    made = time.monotonic()
+    save_plan(runs, plan)
+    return {"make_plan": made - started, "save_plan": time.monotonic() - made, "rows": len(plan.rows)}
+
+
+def drive(runs: str, stage: str, num_prompts: int, seed: int) -> dict[str, Any]:
+    """One stage, in a process of its own."""
+    if stage == "plan":
+        return write_plan(runs, num_prompts, seed)
+    uri = the_plan(runs)
+    if stage == "audit":
+        return audit(uri)
+    plan: Plan = load_plan(uri)
+    found = {name: storage.find_record(runs, "teachers", name) for name in TEACHERS}
+    encoders = dict.fromkeys(found, choose_profile("tiny").foundations)
+    make_candidates(runs, plan, found, encoders, profile="scale", actor=Sleeper)
+    return {}
+
+
+def audit(uri: str) -> dict[str, Any]:
+    """The whole plan by digests, and one part with every clip decoded."""
+    faults = audit_plan(uri, decode=False)
+    parts, started = parts_of(uri), time.monotonic()
+    faults += len(audit_part(uri, *next(iter(parts.items()))))
+    return {"faults": faults, "parts": len(parts), "one part decoded": time.monotonic() - started}
+
+
+def the_plan(runs: str) -> str:
+    """The one plan below `runs`."""
+    return next(
+        each for each in storage.listing(storage.join(runs, "plans")) if not each.endswith("/current")
+    )
+
+
+@dataclass
+class Measured:
+    """A stage's seconds, the most memory that its driver held, and what it says."""
+
+    seconds: float
+    peak_bytes: int
+    said: dict[str, Any]
+
+
+@dataclass
+class Driver:
+    """One stage's process."""
+
+    process: subprocess.Popen[bytes]
+    out: Path
+    started: float
+
+    def end(self, *, kill: bool = False) -> Measured:
+        """Wait for it, or kill it. ValueError: it ended with an error."""
+        if kill:
+            self.process.send_signal(signal.SIGKILL)
+        _, status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        if not kill and status:
+            raise ValueError(f"{self.out.stem} ended with status {self.process.returncode}; see {self.out}")
+        said = json.loads(self.out.read_text().splitlines()[-1]) if not kill else {}
+        return Measured(time.monotonic() - self.started, usage.ru_maxrss * 1024, said)
+
+
+def start(runs: str, stage: str, prompts: int, seed: int, environment: dict[str, str], name: str) -> Driver:
+    command = [sys.executable, __file__, "--runs", runs, "--stage", stage]
+    out = Path(runs, f"{name}.log")
+    with out.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--prompts", str(prompts), "--seed", str(seed)],
+            stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **environment},
+        )  # fmt: skip
+    return Driver(process, out, time.monotonic())
+
+
+@contextmanager
+def cluster(sleep: float) -> Iterator[str]:
+    """The address of a head and a node a teacher."""
+    os.environ["STICKERS_SLEEP"] = str(sleep)  # the nodes hand it on to what they run
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        for _ in TEACHERS:
+            made.add_node(num_cpus=CPUS_PER_EXECUTION, object_store_memory=256 * MIB)
+        yield made.address
+    finally:
+        made.shutdown()
+
+
+def files_below(place: Path, pattern: str = "**/*") -> list[int]:
+    """The sizes of the finished files below a folder."""
+    sizes = []
+    for each in place.glob(pattern):
+        try:
+            if each.is_file():
+                sizes.append(each.stat().st_size)
+        except FileNotFoundError:  # it was renamed since
+            continue
+    return sizes
+
+
+def count_blocks(rows: Path) -> int:
+    """How many blocks of candidates are durable; beside each lies a file of Ray Data's checkpoint."""
+    return len(files_below(rows, "*/*/rows/*.parquet"))
+
+
+def wait_for(driver: Driver, rows: Path, wanted: int, what: str) -> int:
+    """Until so many blocks are there or the driver has ended; how many there are."""
+    with tqdm(total=wanted, desc=what, unit="block", mininterval=10) as bar:
+        while True:
+            there = count_blocks(rows)
+            bar.update(min(there, wanted) - bar.n)
+            if there >= wanted or psutil.Process(driver.process.pid).status() == psutil.STATUS_ZOMBIE:
+                return there
+            time.sleep(1.0)
+
+
+def measure(runs: str, prompts: int, sleep: float, seed: int) -> None:
+    """All stages, one after the other."""
+    prepare(runs, seed)
+    found: dict[str, Measured] = {"plan": start(runs, "plan", prompts, seed, {}, "plan").end()}
+    block = rows_per_block(found["plan"].said["rows"] // len(TEACHERS), BATCH_SIZE)
+    blocks = found["plan"].said["rows"] // block
+    uri = Path(the_plan(runs))
+    with cluster(sleep) as address:
+        there = {"RAY_ADDRESS": address}
+        first = start(runs, "make", prompts, seed, there, "make")
+        wait_for(first, uri / "candidates", blocks // 2, "until killed")
+        found["make, killed"] = first.end(kill=True)
+        before = count_blocks(uri / "candidates")
+        again = start(runs, "make", prompts, seed, there, "resume")
+        wait_for(again, uri / "candidates", before + 1, "until it goes on")
+        to_first = time.monotonic() - again.started
+        most = wait_for(again, uri / "candidates", blocks, "until made")
+        to_last = time.monotonic() - again.started
+        sizes = files_below(uri / "candidates")
+        found["resume and finish"] = again.end()
+        found["again, finished"] = start(runs, "make", prompts, seed, there, "again").end()
+        found["audit"] = start(runs, "audit", prompts, seed, there, "audit").end()
+    show(found, prompts, sleep)
+    console.print(
+        f"resumed at {before} of {blocks} blocks: the first new one after {to_first:.0f} s, "
+        f"{(most - before) * block / (to_last - to_first):.0f} candidates/s from there to the last; "
+        f"while it is made {len(sizes)} files of {sum(sizes) / 1e9:.2f} GB",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    for what in ("plan", "clips", ""):
+        sizes = files_below(uri / what)
+        console.print(
+            f"{what or 'all'}: {len(sizes)} files, {sum(sizes) / 1e9:.2f} GB, largest {max(sizes) / 1e6:.0f} MB",
+            highlight=False,
+        )
+
+
+def show(found: dict[str, Measured], prompts: int, sleep: float) -> None:
+    table = Table(
+        "stage", "s", "driver, MiB", "", title=f"{prompts} prompts, {sleep} s a clip by sleeping teachers"
+    )
+    for name, each in found.items():
+        said = ", ".join(
+            f"{key} {value:.1f} s" if isinstance(value, float) else f"{key} {value}"
+            for key, value in each.said.items()
+        )
+        table.add_row(name, f"{each.seconds:.0f}", f"{each.peak_bytes / MIB:.0f}", said)
+    console.print(table)
+
+
+def main(
+    prompts: int = 15_000,
+    sleep: float = 0.02,
+    seed: int = 0,
+    runs: str | None = None,
+    stage: str | None = None,
+) -> None:
+    """Plan, make, kill, resume, make again and audit; and say what each takes.
+
+    Args:
+        prompts: of the plan; it has eight candidates a prompt.
+        sleep: seconds a clip.
+        seed: of the drawings and the plan.
+        runs: keep everything here; by default it is removed in the end.
+        stage: be the driver of one stage: plan, make or audit.
+    """
+    if stage:
+        print(json.dumps(drive(storage.resolve_runs(runs or ""), stage, prompts, seed)), flush=True)
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if runs:
+        measure(storage.resolve_runs(runs), prompts, sleep, seed)
+    else:
+        with tempfile.TemporaryDirectory(prefix="scale-") as folder:
+            measure(storage.resolve_runs(folder), prompts, sleep, seed)
+
+
+if __name__ == "__main__":
+    run_script(main)

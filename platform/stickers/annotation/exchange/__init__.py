@@ -1,0 +1,1 @@
+"""Jobs and votes in and out, so that people can choose elsewhere."""

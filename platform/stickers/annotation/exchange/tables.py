@@ -1,0 +1,342 @@
+"""Jobs and votes in and out, so that choosing can be done elsewhere: Parquet, CSV or Label Studio's JSON, by suffix.
+
+What is written is read back exactly. What comes from outside may be anything: a row that is malformed is refused with
+a sentence and the others are read; a file that is no table of that kind is an error.
+
+In CSV a list is a JSON text in its cell. Spreadsheets run cells that begin with certain characters as formulas, so such
+a cell gets an apostrophe in front, as does one that begins with an apostrophe; reading takes one away.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from dataclasses import MISSING, dataclass, fields
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import pyarrow as pa
+
+from stickers import storage
+from stickers.annotation.exchange import label_studio
+from stickers.annotation.jobs import CHOOSE, GOLD, RULING, Job
+from stickers.artifacts.records import Refused, Vote
+from stickers.artifacts.schema import schema_of
+
+Record = TypeVar("Record", Job, Vote)
+#: what spreadsheets take for the beginning of a formula, in wide forms too, or skip before one
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+KINDS = (CHOOSE, GOLD, RULING)
+FLAGS = ("unsafe", "broken")
+LARGEST = 2**31 - 1
+_ARROW = {str: pa.string(), int: pa.int32(), bool: pa.bool_()}
+_SAID = {str: "a text", int: "a whole number", bool: "true or false", datetime: "a time with its zone"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A field of a record: one value of a class, or a list or tuple (`many`) of such."""
+
+    name: str
+    item: type
+    many: type | None
+    needed: bool
+
+    def value(self, given: Any) -> Any:
+        """The field's value of what JSON or Arrow holds. ValueError names the field."""
+        if self.many is None:
+            return self._one(given)
+        if not isinstance(given, list | tuple):
+            raise ValueError(f"field {self.name} must be a list, got {_short(given)}")
+        return self.many(self._one(each) for each in given)
+
+    def _one(self, given: Any) -> Any:
+        if self.item is datetime:
+            return self._time(given)
+        if type(given) is not self.item:  # a bool is an int to isinstance
+            raise ValueError(f"field {self.name} must hold {_SAID[self.item]}, got {_short(given)}")
+        if isinstance(given, int) and abs(given) > LARGEST:
+            raise ValueError(f"field {self.name} must lie within 32 bits, got {_short(given)}")
+        if isinstance(given, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in given):
+            raise ValueError(f"field {self.name} holds characters that are no text: {_short(given)}")
+        return given
+
+    def _time(self, given: Any) -> datetime:
+        try:
+            when = datetime.fromisoformat(given) if isinstance(given, str) else given
+            if isinstance(when, datetime) and when.tzinfo is not None:
+                return when.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        raise ValueError(f"field {self.name} must hold {_SAID[datetime]}, got {_short(given)}")
+
+    def cell(self, value: Any) -> str:
+        """A CSV cell that is no formula."""
+        if self.many is None and self.item is datetime:
+            text = value.isoformat()
+        elif self.many is None and self.item is str:
+            text = value
+        else:
+            text = json.dumps(value, ensure_ascii=False)
+        return f"'{text}" if text.startswith((*FORMULA, "'")) else text
+
+    def from_cell(self, text: str) -> Any:
+        """The value of a CSV cell. ValueError names the field."""
+        text = text.removeprefix("'")
+        if self.many is None and self.item in (str, datetime):
+            return self.value(text)
+        try:  # spreadsheets write TRUE and FALSE
+            given = json.loads(text.lower() if self.item is bool else text)
+        except (ValueError, RecursionError):
+            what = "a JSON list" if self.many else _SAID[self.item]
+            raise ValueError(f"field {self.name} must be {what}, got {_short(text)}") from None
+        return self.value(given)
+
+
+def columns_of(record: type) -> dict[str, Column]:
+    """A record's fields by name, in order."""
+    hints, found = get_type_hints(record), {}
+    for each in fields(record):
+        hint = hints[each.name]
+        many = get_origin(hint)
+        found[each.name] = Column(
+            name=each.name,
+            item=get_args(hint)[0] if many else hint,
+            many=many,
+            needed=each.default is MISSING and each.default_factory is MISSING,
+        )
+    return found
+
+
+def _schema(record: type) -> pa.Schema:
+    if record is Vote:
+        return schema_of(Vote)
+    return pa.schema(
+        [
+            pa.field(
+                each.name, pa.list_(_ARROW[each.item]) if each.many else _ARROW[each.item], nullable=False
+            )
+            for each in columns_of(record).values()
+        ]
+    )
+
+
+def write_votes(path: str, votes: Iterable[Vote]) -> None:
+    """Write votes to a file or URI whose suffix is .parquet, .csv or .json (Label Studio, votes grouped by job).
+
+    Raises:
+        ValueError: the suffix is another one.
+    """
+    _write(path, list(votes), Vote, label_studio.tasks_of_votes)
+
+
+def write_jobs(path: str, jobs: Iterable[Job]) -> None:
+    """Write jobs as `write_votes` writes votes; Label Studio's tasks have no annotations."""
+    _write(path, list(jobs), Job, label_studio.tasks_of_jobs)
+
+
+def read_votes(path: str) -> tuple[list[Vote], list[Refused]]:
+    """Votes of a file or URI in its order, and what cannot be read; `uri` of a refused row is the file.
+
+    In Label Studio's JSON an annotation that was made there is a vote too: the person is who completed it, the clips
+    are those of the task's job, in its order.
+
+    Raises:
+        ValueError: the suffix is none of .parquet, .csv and .json, or the file is no table of votes.
+    """
+    return _read(path, Vote, label_studio.votes_in, _check_vote)
+
+
+def read_jobs(path: str) -> tuple[list[Job], list[Refused]]:
+    """Jobs of a file or URI, as `read_votes` reads votes; the annotations of Label Studio's tasks are left alone."""
+    return _read(path, Job, label_studio.jobs_in, _check_job)
+
+
+def _write(
+    path: str, records: list[Record], record: type, tasks: Callable[[list[dict[str, Any]]], list[Any]]
+) -> None:
+    uri, kind = _place(path)
+    columns = columns_of(record)
+    rows = [{name: getattr(each, name) for name in columns} for each in records]
+    if kind == ".parquet":
+        schema = _schema(record)
+        storage.write_table(uri, pa.Table.from_pylist(rows, schema=schema), schema)
+    elif kind == ".csv":
+        text = StringIO()
+        writer = csv.writer(text)
+        writer.writerow(columns)
+        writer.writerows([each.cell(row[name]) for name, each in columns.items()] for row in rows)
+        storage.write_bytes(uri, text.getvalue().encode())
+    else:
+        made = tasks([{name: _plain(value) for name, value in row.items()} for row in rows])
+        storage.write_bytes(uri, json.dumps(made, indent=1, ensure_ascii=False).encode())
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _read(
+    path: str,
+    record: type[Record],
+    from_tasks: Callable[[Any], Iterator[tuple[str, Any]]],
+    check: Callable[[Record], None],
+) -> tuple[list[Record], list[Refused]]:
+    uri, kind = _place(path)
+    columns = columns_of(record)
+    if kind == ".json":
+        rows = from_tasks(_json(uri))
+    else:
+        rows = (_csv_rows if kind == ".csv" else _parquet_rows)(uri, columns)
+    found: list[Record] = []
+    refused: list[Refused] = []
+    for where, row in rows:
+        try:
+            one = record(**_values(row, columns, from_cells=kind == ".csv"))
+            check(one)
+            found.append(one)
+        except ValueError as error:
+            refused.append(Refused(uri=path, source=record.__name__, reason=f"{path}, {where}: {error}"))
+    return found, refused
+
+
+def _values(row: Any, columns: Mapping[str, Column], *, from_cells: bool) -> dict[str, Any]:
+    if isinstance(row, ValueError):
+        raise row
+    unknown = [name for name in row if name not in columns]
+    if unknown:
+        raise ValueError(f"field {_short(unknown[0])} is unknown; accepted: {', '.join(columns)}")
+    missing = [name for name, each in columns.items() if each.needed and name not in row]
+    if missing:
+        raise ValueError(f"field {missing[0]} is missing")
+    return {
+        name: columns[name].from_cell(given) if from_cells else columns[name].value(given)
+        for name, given in row.items()
+    }
+
+
+def _csv_rows(uri: str, columns: Mapping[str, Column]) -> Iterator[tuple[str, Any]]:
+    try:
+        reader = csv.reader(StringIO(storage.read_bytes(uri).decode("utf-8-sig"), newline=""))
+        names = next(reader, [])
+        _check_names(uri, names, columns)
+        for number, cells in enumerate(reader, 2):
+            if len(cells) == len(names):
+                yield f"row {number}", dict(zip(names, cells, strict=True))
+            elif cells:
+                yield f"row {number}", ValueError(f"it has {len(cells)} fields, the first row {len(names)}")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{uri} is no CSV table in UTF-8: {error}") from error
+
+
+def _parquet_rows(uri: str, columns: Mapping[str, Column]) -> Iterator[tuple[str, Any]]:
+    table = storage.read_table(uri)
+    _check_names(uri, table.column_names, columns)
+    try:
+        rows = table.to_pylist()
+    except (
+        ValueError,
+        UnicodeDecodeError,
+        OverflowError,
+    ) as error:  # times in nanoseconds, text that is no UTF-8
+        raise ValueError(f"{uri} holds values that cannot be read: {error}") from error
+    yield from ((f"row {number}", row) for number, row in enumerate(rows, 1))
+
+
+def _check_names(uri: str, names: list[str], columns: Mapping[str, Column]) -> None:
+    missing = [name for name, each in columns.items() if each.needed and name not in names]
+    extra = [name for name in names if name not in columns]
+    if missing or extra or len(set(names)) < len(names):
+        raise ValueError(
+            f"{uri}: columns {missing} are missing and {extra} are not known or one stands twice; "
+            f"accepted: {', '.join(columns)}"
+        )
+
+
+def _json(uri: str) -> Any:
+    data = storage.read_bytes(uri)
+    try:
+        tasks = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{uri} is no JSON: {error}") from error
+    if not isinstance(tasks, list):
+        raise ValueError(f"{uri} must hold a list of tasks, as Label Studio exports them in JSON")
+    return tasks
+
+
+def _place(path: str) -> tuple[str, str]:
+    """A URI or absolute path, and the suffix."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".parquet", ".csv", ".json"):
+        raise ValueError(f"{path} must end in .parquet, .csv or .json (Label Studio)")
+    return (path if "://" in path else str(Path(path).expanduser().resolve())), suffix
+
+
+def _check_vote(vote: Vote) -> None:
+    _filled("job_id", vote.job_id)
+    _filled("annotator", vote.annotator)
+    _filled("shown", vote.shown)
+    _alike("shown_digests", vote.shown_digests, "shown", vote.shown)
+    _alike("flags", vote.flags, "flagged", vote.flagged)
+    for name in ("shown", "picks", "flagged"):
+        _distinct(name, getattr(vote, name))
+    for name in ("picks", "flagged"):
+        foreign = [each for each in getattr(vote, name) if each not in vote.shown]
+        if foreign:
+            raise ValueError(f"field {name} names {_short(foreign[0])}, which shown does not")
+    both = [each for each in vote.picks if each in vote.flagged]
+    if both:
+        raise ValueError(f"field picks names {_short(both[0])}, which is flagged")
+    for flag in vote.flags:
+        _one_of("flags", flag, FLAGS)
+    _one_of("kind", vote.kind, KINDS)
+    _at_least("round", vote.round, 1)
+    _at_least("revision", vote.revision, 0)
+    if vote.submitted_at < vote.started_at:
+        raise ValueError("field submitted_at lies before started_at")
+
+
+def _check_job(job: Job) -> None:
+    _filled("job_id", job.job_id)
+    _filled("candidates", job.candidates)
+    _distinct("candidates", job.candidates)
+    for name, column in columns_of(Job).items():
+        if column.many:
+            _alike(name, getattr(job, name), "candidates", job.candidates)
+    _at_least("round", job.round, 1)
+    _one_of("kind", job.kind, KINDS)
+
+
+def _filled(name: str, value: Sized) -> None:
+    if not len(value):
+        raise ValueError(f"field {name} is empty")
+
+
+def _alike(name: str, values: Iterable[Any], other: str, others: Iterable[Any]) -> None:
+    counts = len(list(values)), len(list(others))
+    if counts[0] != counts[1]:
+        raise ValueError(f"field {name} has {counts[0]} entries, {other} has {counts[1]}")
+
+
+def _distinct(name: str, values: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for each in values:
+        if each in seen:
+            raise ValueError(f"field {name} names {_short(each)} twice")
+        seen.add(each)
+
+
+def _one_of(name: str, value: str, accepted: tuple[str, ...]) -> None:
+    if value not in accepted:
+        raise ValueError(f"field {name} must be one of {', '.join(accepted)}, got {_short(value)}")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"field {name} must be at least {least}, got {value}")
+
+
+def _short(given: Any) -> str:
+    text = repr(given)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""The database of people's choices: votes, seats, people and settings."""

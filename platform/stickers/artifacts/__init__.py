@@ -1,0 +1,1 @@
+"""What is stored: records with versioned schemas, and their identities."""

@@ -1,0 +1,212 @@
+"""The candidates of a plan on storage: what is durable, and the finished plan, of which any clip is one read.
+
+While a plan is made its rows lie in many small blocks, each durable once written. A finished plan is compacted: its
+rows lie in parts of some hundred MiB, below `clips/`, and an index of everything but the clips says where. Clips are
+streamed from the ones to the others, so memory does not grow with the plan.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, replace
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+
+from stickers import storage
+from stickers.artifacts.ids import clip_digest
+from stickers.artifacts.records import CANDIDATES, FAILED, MADE, Candidate
+from stickers.candidates.driver import DRIVER
+from stickers.candidates.plan import Plan
+from stickers.candidates.scoring import flags_of
+
+INDEX, PARTS = "index.parquet", "clips"
+#: of a part, where the next one begins
+PART_BYTES = 256 << 20
+#: rows that are read together: a clip of 512 pixels takes some hundred KiB
+ROWS_PER_GROUP = 4
+INDEX_ROWS_PER_GROUP = 4096
+#: everything but the clip
+FACTS = [each.name for each in fields(Candidate) if each.name != "clip"]
+INDEXED = pa.schema(
+    [
+        *(CANDIDATES.field(name) for name in FACTS),
+        pa.field("part", pa.string(), nullable=False, metadata={"unit": "place, from the plan's folder"}),
+        pa.field("row_group", pa.int32(), nullable=False),
+        pa.field("row", pa.int32(), nullable=False, metadata={"unit": "of its row group"}),
+    ]
+)
+
+
+def blocks(out: str) -> list[str]:
+    """The durable files of rows below `out`."""
+    place = storage.join(out, "rows")
+    return [each for each in storage.listing(place, recursive=True) if each.endswith(".parquet")]
+
+
+def durable(out: str) -> dict[str, str]:
+    """What is durable below `out`: status by candidate id. No clip is read."""
+    found: dict[str, str] = {}
+    for block in blocks(out):
+        table = storage.read_table(block, CANDIDATES, columns=["candidate_id", "status"])
+        found |= zip(table["candidate_id"].to_pylist(), table["status"].to_pylist(), strict=True)
+    return found
+
+
+def compact(uri: str, plan: Plan, outs: Iterable[str]) -> None:
+    """Stream the last row of every planned id from the blocks below `outs` into parts, and write the index.
+
+    The index of a regeneration holds what is left of the plan that it supersedes too, where it lies.
+
+    Args:
+        outs: where rows were written; of an id that lies in several places the last place counts.
+    """
+    holder: dict[str, str] = {}
+    for out in outs:
+        for block in blocks(out):
+            ids = storage.read_table(block, CANDIDATES, columns=["candidate_id"])["candidate_id"].to_pylist()
+            holder |= dict.fromkeys(ids, block)
+    order = {row.candidate_id: number for number, row in enumerate(plan.rows)}
+    assert holder.keys() == order.keys(), "not the planned ids"
+    first: dict[str, int] = {}
+    for identity, block in holder.items():
+        first[block] = min(order[identity], first.get(block, len(order)))
+    parts = _Parts(uri)
+    for block in sorted(first, key=lambda each: first[each]):
+        table = storage.read_table(block, CANDIDATES)
+        ids = table["candidate_id"].to_pylist()
+        place = {identity: row for row, identity in enumerate(ids) if holder[identity] == block}
+        parts.add(table.take([place[identity] for identity in sorted(place, key=lambda each: order[each])]))
+    index = [parts.close()]
+    if plan.supersedes:
+        index.append(
+            _left_over(plan.supersedes, storage.below(uri, f"../{plan.supersedes}"), plan.superseded)
+        )
+    table = pa.concat_tables(index).sort_by("candidate_id").combine_chunks()
+    storage.write_table(storage.join(uri, INDEX), table, INDEXED, rows_per_group=INDEX_ROWS_PER_GROUP)
+
+
+def _left_over(plan_id: str, uri: str, superseded: Iterable[str]) -> pa.Table:
+    """The index of another plan without some rows, its places told from a folder beside it."""
+    table = storage.read_table(storage.join(uri, INDEX), INDEXED)
+    gone = pa.compute.is_in(table["candidate_id"], value_set=pa.array(list(superseded), pa.string()))
+    table = table.filter(pa.compute.invert(gone))
+    parts = [part if part.startswith("../") else f"../{plan_id}/{part}" for part in table["part"].to_pylist()]
+    return table.set_column(
+        table.column_names.index("part"), INDEXED.field("part"), pa.array(parts, pa.string())
+    )
+
+
+def remove_blocks(uri: str) -> None:
+    """Delete what served making a plan that is finished: its blocks, notes, conditions and its driver's name."""
+    for name in ("candidates", "trying", "conditions", DRIVER):
+        if storage.exists(storage.join(uri, name)):
+            storage.remove(storage.join(uri, name))
+
+
+class _Parts:
+    """Writes rows part by part and remembers where each one lies."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri, self.index = uri, [INDEXED.empty_table()]
+        self.number, self.bytes, self.groups = 0, 0, 0
+        self.writer: storage.TableWriter | None = None
+
+    def add(self, table: pa.Table) -> None:
+        name = f"{PARTS}/part-{self.number:05d}.parquet"
+        if self.writer is None:
+            self.writer = storage.TableWriter(storage.join(self.uri, name), CANDIDATES)
+        self.writer.write(table, rows_per_group=ROWS_PER_GROUP)
+        rows = range(table.num_rows)
+        places = {
+            "part": pa.array([name] * len(rows), pa.string()),
+            "row_group": pa.array([self.groups + row // ROWS_PER_GROUP for row in rows], pa.int32()),
+            "row": pa.array([row % ROWS_PER_GROUP for row in rows], pa.int32()),
+        }
+        columns = [*(table[fact] for fact in FACTS), *places.values()]
+        self.index.append(pa.table(columns, schema=INDEXED))
+        self.groups += -(-table.num_rows // ROWS_PER_GROUP)
+        self.bytes += table["clip"].nbytes
+        if self.bytes >= PART_BYTES:
+            self._end()
+
+    def _end(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+            self.writer, self.number, self.bytes, self.groups = None, self.number + 1, 0, 0
+
+    def close(self) -> pa.Table:
+        """Where everything lies."""
+        self._end()
+        return pa.concat_tables(self.index)
+
+
+class Candidates(Sequence[Candidate]):
+    """A finished plan's candidates, sorted by id. They come without their clips; `clip` reads one.
+
+    Raises:
+        ValueError: the plan has no index yet.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri, self.table = uri, storage.read_table(storage.join(uri, INDEX), INDEXED)
+
+    @cached_property
+    def _rows(self) -> list[Candidate]:
+        return [Candidate(**row, clip=None) for row in self.table.select(FACTS).to_pylist()]
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str, int, int, str | None]]:
+        names = ("candidate_id", "part", "row_group", "row", "clip_digest")
+        columns = [self.table[name].to_pylist() for name in names]
+        return {identity: place for identity, *place in zip(*columns, strict=True)}  # type: ignore[misc]
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._rows[index]
+
+    def clip(self, candidate_id: str) -> bytes | None:
+        """A candidate's strip, or none when it could not be made: one read.
+
+        Raises:
+            ValueError: what lies there is another clip than the index promises.
+        """
+        part, group, row, digest = self._places[candidate_id]
+        column = storage.read_group(storage.below(self.uri, part), group, ["clip"])["clip"]
+        found: bytes | None = column[row].as_py() if row < len(column) else None
+        if (None if found is None else clip_digest(found)) != digest:
+            raise ValueError(
+                f"{self.uri}: what lies in the place of candidate {candidate_id} is not its clip; "
+                "experiments/candidates.py --audit says what else is wrong"
+            )
+        return found
+
+    def whole(self, rows: Iterable[Candidate]) -> Iterator[Candidate]:
+        """Candidates with their clips."""
+        return (replace(row, clip=self.clip(row.candidate_id)) for row in rows)
+
+
+def counts_of(rows: Iterable[Candidate]) -> list[dict[str, str | int | float]]:
+    """Planned, made, failed and flagged by the checks, by teacher and bucket, with the seconds spent."""
+    flagged: Counter[tuple[str, str]] = Counter()
+    status: Counter[tuple[str, str, str]] = Counter()
+    seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for row in rows:
+        status[row.teacher, row.bucket, row.status] += 1
+        seconds[row.teacher, row.bucket] += row.seconds
+        flagged[row.teacher, row.bucket] += bool(flags_of(row))
+    return [
+        {
+            "teacher": teacher,
+            "bucket": bucket,
+            "planned": status[teacher, bucket, MADE] + status[teacher, bucket, FAILED],
+            "made": status[teacher, bucket, MADE],
+            "failed": status[teacher, bucket, FAILED],
+            "flagged": flagged[teacher, bucket],
+            "seconds": round(seconds[teacher, bucket], 2),
+        }
+        for teacher, bucket in sorted(seconds)
+    ]

@@ -1,1 +1,0 @@
-"""Humans in the loop: prompts, jobs, votes, agreement and what is kept."""

@@ -1,0 +1,158 @@
+"""Static stickers for prompts: a text-to-image model draws, its background is cut out, its subject centred.
+
+The paper's static stickers model gives alpha; most others do not, so a background of one colour is cut out, and a
+picture that has neither is drawn again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from stickers.artifacts.ids import content_id, seed_from
+from stickers.artifacts.records import Prompt, Sticker
+from stickers.data.encoding import canonical
+from stickers.prompts.tables import IMAGES_PER_PROMPT, make_sticker
+from stickers.video.clips import cut_background, fit, has_solid_background
+
+TEMPLATE = "{prompt}, die-cut sticker, plain white background, centred"
+#: of a sticker's side, what stays free on each side of the subject
+MARGIN = 0.06
+#: alpha from which a pixel is seen, and the share of a picture that must be
+SEEN, LEAST = 16, 0.01
+ATTEMPTS = 3
+DRAWINGS = pa.schema(
+    [
+        ("drawing_id", pa.string()),
+        ("prompt_id", pa.string()),
+        ("text", pa.string()),
+        ("image_index", pa.int32()),
+    ]
+)
+DRAWN = pa.schema(
+    [
+        ("drawing_id", pa.string()),
+        ("prompt_id", pa.string()),
+        ("image_index", pa.int32()),
+        ("png", pa.binary()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+class Draws(Protocol):
+    """A picture, uint8 RGB or RGBA `[H, W, C]`, of a text and a seed."""
+
+    def __call__(self, text: str, seed: int) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """One picture to draw."""
+
+    drawing_id: str
+    prompt_id: str
+    text: str
+    image_index: int
+
+
+def drawings_of(prompts: Sequence[Prompt]) -> list[Drawing]:
+    """`IMAGES_PER_PROMPT` of each prompt."""
+    return [
+        Drawing(
+            drawing_id=content_id("drawing", each.prompt_id, index),
+            prompt_id=each.prompt_id,
+            text=each.text,
+            image_index=index,
+        )
+        for each in prompts
+        for index in range(IMAGES_PER_PROMPT)
+    ]
+
+
+def placed(picture_HWC: np.ndarray, size: int) -> np.ndarray:
+    """The subject of a picture, cut out, centred with a margin: uint8 RGBA `[size, size, 4]`, over white below alpha.
+
+    Raises:
+        ValueError: the picture is opaque and its background is not of one colour, or nothing is seen on it.
+    """
+    frame = picture_HWC[None]
+    if frame.shape[-1] == 3:
+        frame = np.concatenate([frame, np.full_like(frame[..., :1], 255)], axis=-1)
+    if (frame[..., 3] == 255).all():
+        if not has_solid_background(frame):
+            raise ValueError(
+                "it is opaque and its background is not of one colour, so nothing can be cut out"
+            )
+        frame = cut_background(frame)
+    seen = frame[0, ..., 3] >= SEEN
+    if seen.mean() < LEAST:
+        raise ValueError("nothing is seen on it")
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    subject = frame[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = subject.shape[1:3]
+    side = int(np.ceil(max(height, width) / (1 - 2 * MARGIN)))
+    canvas = np.zeros((1, side, side, 4), np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    canvas[:, top : top + height, left : left + width] = subject
+    return canonical(fit(canvas, size), size, cut=False)[0]
+
+
+class StickerArtist:
+    """Draws stickers of `size` pixels, again and again from other seeds while a picture cannot be used."""
+
+    def __init__(self, draw: Draws, size: int, template: str = TEMPLATE, seed: int = 0) -> None:
+        self.draw, self.size, self.template, self.seed = draw, size, template, seed
+
+    def make(self, drawings: Sequence[Drawing]) -> list[Sticker | str]:
+        """A sticker for each drawing, or why there is none, in order. One that fails stops nothing.
+
+        Raises:
+            torch.AcceleratorError: the device failed, and would fail all that follow.
+        """
+        return [self._make(each) for each in drawings]
+
+    def _make(self, drawing: Drawing) -> Sticker | str:
+        text, reason = self.template.replace("{prompt}", drawing.text), ""
+        for attempt in range(ATTEMPTS):
+            try:
+                picture = self.draw(text, seed_from(self.seed, drawing.drawing_id, attempt))
+                pixels = placed(picture, self.size)
+            except torch.AcceleratorError:
+                raise
+            except Exception as error:  # noqa: BLE001  (one bad prompt must not stop the others)
+                said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+                reason = f"{(said.splitlines() or [''])[0]} ({attempt + 1} tries)"
+            else:
+                return make_sticker(drawing.prompt_id, drawing.image_index, pixels)
+        return reason
+
+
+class TextToImage:
+    """A diffusers text-to-image folder (safetensors, no code of its own).
+
+    Raises:
+        ValueError: the folder holds no such pipeline.
+    """
+
+    def __init__(self, folder: str | Path, device: str = "cpu", steps: int | None = None) -> None:
+        from diffusers import AutoPipelineForText2Image
+
+        try:
+            pipeline = AutoPipelineForText2Image.from_pretrained(
+                str(folder), local_files_only=True, use_safetensors=True
+            )
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"{folder} cannot be loaded as a text-to-image pipeline: {reason}") from error
+        self.pipeline, self.steps = pipeline.to(device), steps
+        self.pipeline.set_progress_bar_config(disable=True)
+
+    def __call__(self, text: str, seed: int) -> np.ndarray:
+        noise = torch.Generator("cpu").manual_seed(seed % 2**63)
+        settings = {} if self.steps is None else {"num_inference_steps": self.steps}
+        return np.asarray(self.pipeline(text, generator=noise, **settings).images[0])

@@ -1,0 +1,1 @@
+"""The toy world as a project: tiny, full and smoke."""

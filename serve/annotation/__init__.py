@@ -1,0 +1,1 @@
+"""The annotation service: engine, HTTP, deployment and pages."""

@@ -1,0 +1,1 @@
+"""The student's endpoint: engine, HTTP, deployment and page."""

@@ -1,0 +1,63 @@
+"""Budgets: never exceeded, moved to what is kept for its price, with a floor for the rest; and what kept clips cost."""
+
+from math import inf
+
+import numpy as np
+import pytest
+
+from stickers.candidates.budget import allocate
+from stickers.candidates.prices import Cell, together, total
+
+
+def cell(teacher: str, kept: int, judged: int = 100, seconds: float = 200.0, made: int = 100) -> Cell:
+    return Cell(
+        teacher=teacher, bucket="action", made=made, failed=0, seconds=seconds, judged=judged, kept=kept
+    )
+
+
+CELLS = [cell("good", 30), cell("poor", 3), cell("dear", 30, seconds=2000.0), cell("new", 0, judged=0)]
+PRICES = np.array([each.seconds_each for each in CELLS])
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("seconds", [1.0, 777.0, 50_000.0])
+def test_no_second_more_than_the_budget_and_none_wasted(floor: float, seconds: float) -> None:
+    counts = allocate(CELLS, seconds, floor=floor, seed=3)
+    cost = float(np.array(counts) @ PRICES)
+    assert cost <= seconds and seconds - cost <= len(CELLS) * PRICES.max()
+    assert counts == allocate(CELLS, seconds, floor=floor, seed=3), "a seed decides"
+
+
+def test_it_goes_to_what_is_kept_for_its_price() -> None:
+    good, poor, dear, new = allocate(CELLS, 20_000.0, floor=0.0)
+    assert good > 5 * max(poor, dear, 1), "as often kept as the dear one, at a tenth of the price"
+    assert new > poor, "what nobody has judged is tried"
+
+
+def test_the_floor_reaches_every_cell() -> None:
+    counts = np.array(allocate(CELLS, 20_000.0, floor=0.4))
+    assert (counts * PRICES >= 0.4 * 20_000 / len(CELLS) - PRICES).all()
+    even = np.array(allocate(CELLS, 20_000.0, floor=1.0)) * PRICES
+    assert np.ptp(even) <= PRICES.max()
+
+
+def test_what_cannot_be_laid_out_is_one_sentence() -> None:
+    with pytest.raises(ValueError, match="floor is a share"):
+        allocate(CELLS, 10.0, floor=1.5)
+    with pytest.raises(ValueError, match="positive number of seconds"):
+        allocate(CELLS, 0.0)
+    with pytest.raises(ValueError, match="nothing is known of what a candidate of late in action costs"):
+        allocate([*CELLS, cell("late", 0, judged=0, seconds=0.0, made=0)], 10.0)
+
+
+def test_the_price_of_a_kept_clip() -> None:
+    good = cell("good", 20)
+    assert good.seconds_each == 2.0 and good.keep_rate == 0.2 and good.seconds_per_kept == pytest.approx(10.0)
+    # Wilson's interval of 20 in 100 by hand: (0.2 + z²/200 ± z sqrt(0.2 · 0.8 / 100 + z² / 40000)) / (1 + z²/100)
+    low, high = good.keep_interval
+    assert (low, high) == (pytest.approx(0.1334, abs=1e-3), pytest.approx(0.2888, abs=1e-3))
+    assert good.seconds_per_kept_interval == (pytest.approx(2 / high), pytest.approx(2 / low))
+    assert cell("none", 0).seconds_per_kept == inf and cell("new", 0, judged=0).seconds_per_kept is None
+    failing = Cell(teacher="f", bucket="action", made=50, failed=50, seconds=200.0)
+    assert failing.seconds_each == 4.0, "what failed is part of the price"
+    assert together([good, good, failing])[1] == total([good, good], "good", "action")

@@ -1,0 +1,87 @@
+"""How scripts end: what a person can mend in one sentence, a fault of ours with its traceback, Ctrl-C at once."""
+
+import errno
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.exceptions import RayTaskError
+from sqlalchemy.exc import OperationalError
+
+from experiments import candidates
+from experiments.cli.options import run_script
+
+INTERRUPTED = """
+import os, signal, time
+from experiments.cli.options import run_script
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job would ignore
+    os.kill(os.getpid(), signal.SIGINT)
+    while True:
+        time.sleep(0.1)
+
+run_script(main)
+"""
+
+
+def fail(error: Exception, cause: Exception | None = None) -> Callable[[], None]:
+    def main() -> None:
+        raise error from cause
+
+    return main
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device", "/runs/x")
+
+
+@pytest.mark.parametrize(
+    ("main", "sentence"),
+    [
+        (fail(ValueError("there is no recipe 'x'")), "error: there is no recipe 'x'"),
+        (fail(FULL), "error: No space left on device: /runs/x"),
+        (fail(RayTaskError("write", "", FULL)), "error: No space left on device: /runs/x"),
+        (
+            fail(RuntimeError("the store"), OperationalError("", {}, Exception("database or disk is full"))),
+            "error: database or disk is full, in the runs folder",
+        ),
+    ],
+)
+def test_what_a_person_can_mend_is_one_sentence(
+    main: Callable[[], None], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["script"])
+    with pytest.raises(SystemExit) as ended:
+        run_script(main)
+    assert ended.value.code == sentence
+
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["script"])
+    with pytest.raises(KeyError):
+        run_script(fail(KeyError("x"), ValueError("not the user's")))
+
+
+def test_control_c_ends_at_once_with_one_sentence() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 130 and done.stderr.strip() == "stopped; the same command goes on"
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"plan": "x"}, "--plan means nothing for a new plan; it is for --regenerate"),
+        ({"regenerate": "made", "audit": True}, "--regenerate and --audit ask for different things"),
+        ({"audit": True, "teachers": ("a",)}, "--teachers means nothing for --audit"),
+        ({"budget": 1.0, "reseed": 1}, "--reseed means nothing for --budget; it is for --regenerate"),
+        ({"num_prompts": 0}, "at least 1"),
+    ],
+)
+def test_a_flag_that_would_change_nothing_is_refused(
+    tmp_path: Path, asked: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        candidates.main(str(tmp_path), "smoke", **asked)

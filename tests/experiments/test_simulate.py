@@ -1,0 +1,120 @@
+"""From a finished plan to a kept set: the panel keeps good clips, marks what it touched, and repeats nothing."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments.cli.keeping import join_queue, votes_url
+from experiments.simulate import main
+from stickers import storage
+from stickers.annotation.settings import Settings
+from stickers.annotation.store.people import Person, add_person
+from stickers.annotation.store.seats import Answer, give, take
+from stickers.annotation.store.votes import VoteStore
+from stickers.artifacts.records import KEPT, VOTES
+from stickers.data.latents import LatentSet
+from tests.support.plans import finish_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def finished_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runs folder with one finished plan of 48 candidates, half of them good."""
+    runs = tmp_path_factory.mktemp("planned") / "runs"
+    finish_plan(runs, 12)
+    return runs
+
+
+def test_the_panel_keeps_the_good_ones_and_says_simulated(
+    finished_plan: Path, tiny_foundations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(finished_plan, runs)
+    script = str(ROOT / "experiments" / "simulate.py")
+    argv = [sys.executable, script, "--runs", str(runs), "--foundations", str(tiny_foundations)]
+    victim = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 200
+    while (
+        not (runs / "votes-simulated.db").exists() and victim.poll() is None and time.monotonic() < deadline
+    ):
+        time.sleep(0.01)
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait()
+    assert (runs / "votes-simulated.db").exists() and not list(runs.glob("kept/*/record.json"))
+
+    main(runs=str(runs), foundations=str(tiny_foundations))
+    assert "simulated" in capsys.readouterr().out
+    found = storage.find_record(str(runs), "kept")
+    kept = storage.read_table(storage.join(found.uri, "kept.parquet"), KEPT).to_pylist()
+    by_teacher = [sum(row["teacher"] == name for row in kept) for name in ("good", "lazy")]
+    assert by_teacher[0] >= 16 and by_teacher[1] <= 2, by_teacher
+    assert all(row["simulated"] and len(row["accepted_by"]) >= 2 and row["experts"] for row in kept)
+    assert found.record["simulated"] and found.record["counts"]["kept"] == len(kept)
+    votes = storage.read_table(storage.join(str(runs), "votes", found.record["votes"]), VOTES).to_pylist()
+    keys = {(vote["job_id"], vote["annotator"], vote["round"]) for vote in votes}
+    assert len(keys) == len(votes) == found.record["counts"]["votes"]
+    assert len(votes) == 8 * 3 + sum(vote["round"] == 2 for vote in votes) and all(
+        v["simulated"] for v in votes
+    )
+    latents = LatentSet.load(Path(found.uri) / "latents.safetensors")
+    everything = LatentSet.load(Path(found.uri) / "all.safetensors")
+    assert len(latents) == len(kept) and len(everything) == 48 and int(everything.length[0]) == 8
+
+    main(runs=str(runs), foundations=str(tiny_foundations))
+    assert "nothing to do" in capsys.readouterr().out and len(list(runs.glob("kept/*/record.json"))) == 1
+    with VoteStore(votes_url(str(runs), None)) as people:
+        assert join_queue(people, storage.find_record(str(runs), "plans"), "lea") == 8, (
+            "people have all to choose"
+        )
+
+
+def test_another_threshold_is_another_panel(
+    finished_plan: Path, tiny_foundations: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(finished_plan, runs)
+    for threshold in (0.75, 2.0):
+        main(runs=str(runs), foundations=str(tiny_foundations), threshold=threshold)
+    counts = [found.record["counts"]["kept"] for found in storage.find_records(str(runs), "kept")]
+    assert len(counts) == 2 and counts[1] > counts[0] + 10
+
+
+def test_what_people_keep_of_a_pilot_stands_for_nothing(
+    finished_plan: Path, tiny_foundations: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(finished_plan, runs)
+    record = next(runs.glob("plans/*/record.json"))
+    record.write_text(json.dumps({**json.loads(record.read_text()), "kind": "pilot"}))
+    main(runs=str(runs), foundations=str(tiny_foundations))
+    assert storage.find_records(str(runs), "kept") and storage.current(str(runs), "kept", "tiny") is None
+
+
+def test_the_panel_does_not_mix_with_people(
+    finished_plan: Path, tiny_foundations: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(finished_plan, runs)
+    plan = storage.find_record(str(runs), "plans")
+    with VoteStore(f"sqlite:///{runs}/votes-simulated.db") as votes:
+        join_queue(votes, plan, "lea")
+        ann = Person(name="ann", role="annotator")
+        votes.write(lambda connection: add_person(connection, "ann", "annotator")).result()
+        lease = votes.write(lambda connection: take(connection, ann, Settings())).result()
+        assert lease
+        votes.write(lambda connection: give(connection, ann, lease.job.job_id, Answer())).result()
+    with pytest.raises(ValueError, match="ann has voted on plan .* do not mix"):
+        main(runs=str(runs), foundations=str(tiny_foundations))
+
+
+def test_nothing_to_judge_is_one_sentence(tiny_foundations: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="run experiments/candidates.py first"):
+        main(runs=str(tmp_path / "runs"), foundations=str(tiny_foundations))

@@ -1,0 +1,56 @@
+"""The annotation service as a Ray Serve application, as a cluster runs it."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from stickers import storage
+from stickers.annotation.store.people import add_person
+from stickers.annotation.store.votes import VoteStore
+from tests.support.processes import free_ports
+
+
+@pytest.mark.ray
+def test_it_answers_behind_ray_serve(drawn_plan: Path, tmp_path: Path) -> None:
+    import ray
+    from ray import serve as ray_serve
+    from ray.serve.config import HTTPOptions
+
+    from experiments.cli.keeping import join_queue
+    from serve.apps import ChoosingOptions, build_choosing
+    from serve.standalone import HOST
+
+    url, port = f"sqlite:///{tmp_path}/votes.db", free_ports(1)[0]
+    with VoteStore(url) as votes:
+        token = votes.write(lambda connection: add_person(connection, "ann", "annotator")).result()
+        join_queue(votes, storage.find_record(str(drawn_plan), "plans"), "lea")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        ray_serve.start(http_options=HTTPOptions(host=HOST, port=port))
+        ray_serve.run(
+            build_choosing(ChoosingOptions(votes=url, secure=False)), name="annotation", route_prefix="/"
+        )
+        with httpx.Client(base_url=f"http://{HOST}:{port}", timeout=60) as client:
+            csrf = client.post("/api/sign-in", json={"token": token}).json()["csrf"]
+            client.headers["X-CSRF-Token"] = csrf
+            job = client.post("/api/next", json={}).json()["job"]
+            body = {"picks": [job["clips"][0]["id"]], "revision": 0}
+            assert client.post(f"/api/jobs/{job['job_id']}/answer", json=body).json()["job"]
+            assert client.get(job["clips"][0]["url"]).headers["content-type"] == "image/webp"
+            assert "web/choose.js" in client.get("/").text
+    finally:
+        ray_serve.shutdown()
+        ray.shutdown()
+    with VoteStore(url) as votes:
+        assert [vote.picks for vote in votes.all()] == [body["picks"]]
+
+
+def test_several_replicas_want_a_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
+    from serve.apps import ChoosingOptions, build_choosing
+
+    monkeypatch.delenv("STICKERS_VOTES", raising=False)
+    with pytest.raises(ValueError, match="STICKERS_VOTES"):
+        build_choosing(ChoosingOptions())
+    with pytest.raises(ValueError, match="SQLite is for one"):
+        build_choosing(ChoosingOptions(votes="sqlite:////x.db", replicas=2))

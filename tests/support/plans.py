@@ -1,0 +1,61 @@
+"""A finished plan of real clips, without any model: one teacher draws what prompts admit, the others stand still."""
+
+from pathlib import Path
+
+import numpy as np
+
+from stickers import storage
+from stickers.artifacts.ids import clip_digest
+from stickers.artifacts.records import CANDIDATES, Candidate, PlanRow
+from stickers.artifacts.schema import table_of
+from stickers.candidates.archive import compact
+from stickers.candidates.plan import Plan, PlannedTeacher, make_plan, save_plan
+from stickers.candidates.scoring import score
+from stickers.prompts.tables import toy_prompts, toy_stickers
+from stickers.toy.oracle import draw_sticker, truths
+from stickers.video.codec import encode_strip
+
+SIZE = 32
+
+
+def candidate(row: PlanRow, plan_id: str, frames: np.ndarray) -> Candidate:
+    strip = encode_strip(frames)
+    made = Candidate(
+        **vars(row),
+        plan_id=plan_id,
+        attempt=0,
+        status="made",
+        error="",
+        clip=strip,
+        clip_digest=clip_digest(strip),
+        num_frames=8,
+        fps=8,
+        seconds=0.1,
+    )
+    return score(made)
+
+
+def drawn(plan: Plan, row: PlanRow) -> np.ndarray:
+    """The teacher `good` draws what the prompt admits, every other the frozen still."""
+    index = next(each.image_index for each in plan.stickers if each.sticker_id == row.sticker_id)
+    if row.teacher == "good":
+        found = truths(row.prompt, index, size=SIZE, num_frames=8, still_at=3)
+        return found[row.seed % len(found)]
+    return np.repeat(draw_sticker(row.prompt, index, SIZE)[None], 8, axis=0)
+
+
+def finish_plan(
+    runs: Path, num_prompts: int, teachers: tuple[str, ...] = ("good", "lazy"), *, num_seeds: int = 1
+) -> Plan:
+    """Write a finished plan into a runs folder, where it stands for the tiny profile."""
+    prompts = toy_prompts(num_prompts, seed=0)
+    ensemble = [PlannedTeacher(name, name, {}) for name in teachers]
+    plan = make_plan(prompts, toy_stickers(prompts, SIZE), ensemble, num_seeds=num_seeds)
+    uri = save_plan(str(runs), plan)
+    made = [candidate(row, plan.plan_id, drawn(plan, row)) for row in plan.rows]
+    out = storage.join(uri, "candidates", "all", "0")
+    storage.write_table(storage.join(out, "rows", "block.parquet"), table_of(made, Candidate), CANDIDATES)
+    compact(uri, plan, [out])
+    storage.write_record(uri, {"plan_id": plan.plan_id, "profile": "tiny"})
+    storage.set_current(str(runs), "plans", "tiny", plan.plan_id)
+    return plan
