@@ -14,6 +14,7 @@ import psutil
 import ray
 import torch
 
+from stickers.errors import UserError
 from stickers.training.estimate import GIB
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import Distillation, Recipe
@@ -101,7 +102,7 @@ def check_memory(jobs: Sequence[TrainingJob], side_by_side: int) -> None:
     """Refuse a training whose tensors cannot fit, before anything starts.
 
     Raises:
-        ValueError: a worker would need more than a GPU has, or than this machine has for each of those side by side.
+        UserError: a worker would need more than a GPU has, or than this machine has for each of those side by side.
     """
     device, there = worker_memory()
     for job in jobs:
@@ -111,7 +112,7 @@ def check_memory(jobs: Sequence[TrainingJob], side_by_side: int) -> None:
         share = there if device == "cuda" else there // (side_by_side * job.recipe.num_workers)
         needed = found.bytes_a_worker(device)
         if needed > share:
-            raise ValueError(
+            raise UserError(
                 f"recipe {job.recipe.name!r} cannot fit: a worker needs {needed / GIB:.1f} GiB of {share / GIB:.1f} "
                 f"({found}); lower batch_size, or use more workers, a higher zero_stage, offload or "
                 "gradient_checkpointing"
@@ -125,7 +126,7 @@ def check_room(recipes: Iterable[Recipe | Distillation]) -> int:
         How many of the recipes run side by side: as many as fit, on a single machine no more than it has cores.
 
     Raises:
-        ValueError: a recipe wants more workers than there are GPUs (or, without any, CPUs).
+        UserError: a recipe wants more workers than there are GPUs (or, without any, CPUs).
     """
     kind = worker_resource()
     there = int(ray.cluster_resources().get(kind, 0))
@@ -133,7 +134,7 @@ def check_room(recipes: Iterable[Recipe | Distillation]) -> int:
     for recipe in recipes:
         largest = max(largest, recipe.num_workers)
         if recipe.num_workers > there:
-            raise ValueError(
+            raise UserError(
                 f"recipe {recipe.name!r} needs {recipe.num_workers} {kind}s, one a worker; the cluster has {there}: "
                 "lower num_workers or use a larger cluster"
             )

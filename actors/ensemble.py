@@ -22,6 +22,7 @@ from stickers.artifacts.schema import table_of
 from stickers.candidates.archive import durable
 from stickers.candidates.conditions import conditions_place
 from stickers.candidates.plan import Plan
+from stickers.errors import UserError
 
 BATCH_SIZE = 8
 MAX_ATTEMPTS = 3
@@ -74,7 +75,7 @@ def run_ensemble(uri: str, plan: Plan, ensemble: Ensemble, console: Console) -> 
     """Make every candidate of a plan that is not there; where the rows of each pass lie, later passes later.
 
     Raises:
-        ValueError: a teacher failed; the others are finished all the same, and the same command goes on.
+        UserError: a teacher failed; the others are finished all the same, and the same command goes on.
     """
     outs: list[str] = []
     broken: defaultdict[str, list[str]] = defaultdict(list)
@@ -92,13 +93,13 @@ def run_ensemble(uri: str, plan: Plan, ensemble: Ensemble, console: Console) -> 
                 try:
                     outs += running.result()
                     console.print(f"teacher {name}: {len(plan.of(name))} candidates", highlight=False)
-                except (ray.exceptions.RayError, ValueError) as error:
+                except (ray.exceptions.RayError, UserError) as error:
                     reason = str(error).strip().splitlines()[-1]
                     broken[reason].append(name)
                     console.print(f"[red]teacher {name} failed: {escape(reason)}", highlight=False)
     if broken:
         what = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in broken.items())
-        raise ValueError(
+        raise UserError(
             f"plan {plan.plan_id} is not finished; run the command again after mending this: {what}"
         )
     return outs
@@ -129,7 +130,7 @@ def run_teacher(
         # more may be there: a row that failed before, where its block was torn since
         missing = asked - made.keys()
         if missing:
-            raise ValueError(
+            raise UserError(
                 f"{len(missing)} candidates of teacher {name} are missing after pass {attempt + 1}; "
                 "run the command again"
             )

@@ -19,6 +19,7 @@ from stickers.candidates.conditions import EncodedConditions
 from stickers.candidates.isolation import Isolation
 from stickers.candidates.maker import CandidateMaker
 from stickers.data.latents import weights_digest
+from stickers.errors import UserError
 from stickers.export import assemble
 
 BLOCKS_WANTED = 2048
@@ -62,7 +63,7 @@ class Teacher:
     """Takes and gives Arrow tables: plan rows in, candidates out, as many and in the same order.
 
     Raises:
-        ValueError: the weights are not those that the training left, and so not those that the plan asks for.
+        UserError: the weights are not those that the training left, and so not those that the plan asks for.
     """
 
     def __init__(self, work: TeacherWork) -> None:
@@ -72,7 +73,7 @@ class Teacher:
         folder = storage.local_folder(work.record)
         found = weights_digest(Path(folder, "checkpoint"))
         if found != work.weights:
-            raise ValueError(
+            raise UserError(
                 f"the weights of teacher {work.name} in {work.record} have changed since they were trained: their "
                 f"digest is {found}, not {work.weights}"
             )

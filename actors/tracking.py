@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from stickers import storage
+from stickers.errors import UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,13 +37,13 @@ def tracking_uri(runs: str) -> str:
     """MLFLOW_TRACKING_URI where it is set, else the SQLite store in the runs folder.
 
     Raises:
-        ValueError: the runs folder is remote and no MLflow server is named.
+        UserError: the runs folder is remote and no MLflow server is named.
     """
     named = os.environ.get("MLFLOW_TRACKING_URI")
     if named:
         return named
     if "://" in runs:
-        raise ValueError(
+        raise UserError(
             f"the runs folder {runs} is not on this machine: set MLFLOW_TRACKING_URI to an MLflow server"
         )
     return f"sqlite:///{storage.join(runs, 'mlflow.db')}"
@@ -168,14 +169,14 @@ def resolve(model: str, runs: str) -> str:
     """The place of the folder behind `models:/<name>@<alias>` or `models:/<name>/<version>`.
 
     Raises:
-        ValueError: nothing of that name is registered.
+        UserError: nothing of that name is registered.
     """
     from mlflow.exceptions import MlflowException
 
     uri = tracking_uri(runs)
     absent = f"{model} is not registered in {uri}; experiments/export.py registers a student"
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        raise ValueError(absent)
+        raise UserError(absent)
     name, _, alias = model.removeprefix("models:/").partition("@")
     client = connect_client(uri)
     try:
@@ -184,7 +185,7 @@ def resolve(model: str, runs: str) -> str:
         else:
             version = client.get_model_version(*name.split("/", 1))
     except (MlflowException, TypeError) as error:
-        raise ValueError(absent) from error
+        raise UserError(absent) from error
     return str(version.source)
 
 

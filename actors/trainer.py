@@ -31,6 +31,7 @@ from actors.preview import Preview, film
 from actors.tracking import RunTracker, SilentTracker, Tracking
 from stickers import storage
 from stickers.data.latents import weights_digest
+from stickers.errors import UserError
 from stickers.training import loop
 from stickers.training.engine import DeepSpeedEngine
 from stickers.training.job import FOLDERS, ROOT, TrainingJob, training_name
@@ -183,7 +184,7 @@ def _finish(work: Assignment, seconds: float) -> None:
 def _sentence(error: BaseException) -> str:
     """The first line of an error, with its kind when it is not one that we wrote for people."""
     first = (str(error).strip().splitlines() or [""])[0]
-    return first if isinstance(error, ValueError | loop.Diverged) else f"{type(error).__name__}: {first}"
+    return first if isinstance(error, UserError | loop.Diverged) else f"{type(error).__name__}: {first}"
 
 
 def train_all(
@@ -205,7 +206,7 @@ def train_all(
         validate_every: steps from one animated preview to the next; 0 for one at the end alone.
 
     Raises:
-        ValueError: a job cannot be trained, or the cluster has no room for it; then nothing was started.
+        UserError: a job cannot be trained, or the cluster has no room for it; then nothing was started.
     """
     console = console or Console()
     todo = [job for job in jobs if not job.finished(runs)]

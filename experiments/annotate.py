@@ -33,6 +33,7 @@ from stickers.annotation.store.people import add_person, new_link, people_in
 from stickers.annotation.store.votes import VoteStore, votes_in
 from stickers.artifacts.records import Refused
 from stickers.candidates.archive import Candidates
+from stickers.errors import UserError
 
 T = TypeVar("T")
 PORT = 8100
@@ -256,7 +257,7 @@ class Change(Place):
 def _value(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"{text!r} is no setting; write NAME=VALUE")
+        raise UserError(f"{text!r} is no setting; write NAME=VALUE")
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:
@@ -293,7 +294,7 @@ class Gold(OfPlan):
             known = _from_table(self.table) if self.table else rounds.agreed(cast, settings)
             some = rounds.balanced(known, self.most)
             if not some:
-                raise ValueError(
+                raise UserError(
                     "nothing is known yet: no clip has been judged alike by everybody in every round"
                 )
             made = votes.write(
@@ -308,16 +309,16 @@ class Gold(OfPlan):
 
 
 def _from_table(path: str) -> dict[str, bool]:
-    """ValueError names what is wrong with the table."""
+    """UserError names what is wrong with the table."""
     table = csv.read_csv(path)
     if not {"candidate_id", "share"} <= set(table.column_names):
-        raise ValueError(
+        raise UserError(
             f"{path}: the columns candidate_id and share are needed, there are {table.column_names}"
         )
     values = table["share"].to_pylist()
     wrong = [row for row, value in enumerate(values, 1) if not isinstance(value, bool)]
     if wrong:
-        raise ValueError(
+        raise UserError(
             f"{path}: row {wrong[0]}: share is {values[wrong[0] - 1]!r}; true and false are accepted"
         )
     return dict(zip(table["candidate_id"].to_pylist(), values, strict=True))

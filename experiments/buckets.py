@@ -19,6 +19,7 @@ from stickers.data.collections import source_of
 from stickers.data.encoding import canonical
 from stickers.data.latents import TIME, LatentSet, Rate
 from stickers.data.motion_buckets import MotionBuckets, Score
+from stickers.errors import UserError
 from stickers.models.folders import load_autoencoder
 from stickers.video.motion import motion_score
 from stickers.video.reading import read_frames
@@ -37,7 +38,7 @@ def videos_of(latents: storage.Artifact, collection: str) -> list[str]:
     mine = [row for row in rows if row["status"] == "ready" and row["source"] == collection]
     if not mine:
         known = ", ".join(sorted({row["source"] for row in rows}))
-        raise ValueError(f"{latents.uri} holds no collection {collection!r}; collections: {known}")
+        raise UserError(f"{latents.uri} holds no collection {collection!r}; collections: {known}")
     return [row["uri"] for row in sorted(mine, key=lambda row: row["clip_id"])]
 
 

@@ -34,6 +34,7 @@ from stickers.candidates.archive import Candidates, compact, counts_of, remove_b
 from stickers.candidates.budget import FLOOR
 from stickers.candidates.driver import driving
 from stickers.candidates.plan import Plan, PlannedTeacher, as_saved, make_plan, save_plan
+from stickers.errors import UserError
 from stickers.prompts.tables import Stickers, import_stickers, toy_prompts, toy_stickers
 
 console = Console()
@@ -181,7 +182,7 @@ def main(
         },
     )
     if num_prompts is not None and num_prompts < 1:
-        raise ValueError(f"--num-prompts is at least 1, got {num_prompts}")
+        raise UserError(f"--num-prompts is at least 1, got {num_prompts}")
     if status:
         show_status(place, plan)
         return 0
@@ -222,14 +223,14 @@ MEANT_FOR = {
 
 
 def the_wish(wishes: Mapping[str, bool], given: Mapping[str, bool]) -> str:
-    """The one thing that is asked for; ValueError when it is several, or when a flag says nothing about it."""
+    """The one thing that is asked for; UserError when it is several, or when a flag says nothing about it."""
     asked = [name for name, wished in wishes.items() if wished]
     if len(asked) > 1:
-        raise ValueError(f"{' and '.join(asked)} ask for different things; give one of them")
+        raise UserError(f"{' and '.join(asked)} ask for different things; give one of them")
     wish = asked[0] if asked else NEW
     for flag, there in given.items():
         if there and wish not in MEANT_FOR[flag]:
-            raise ValueError(f"{flag} means nothing for {wish}; it is for {', '.join(MEANT_FOR[flag])}")
+            raise UserError(f"{flag} means nothing for {wish}; it is for {', '.join(MEANT_FOR[flag])}")
     return wish
 
 

@@ -52,6 +52,7 @@ from stickers.curation.neighbours import (
 from stickers.curation.parts import KEY, Parts
 from stickers.curation.review import PER_PAGE, Card, Review, make_card, page_name, render_index, render_page
 from stickers.curation.video_tables import VideoTable, beside, read_videos, with_column, write_videos
+from stickers.errors import UserError
 
 Videos = Annotated[Path, tyro.conf.arg(metavar="TABLE")]
 
@@ -110,7 +111,7 @@ class ReviewVideos:
         if self.apply:
             apply_decisions(self, table)
         elif self.keep_unreviewed:
-            raise ValueError("--keep-unreviewed says what --apply does; give the downloaded decisions too")
+            raise UserError("--keep-unreviewed says what --apply does; give the downloaded decisions too")
         else:
             write_pages(self, table)
 
@@ -151,7 +152,7 @@ class Neighbours:
         )
         pool, chosen = read_videos(self.videos), [read_videos(place) for place in self.seeds]
         if not chosen:
-            raise ValueError("no seeds are given; name tables or folders of videos that people have chosen")
+            raise UserError("no seeds are given; name tables or folders of videos that people have chosen")
         find_neighbours(self, pool, list(dict.fromkeys(file for table in chosen for file in table.files)))
 
 
@@ -213,9 +214,9 @@ def write_pages(asked: ReviewVideos, table: VideoTable) -> None:
     )
     place = str(folder / "review.json")
     if folder.suffix in (".csv", ".jsonl", ".parquet"):
-        raise ValueError(f"{folder} names a table; without --apply, --out is the folder for the pages")
+        raise UserError(f"{folder} names a table; without --apply, --out is the folder for the pages")
     if storage.exists(place) and storage.read_json(place)["id"] != review.id:
-        raise ValueError(f"{folder} holds the review of another table; give another --out")
+        raise UserError(f"{folder} holds the review of another table; give another --out")
     storage.write_json(
         place, {"id": review.id, "table": str(asked.videos.resolve()), "videos": review.num_videos}
     )

@@ -5,15 +5,16 @@ from experiments.cli.training import Options, choose, show
 from experiments.students import kept_sets
 from recipes.toy.profiles import Profile
 from stickers import storage
+from stickers.errors import UserError
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import Distillation
 
 
 def find_student(runs: str, profile: Profile, recipe: Distillation) -> storage.Artifact:
-    """The profile's finished student that the recipe names. ValueError when there is none."""
+    """The profile's finished student that the recipe names. UserError when there is none."""
     found = current_training(runs, "students", profile, recipe.student)
     if not found:
-        raise ValueError(
+        raise UserError(
             f"profile {profile.name!r} has no finished student {recipe.student!r} in {storage.join(runs, 'students')}; "
             "run experiments/students.py first"
         )

@@ -19,6 +19,7 @@ from stickers.artifacts.ids import content_id, sticker_id
 from stickers.artifacts.records import PROMPTS, REFUSED, STICKERS, Prompt, Refused, Sticker
 from stickers.artifacts.schema import table_of
 from stickers.data.latents import weights_digest
+from stickers.errors import UserError
 from stickers.prompts.tables import IMAGES_PER_PROMPT, Stickers, toy_stickers
 from stickers.prompts.text_to_image import DRAWINGS, DRAWN, TEMPLATE, drawings_of
 
@@ -33,7 +34,7 @@ def drawn_by_renderer(prompts: list[Prompt], size: int) -> Stickers:
     for each in prompts:
         try:
             stickers += toy_stickers([each], size)
-        except ValueError as error:
+        except UserError as error:
             refused.append(Refused(uri=each.text, source=each.source, reason=str(error)))
     return Stickers(prompts, stickers, refused)
 
@@ -85,7 +86,7 @@ def save(uri: str, found: Stickers, record: dict[str, Any]) -> None:
     used = {each.prompt_id for each in found.stickers}
     prompts = [each for each in found.prompts if each.prompt_id in used]
     if not prompts:
-        raise ValueError(f"none of the pictures can be used; the first: {found.refused[0].reason}")
+        raise UserError(f"none of the pictures can be used; the first: {found.refused[0].reason}")
     storage.write_table(storage.join(uri, "prompts.parquet"), table_of(prompts, Prompt), PROMPTS)
     storage.write_table(storage.join(uri, "stickers.parquet"), table_of(found.stickers, Sticker), STICKERS)
     storage.write_table(storage.join(uri, "refused.parquet"), table_of(found.refused, Refused), REFUSED)
@@ -128,7 +129,7 @@ def main(
     """
     chosen, place = choose_profile(profile), storage.resolve_runs(runs)
     if "{prompt}" not in template:
-        raise ValueError(
+        raise UserError(
             f"the template {template!r} has no place for the prompt; write {{prompt}} where it belongs"
         )
     source = (
@@ -137,9 +138,7 @@ def main(
         else storage.current(place, "prompts", profile)
     )
     if source is None:
-        raise ValueError(
-            f"there are no prompts for profile {profile!r} yet; run experiments/prompts.py first"
-        )
+        raise UserError(f"there are no prompts for profile {profile!r} yet; run experiments/prompts.py first")
     asked, model = prompt_set(source.uri).prompts, absolute(model) if model else None
     inputs = {
         "prompts": source.folder,

@@ -18,6 +18,7 @@ from experiments.cli.options import (
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.data.latents import weights_digest
+from stickers.errors import UserError
 from stickers.export import assemble
 
 console = Console()
@@ -36,7 +37,7 @@ def main(
     chosen, place = choose_profile(profile), storage.resolve_runs(runs)
     found = current_training(place, "distilled", chosen, chosen.distillation.name)
     if found is None:
-        raise ValueError(
+        raise UserError(
             f"{place} holds no distilled student for profile {profile!r}; run experiments/distil.py first"
         )
     base = foundations_of(chosen, foundations)

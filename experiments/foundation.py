@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from experiments.cli.options import run_script
+from stickers.errors import UserError
 from stickers.models.weights import LATENT_CHANNELS, inflate, load_image_model
 
 console = Console()
@@ -36,7 +37,7 @@ def main(
     """
     target = out / "video_unets" / name
     if target.exists():
-        raise ValueError(f"{target} exists; give another --name or --out")
+        raise UserError(f"{target} exists; give another --name or --out")
     start = load_image_model(image_model, variant=variant, latent_channels=latent_channels)
     torch.manual_seed(seed)
     unet = inflate(start.unet)

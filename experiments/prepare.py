@@ -32,6 +32,7 @@ from stickers.artifacts.records import CLIPS
 from stickers.data.cache import ROWS, FrameCache, mark_duplicates, originals
 from stickers.data.collections import CAPTIONS, MEMBER, Listed, list_collection
 from stickers.data.sets import SetBuilder
+from stickers.errors import UserError
 from stickers.models.folders import load_autoencoder
 from stickers.toy.video_files import write_broken_files, write_captions, write_clip
 
@@ -75,13 +76,13 @@ def user_listing(videos: Path | None, sets: tuple[str, ...]) -> Listing:
     captions in each one's own table or for all of them in one at the top. `sets` are collections by name.
 
     Raises:
-        ValueError: a set is not given as NAME=PATH.
+        UserError: a set is not given as NAME=PATH.
     """
     named: list[tuple[str, str, Path | None]] = []
     for each in sets:
         name, found, path = each.partition("=")
         if not (name and found and path):
-            raise ValueError(f"--sets takes NAME=PATH, got {each!r}")
+            raise UserError(f"--sets takes NAME=PATH, got {each!r}")
         named.append((name, str(Path(path).expanduser().resolve()), None))
     if videos:
         place = videos.expanduser().resolve()
@@ -185,7 +186,7 @@ def write_sets(place: str, cache: FrameCache, foundations: str) -> dict[str, Any
         )
         storage.write_table(storage.join(place, "clips", f"part-{number:05d}.parquet"), table, CLIPS)
     if not builders:
-        raise ValueError(f"none of the {counts.total()} files can be used; first reason: {first_reason}")
+        raise UserError(f"none of the {counts.total()} files can be used; first reason: {first_reason}")
     made = [name for name, _ in builders]
     best = next((name for name in USER_SETS if name in made), made[0])
     standing = {name: name if name in made else best for name in (*USER_SETS, *made)}
@@ -246,7 +247,7 @@ def main(
     chosen, place = choose_profile(profile), storage.resolve_runs(runs)
     base, own = foundations_of(chosen, foundations), bool(videos or sets)
     if not own and "://" in place:
-        raise ValueError(
+        raise UserError(
             f"the toy videos cannot be drawn into {place}; give --videos, or --runs a folder of this machine"
         )
     listing = user_listing(videos, sets)

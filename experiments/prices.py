@@ -8,6 +8,7 @@ from rich.table import Table
 from experiments.cli.options import RUNS, Runs, choose_profile, run_script
 from stickers import storage
 from stickers.candidates.prices import Cell, spending, spent, together, total, unit_of
+from stickers.errors import UserError
 from stickers.evaluation.price_page import SpendingData, price, render_spending
 
 console = Console()
@@ -28,12 +29,12 @@ def collect(runs: str, profile: str, plan: str | None = None) -> SpendingData:
     """A profile's finished plans, or one of them, with what people decided over each last.
 
     Raises:
-        ValueError: there is no finished plan.
+        UserError: there is no finished plan.
     """
     every = [storage.find_record(runs, "plans", plan)] if plan else storage.find_records(runs, "plans")
     plans = [each for each in every if each.record["profile"] == profile]
     if not plans:
-        raise ValueError(
+        raise UserError(
             f"{storage.join(runs, 'plans')} holds no finished plan of profile {profile!r}; "
             "experiments/candidates.py makes one"
         )

@@ -20,6 +20,7 @@ from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import PROMPTS, REFUSED, Prompt, Refused
 from stickers.artifacts.schema import table_of
 from stickers.data.latents import weights_digest
+from stickers.errors import UserError
 from stickers.prompts.language_model import ANSWERS, ASKS, asks_for, said_in
 from stickers.prompts.sorting import PromptSet, Said, sort_out
 from stickers.prompts.tables import read_prompts, toy_prompts
@@ -107,7 +108,7 @@ def main(
     """
     chosen, place = choose_profile(profile), storage.resolve_runs(runs)
     if num is not None and num < 1:
-        raise ValueError(f"--num is how many prompts, at least 1, got {num}")
+        raise UserError(f"--num is how many prompts, at least 1, got {num}")
     banned, asked = unsafe_words(unsafe), num or chosen.num_prompts
     model = absolute(model) if model else None
     said = [each for one in table for each in read_prompts(one)]
@@ -134,7 +135,7 @@ def main(
             ]
         found = sort_out(said, unsafe=banned, balance=balance, most=asked if num or model else None)
         if not found.prompts:
-            raise ValueError(
+            raise UserError(
                 f"none of {len(said)} prompts can be used; the first: {found.refused[0].reason if said else ''}"
             )
         storage.write_table(storage.join(uri, "prompts.parquet"), table_of(found.prompts, Prompt), PROMPTS)

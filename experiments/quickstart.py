@@ -20,6 +20,7 @@ from rich.table import Table
 from experiments.cli import times
 from experiments.cli.options import run_script
 from stickers import storage
+from stickers.errors import UserError
 
 console = Console()
 RUNS = os.environ.get("STICKERS_RUNS", "runs")
@@ -61,7 +62,7 @@ def main(
     """
     place = storage.resolve_runs(runs)
     if "://" in place:
-        raise ValueError(
+        raise UserError(
             f"the quickstart keeps its videos and votes in a folder of this machine, not in {place}"
         )
     with PeakMemory() as memory:

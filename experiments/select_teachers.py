@@ -34,6 +34,7 @@ from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import Candidate
 from stickers.candidates.archive import Candidates
 from stickers.candidates.plan import Plan
+from stickers.errors import UserError
 from stickers.evaluation.choice import Choice, Origin, current_choice, record_choice
 from stickers.evaluation.quality import Quality
 from stickers.evaluation.report import PromptRow, ReportClip
@@ -230,16 +231,16 @@ def record_the_choice(
     """A person's choice, written down.
 
     Raises:
-        ValueError: a name is unknown or given twice, or who and why are not said.
+        UserError: a name is unknown or given twice, or who and why are not said.
     """
     unknown = [name for name in names if name not in evidence.teachers]
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"--choose names {unknown[0]!r}, which drew no clip of this pilot; teachers are: "
             f"{', '.join(sorted(evidence.teachers))}"
         )
     if len(set(names)) < len(names):
-        raise ValueError(f"--choose names a teacher twice: {', '.join(names)}")
+        raise UserError(f"--choose names a teacher twice: {', '.join(names)}")
     choice = Choice(
         profile=profile,
         teachers={name: evidence.teachers[name] for name in sorted(names)},
@@ -281,7 +282,7 @@ def check_words(choose: Sequence[str], by: str, because: str) -> None:
     given: dict[str, Any] = {"--choose": choose, "--by": by.strip(), "--because": because.strip()}
     missing = [name for name, value in given.items() if not value]
     if missing and len(missing) < len(given):
-        raise ValueError(
+        raise UserError(
             f"a choice says which teachers (--choose), who chose (--by) and why (--because); {missing[0]} is empty"
         )
 
@@ -289,7 +290,7 @@ def check_words(choose: Sequence[str], by: str, because: str) -> None:
 def refuse_unseen(runs: str, kind: str, folder: str) -> None:
     """Nobody chooses on evidence that was not there to be looked at."""
     if not storage.exists(storage.join(runs, kind, folder, storage.RECORD)):
-        raise ValueError(
+        raise UserError(
             f"there is no finished {storage.join(runs, kind, folder)}: the teachers, their clips or the votes are not "
             "what they were when somebody last looked; give the same command without --choose and look at the page"
         )

@@ -29,6 +29,7 @@ from stickers.annotation.store.people import add_person, check_name, new_link, p
 from stickers.annotation.store.votes import VoteStore, retired_people, votes_in
 from stickers.artifacts.records import MADE, STICKERS, Candidate, Kept
 from stickers.candidates.archive import Candidates
+from stickers.errors import UserError
 from stickers.toy.panel import Panel, Person, decode_and_measure, shares
 from stickers.toy.words import meaning
 
@@ -71,14 +72,14 @@ def seat_panel(connection: Connection, panel: Panel, plan_id: str) -> dict[str, 
     """Let this panel's people sign in, and no other simulated votes on the plan count; their links' tokens by name.
 
     Raises:
-        ValueError: real people have voted on the plan.
+        UserError: real people have voted on the plan.
     """
     there = {each.name: each for each in people_in(connection)}
     gone, mine = retired_people(connection), set(panel.signatures())
     others = {vote.annotator: vote.simulated for vote in votes_in(connection, plan_id)}
     real = sorted(name for name, simulated in others.items() if not simulated)
     if real:
-        raise ValueError(
+        raise UserError(
             f"{real[0]} has voted on plan {plan_id}; simulated people do not mix with real ones: give --votes another "
             "database"
         )
@@ -119,9 +120,9 @@ def work_through(address: str, token: str, person: Person, panel: Panel, errors:
 
 
 def _json(answer: httpx.Response) -> dict:
-    """What the service says. ValueError: it refuses."""
+    """What the service says. UserError: it refuses."""
     if answer.is_error:
-        raise ValueError(f"the annotation service answered {answer.status_code}: {answer.text[:300]}")
+        raise UserError(f"the annotation service answered {answer.status_code}: {answer.text[:300]}")
     found: dict = answer.json()
     return found
 

@@ -13,6 +13,7 @@ from serve.annotation.deployment import AnnotationDeployment, AnnotationOptions
 from serve.standalone import HOST, check_port
 from serve.student.deployment import MAX_BATCH, StudentDeployment
 from stickers import storage
+from stickers.errors import UserError
 from stickers.pipeline import CONFIG
 
 
@@ -52,13 +53,13 @@ def build_choosing(options: ChoosingOptions) -> Application:
     """The annotation service as a Serve configuration names it: `import_path: serve.apps:build_choosing`.
 
     Raises:
-        ValueError: there is no URL, or several replicas would share a SQLite file.
+        UserError: there is no URL, or several replicas would share a SQLite file.
     """
     votes = options.votes or os.environ.get("STICKERS_VOTES", "")
     if not votes:
-        raise ValueError("the vote store is not named: give votes, or set STICKERS_VOTES to its URL")
+        raise UserError("the vote store is not named: give votes, or set STICKERS_VOTES to its URL")
     if options.replicas > 1 and votes.startswith("sqlite"):
-        raise ValueError("several replicas need a PostgreSQL; SQLite is for one")
+        raise UserError("several replicas need a PostgreSQL; SQLite is for one")
     asked = AnnotationOptions(votes=votes, hosts=tuple(options.hosts), secure=options.secure)
     deployment = serve.deployment(
         serve.ingress()(AnnotationDeployment),
@@ -73,13 +74,13 @@ def build_choosing(options: ChoosingOptions) -> Application:
 def find_model(model: str, runs: str) -> str:
     """The exported folder, or its URI, behind a registered name such as models:/name@alias, or given by its place.
 
-    ValueError when there is none.
+    UserError when there is none.
     """
     place = resolve(model, runs) if model.startswith("models:/") else model
     if "://" not in place:
         place = str(Path(place).expanduser().resolve())
     if not storage.exists(storage.join(place, CONFIG)):
-        raise ValueError(
+        raise UserError(
             f"{place} is no exported model: {CONFIG} is missing (experiments/export.py writes one)"
         )
     return place

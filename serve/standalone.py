@@ -9,6 +9,8 @@ from threading import Thread
 import uvicorn
 from fastapi import FastAPI
 
+from stickers.errors import UserError
+
 HOST = "127.0.0.1"
 """Loopback alone: what faces a network belongs behind a gateway."""
 START_SECONDS = 30.0
@@ -28,7 +30,7 @@ def _server(app: FastAPI) -> uvicorn.Server:
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on the loopback interface alone; port 0 takes any that is free. ValueError: nothing can listen there."""
+    """A socket on the loopback interface alone; port 0 takes any that is free. UserError: nothing can listen there."""
     if port:
         check_port(port)
     bound = socket.create_server((HOST, port), reuse_port=False)
@@ -66,10 +68,10 @@ def running(app: FastAPI, port: int = 0) -> Iterator[str]:
 
 
 def check_port(port: int) -> None:
-    """ValueError when nothing can listen there: Ray would only say so in a log."""
+    """UserError when nothing can listen there: Ray would only say so in a log."""
     with socket.socket() as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             attempt.bind((HOST, port))
         except (OSError, OverflowError) as error:
-            raise ValueError(f"port {port} cannot be used ({error}); choose another with --port") from error
+            raise UserError(f"port {port} cannot be used ({error}); choose another with --port") from error

@@ -23,6 +23,7 @@ from experiments.cli.options import run_script
 from recipes.toy.profiles import TINY
 from stickers.data.encoding import to_tensor
 from stickers.diffusion.sampling import TRAINING_FREE
+from stickers.errors import UserError
 from stickers.models.autoencoder import RGBAAutoencoder
 from stickers.models.folders import load_autoencoder
 from stickers.models.sizes import SIZES
@@ -130,9 +131,9 @@ def main(
         seed: of the clips that are encoded.
     """
     if size not in SIZES:
-        raise ValueError(f"there is no size {size!r}; sizes: {', '.join(SIZES)}")
+        raise UserError(f"there is no size {size!r}; sizes: {', '.join(SIZES)}")
     if not 0 < utilisation <= 1 or lost_per_hour < 0 or min(prompts, default=0) < 1:
-        raise ValueError("utilisation lies in (0, 1], lost_per_hour is at least 0, prompts are at least 1")
+        raise UserError("utilisation lies in (0, 1], lost_per_hour is at least 0, prompts are at least 1")
     network, decoder = clip_flops(size, picture)
     gpu_s = (network + decoder) / (H100_FLOPS * utilisation)
     strips = measure_strips(picture, clips, seed)

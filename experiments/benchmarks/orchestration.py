@@ -27,6 +27,7 @@ from experiments.cli.options import RUNS, Runs, choose_profile, current, run_scr
 from experiments.cli.training import Changes
 from experiments.teachers import prepared_sets
 from stickers import storage
+from stickers.errors import UserError
 from stickers.training import loop
 from stickers.training.engine import DeepSpeedEngine
 from stickers.training.job import TrainingJob
@@ -82,7 +83,7 @@ def through_ray(jobs: list[TrainingJob], folder: Path, *, at_once: bool) -> tupl
         for part in [jobs] if at_once else [[job] for job in jobs]:
             for outcome in train_all(part, runs, ensemble="orchestration", console=Console(quiet=True)):
                 if outcome.reason:
-                    raise ValueError(f"{outcome.job.recipe.name} failed: {outcome.reason}")
+                    raise UserError(f"{outcome.job.recipe.name} failed: {outcome.reason}")
     return time.monotonic() - start, spans(runs)
 
 

@@ -35,6 +35,7 @@ from stickers.data.collections import Listed
 from stickers.data.latents import LatentSet
 from stickers.data.mixture import Mixture
 from stickers.data.sets import SetBuilder
+from stickers.errors import UserError
 from stickers.evaluation.latency import time_in_turns
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.training.objective import RecipeTask
@@ -115,10 +116,10 @@ def start_prepare(table: Path, runs: Path) -> subprocess.Popen[bytes]:
 
 
 def finish(process: subprocess.Popen[bytes]) -> int:
-    """Bytes that a process took at its peak. ValueError when it failed."""
+    """Bytes that a process took at its peak. UserError when it failed."""
     _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status):
-        raise ValueError(f"{' '.join(map(str, process.args))} failed")  # type: ignore[arg-type]
+        raise UserError(f"{' '.join(map(str, process.args))} failed")  # type: ignore[arg-type]
     return usage.ru_maxrss * 1024
 
 

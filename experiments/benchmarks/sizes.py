@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from experiments.cli.options import run_script
 from recipes.paper import PAPER_TEACHERS
+from stickers.errors import UserError
 from stickers.models.sizes import LATENT_256, LATENT_512, NUM_TOKENS, SIZES, Size
 from stickers.models.unet import VideoUNet
 from stickers.training.estimate import estimate
@@ -102,7 +103,7 @@ def main(
         training: print instead what a teacher of `recipes/paper.py` takes at each size.
     """
     if only is not None and only not in SIZES:
-        raise ValueError(f"there is no size {only!r}; sizes: {', '.join(SIZES)}")
+        raise UserError(f"there is no size {only!r}; sizes: {', '.join(SIZES)}")
     if training:
         for name, size in SIZES.items():
             if only in (None, name):

@@ -22,6 +22,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from stickers.errors import UserError
+
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # before Ray's first import
 
 from actors.cluster import connect
@@ -161,7 +163,7 @@ def memory(seed: int) -> None:
             if status or len(Candidates(storage.find_record(runs, "plans").uri)) != len(
                 plan_of(runs, rows, seed).rows
             ):
-                raise ValueError(f"the plan of {rows} candidates was not made")
+                raise UserError(f"the plan of {rows} candidates was not made")
         first = first or whole
         table.add_row(
             str(rows),

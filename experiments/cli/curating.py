@@ -26,6 +26,7 @@ from stickers.curation.video_tables import (
     with_column,
     write_videos,
 )
+from stickers.errors import UserError
 
 console = Console()
 #: of the videos that cannot be read, so many are printed; all of them stand in a table
@@ -82,17 +83,17 @@ def collect(
 
 
 def check_out(out: Path, *inputs: Path) -> None:
-    """ValueError when a table would be written over what it is made of, or has no known ending."""
+    """UserError when a table would be written over what it is made of, or has no known ending."""
     place = table_place(out)
     for each in inputs:
         if each.expanduser().resolve() == place:
-            raise ValueError(f"{place} is read by this command; write to another table")
+            raise UserError(f"{place} is read by this command; write to another table")
 
 
 def check_positive(**numbers: int | None) -> None:
     for name, number in numbers.items():
         if number is not None and number < 1:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {number}")
+            raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {number}")
 
 
 def finish(

@@ -12,6 +12,7 @@ from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.candidates.plan import PlannedTeacher
 from stickers.diffusion.sampling import SamplerSettings
+from stickers.errors import UserError
 from stickers.evaluation.choice import Origin, current_choice
 
 console = Console()
@@ -28,7 +29,7 @@ def find_teachers(runs: str, profile: Profile, names: tuple[str, ...]) -> dict[s
     missing = [name for name in wanted if name not in found]
     if (names and missing) or not found:
         there = ", ".join(sorted({each.record["name"] for each in every})) or "none"
-        raise ValueError(
+        raise UserError(
             f"profile {profile.name!r} has no finished teacher {missing[0]} in {storage.join(runs, 'teachers')}; "
             f"finished are: {there} (experiments/teachers.py trains them)"
         )
@@ -48,12 +49,12 @@ def encoders_of(names: Iterable[str], foundations: str, own: Mapping[str, str]) 
     """The folder of each teacher's encoders: its own, or the foundations of all others.
 
     Raises:
-        ValueError: a folder is given for a teacher that takes no part.
+        UserError: a folder is given for a teacher that takes no part.
     """
     found = dict.fromkeys(names, foundations)
     unknown = sorted(own.keys() - found.keys())
     if unknown:
-        raise ValueError(f"--encoders names {unknown[0]}, which takes no part; teachers: {', '.join(found)}")
+        raise UserError(f"--encoders names {unknown[0]}, which takes no part; teachers: {', '.join(found)}")
     return found | {name: absolute(folder) for name, folder in own.items()}
 
 
@@ -74,7 +75,7 @@ def obey_choice(
     """The teachers that a person has chosen for the profile; all when none are, or when `names` came with the command.
 
     Raises:
-        ValueError: a chosen teacher is not finished, or is no longer what was chosen.
+        UserError: a chosen teacher is not finished, or is no longer what was chosen.
     """
     choice = current_choice(runs, profile.name)
     if choice is None:

@@ -23,6 +23,7 @@ from stickers.artifacts.records import KEPT, MADE, PREFERENCES, Candidate, Kept,
 from stickers.artifacts.schema import table_of
 from stickers.candidates.archive import Candidates
 from stickers.data.latents import encode_clips
+from stickers.errors import UserError
 from stickers.models.folders import load_autoencoder, load_text_encoder
 from stickers.video.codec import decode_strip
 
@@ -35,7 +36,7 @@ def votes_url(runs: str, given: str | None, *, simulated: bool = False) -> str:
     Simulated people have a file of their own, so that everything is still to be chosen when people come.
 
     Raises:
-        ValueError: the runs folder is no folder of this machine.
+        UserError: the runs folder is no folder of this machine.
     """
     there = os.environ.get("STICKERS_VOTES")
     if given or (there and not simulated):
@@ -43,7 +44,7 @@ def votes_url(runs: str, given: str | None, *, simulated: bool = False) -> str:
     if "://" not in runs:
         return f"sqlite:///{runs}/{'votes-simulated' if simulated else 'votes'}.db"
     if not there:
-        raise ValueError(f"{runs} cannot hold SQLite; give --votes or STICKERS_VOTES the URL of a database")
+        raise UserError(f"{runs} cannot hold SQLite; give --votes or STICKERS_VOTES the URL of a database")
     return there
 
 
@@ -88,13 +89,13 @@ def keep(
         also: what its record remembers beside what every one does; of values that have to be worked out, a function.
 
     Raises:
-        ValueError: nothing is kept.
+        UserError: nothing is kept.
     """
     found = Candidates(plan.uri)
     rows = [row for row in found if row.status == MADE]
     through = survivors(rows, cast, settings)
     if not through:
-        raise ValueError(
+        raise UserError(
             f"nothing is kept: of {len(rows)} clips {len(survivors(rows, cast, settings, rounds=1))} went through the "
             f"first round and none through all {len(settings.rounds)}; better teachers, more prompts or more votes are "
             "needed"

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from recipes.toy.profiles import PROFILES, Profile
 from stickers import storage
 from stickers.data.latents import weights_digest
+from stickers.errors import UserError
 from stickers.training.job import training_name
 
 RUNS = os.environ.get("STICKERS_RUNS", "runs")
@@ -46,7 +47,7 @@ def run_script(main: Callable[..., int | None]) -> None:
 def _mendable(error: BaseException | None) -> str:
     """One sentence, when a person can mend what went wrong: here, in a Ray task, or below MLflow's store."""
     error = error.cause if isinstance(error, RayTaskError) else error
-    if isinstance(error, ValueError):
+    if isinstance(error, UserError):
         return str(error)
     while error:
         if isinstance(error, OSError) and error.errno in MENDABLE:
@@ -58,9 +59,9 @@ def _mendable(error: BaseException | None) -> str:
 
 
 def choose_profile(name: str) -> Profile:
-    """ValueError lists the profiles."""
+    """UserError lists the profiles."""
     if name not in PROFILES:
-        raise ValueError(f"there is no profile {name!r}; profiles: {', '.join(PROFILES)}")
+        raise UserError(f"there is no profile {name!r}; profiles: {', '.join(PROFILES)}")
     return PROFILES[name]
 
 
@@ -81,10 +82,10 @@ def encoder_digests(foundations: str) -> list[str]:
 
 
 def current(runs: str, kind: str, profile: str) -> storage.Artifact:
-    """What the stage of that kind made, or found finished, last for a profile. ValueError when there is nothing."""
+    """What the stage of that kind made, or found finished, last for a profile. UserError when there is nothing."""
     found = storage.current(runs, kind, profile)
     if not found:
-        raise ValueError(
+        raise UserError(
             f"{storage.join(runs, kind)} holds nothing for profile {profile!r}; run experiments/{MAKERS[kind]} first"
         )
     return found

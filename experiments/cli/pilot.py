@@ -24,6 +24,7 @@ from stickers.annotation.store.votes import thaw
 from stickers.artifacts.ids import content_id, seed_from
 from stickers.artifacts.records import STICKERS, Candidate, Vote
 from stickers.candidates.plan import Plan, PlannedTeacher, make_plan
+from stickers.errors import UserError
 from stickers.evaluation.quality import Measured, Quality, by_oracle, by_pixels, by_votes
 from stickers.evaluation.teacher_selection import Scored
 from stickers.metrics.motion_size import motion_per_second
@@ -112,14 +113,14 @@ def choose_quality(
         threshold: error up to which the toy world's people share a clip.
 
     Raises:
-        ValueError: votes are asked for and some clip has none, or the oracle of stickers it did not draw.
+        UserError: votes are asked for and some clip has none, or the oracle of stickers it did not draw.
     """
     if name == "oracle" and not toy:
-        raise ValueError("the oracle knows only the toy world's stickers; give --quality pixels or votes")
+        raise UserError("the oracle knows only the toy world's stickers; give --quality pixels or votes")
     if name == "votes" or (name == "auto" and votes):
         try:
             return by_votes(votes, candidates)
-        except ValueError as error:
+        except UserError as error:
             if name == "votes":
                 raise
             console.print(f"[yellow]votes take no part:[/] {error}", highlight=False, soft_wrap=True)

@@ -23,6 +23,7 @@ from stickers.candidates.budget import allocate
 from stickers.candidates.plan import PLAN_FILE, Plan, PlannedTeacher, load_plan, regeneration, with_rows
 from stickers.candidates.prices import Cell
 from stickers.candidates.progress import Durable, Pace, summary
+from stickers.errors import UserError
 
 console = Console()
 FAULTS_SHOWN = 40
@@ -36,14 +37,14 @@ def select(uri: str, expression: str) -> list[str]:
     """The ids of a finished plan's candidates that an expression is true of.
 
     Raises:
-        ValueError: it is no expression over the candidates' columns.
+        UserError: it is no expression over the candidates' columns.
     """
     columns = [each.name for each in INDEXED]
     index = storage.read_table(storage.join(uri, INDEX), INDEXED).to_pandas()
     try:
         return sorted(index.query(expression)["candidate_id"])
     except Exception as error:  # pandas raises what its parser and the columns raise
-        raise ValueError(
+        raise UserError(
             f"--regenerate {expression!r} is no filter over candidates: {error}; columns: {', '.join(columns)}"
         ) from error
 
@@ -124,7 +125,7 @@ def show_status(runs: str, plan: str | None) -> None:
     """Where the plan of that name stands; without a name, every plan that is not finished, or else the last one.
 
     Raises:
-        ValueError: there is no such plan.
+        UserError: there is no such plan.
     """
     places = [
         each
@@ -137,7 +138,7 @@ def show_status(runs: str, plan: str | None) -> None:
     else:
         shown = unfinished or [each.uri for each in storage.find_records(runs, "plans")[-1:]]
     if not shown:
-        raise ValueError(f"{storage.join(runs, 'plans')} holds no plan {plan or ''}".strip())
+        raise UserError(f"{storage.join(runs, 'plans')} holds no plan {plan or ''}".strip())
     for uri in shown:
         rows = status_of(uri)
         columns = ("planned", "made", "failed", "pending")
@@ -216,10 +217,10 @@ def budgeted(
     """A plan of new candidates for as many seconds: every cell's share, of its stickers in turn, with new noise.
 
     Raises:
-        ValueError: nobody has judged any candidate.
+        UserError: nobody has judged any candidate.
     """
     if not any(each.judged for each in cells):
-        raise ValueError(
+        raise UserError(
             "nobody has judged a candidate, so nothing is known of what is kept; run experiments/simulate.py first"
         )
     there = {(each.name, row.bucket) for each in ensemble for row in source.prompts}

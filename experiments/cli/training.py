@@ -11,6 +11,7 @@ from rich.pretty import Pretty
 from actors.trainer import train_all
 from experiments.cli.options import RUNS, Runs, choose_profile, foundations_of
 from stickers import storage
+from stickers.errors import UserError
 from stickers.training.estimate import estimate
 from stickers.training.job import TrainingJob, foundation_of, latent_factor, network_config
 from stickers.training.recipe import Distillation, Recipe, Stage
@@ -45,7 +46,7 @@ class Changes:
             stages: tuple[Stage, ...] = tuple(replace(stage, **of_stage) for stage in recipe.stages)
             given["stages"] = stages
         elif "ema_decay" in given:
-            raise ValueError(f"distillation {recipe.name!r} averages no weights: it takes no ema_decay")
+            raise UserError(f"distillation {recipe.name!r} averages no weights: it takes no ema_decay")
         return replace(recipe, **given)
 
 
@@ -53,10 +54,10 @@ NO_CHANGES = Changes()
 
 
 def choose(recipes: Sequence[AnyRecipe], only: str | None, changes: Changes) -> list[AnyRecipe]:
-    """The recipes asked for, changed. ValueError lists the recipes."""
+    """The recipes asked for, changed. UserError lists the recipes."""
     chosen = [recipe for recipe in recipes if only in (None, recipe.name)]
     if not chosen:
-        raise ValueError(
+        raise UserError(
             f"there is no recipe {only!r}; recipes: {', '.join(recipe.name for recipe in recipes)}"
         )
     return [changes.apply(recipe) for recipe in chosen]

@@ -19,6 +19,7 @@ from experiments.prices import collect
 from stickers import storage
 from stickers.candidates.budget import allocate, posteriors
 from stickers.candidates.prices import Cell
+from stickers.errors import UserError
 
 FLOORS = (0.0, 0.05, 0.1, 0.2, 0.4)
 #: judged candidates a cell at the start
@@ -122,7 +123,7 @@ def main(
     data = collect(storage.resolve_runs(runs), choose_profile(profile).name)
     cells = [each for each in data.cells if each.judged]
     if not cells:
-        raise ValueError(
+        raise UserError(
             f"nobody has judged a candidate of profile {profile!r}; run experiments/simulate.py first"
         )
     truth = np.array([each.kept / each.judged for each in cells])

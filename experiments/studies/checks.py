@@ -13,6 +13,7 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 
 from experiments.cli.options import run_script
+from stickers.errors import UserError
 from stickers.metrics.checks import FLAGS, check
 from stickers.prompts.tables import toy_prompts
 from stickers.toy.faults import FAULTS
@@ -31,7 +32,7 @@ def main(clips: int = 300, seed: int = 1) -> None:
         seed: of the clips; the thresholds were set on seed 0.
     """
     if clips < 1:
-        raise ValueError(f"at least one clip is needed, got {clips}")
+        raise UserError(f"at least one clip is needed, got {clips}")
     dice = np.random.default_rng(seed)
     prompts = toy_prompts(min(clips, 200), seed)
     raised: Counter[str] = Counter()

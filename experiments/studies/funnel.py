@@ -23,6 +23,7 @@ from scipy.optimize import brentq
 from scipy.stats import binom
 
 from experiments.cli.options import run_script
+from stickers.errors import UserError
 
 console = Console()
 ACCURACIES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
@@ -85,10 +86,10 @@ def fitted(prompts: int, clips: int, share: float, correlation: float) -> World:
     """The world in which a `share` of the prompts has a good clip.
 
     Raises:
-        ValueError: a number is out of range, or clips are so alike that no rate gives that share.
+        UserError: a number is out of range, or clips are so alike that no rate gives that share.
     """
     if prompts < 1 or clips < 1 or not 0 < share < 1 or not 0 <= correlation < 1:
-        raise ValueError("prompts and clips are at least 1, share lies in (0, 1), correlation in [0, 1)")
+        raise UserError("prompts and clips are at least 1, share lies in (0, 1), correlation in [0, 1)")
     rate = brentq(lambda mean: some_good(mean, clips, correlation) - share, 1e-9, 1 - 1e-9)
     return World(prompts=prompts, clips=clips, rate=float(rate), correlation=correlation)
 
@@ -255,9 +256,9 @@ def main(
     """
     for accuracy in (*accuracies, expert_accuracy, precision):
         if not 0.5 <= accuracy <= 1:
-            raise ValueError(f"accuracies and precision lie from 0.5 to 1, got {accuracy}")
+            raise UserError(f"accuracies and precision lie from 0.5 to 1, got {accuracy}")
     if not accuracies or clips_per_job < 1 or repeats < 1:
-        raise ValueError("there is at least one accuracy, one clip a job and one repeat")
+        raise UserError("there is at least one accuracy, one clip a job and one repeat")
     for alike in dict.fromkeys((correlation, 0.0)):
         world = fitted(prompts, pictures * teachers, share, alike)
         found = simulate(

@@ -41,6 +41,7 @@ from stickers.annotation.store.seats import Answer, Lease, Submission, submit, t
 from stickers.annotation.store.votes import VoteStore
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import Vote
+from stickers.errors import UserError
 
 UNHURRIED = Limits(wrong_sign_ins="10000 per minute", requests="10000000 per minute")
 PEOPLE_A_JOB = 3
@@ -266,7 +267,7 @@ def databases(kind: str, folder: Path) -> Iterator[tuple[str, str]]:
         return
     address = os.environ.get("STICKERS_POSTGRES")
     if not address:
-        raise ValueError(
+        raise UserError(
             "STICKERS_POSTGRES is not set; give it the URL of a PostgreSQL whose databases may be made"
         )
     import psycopg
@@ -367,7 +368,7 @@ def wait_until_it_answers(port: int) -> None:
             return
         except httpx.HTTPError:
             time.sleep(0.1)
-    raise ValueError("the service does not answer")
+    raise UserError("the service does not answer")
 
 
 def main(

@@ -25,6 +25,8 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from stickers.errors import UserError
+
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # before Ray's first import
 
 import ray
@@ -238,11 +240,11 @@ def differences(one: str, other: str) -> list[str]:
 
 
 def rerun(runs: str, rows: int, seed: int, uri: str, log: Path) -> float:
-    """Seconds that a finished plan takes when it is given again. ValueError: something was made."""
+    """Seconds that a finished plan takes when it is given again. UserError: something was made."""
     before, started = len(lines(uri)), time.monotonic()
     undisturbed(runs, rows, seed, log)
     if len(lines(uri)) != before:
-        raise ValueError(f"the rerun of the finished plan {uri} made candidates")
+        raise UserError(f"the rerun of the finished plan {uri} made candidates")
     return time.monotonic() - started
 
 

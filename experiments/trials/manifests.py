@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.cli.options import run_script
+from stickers.errors import UserError
 
 console = Console()
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,15 +40,15 @@ Resource = dict[str, Any]
 
 
 def read(folder: Path) -> dict[str, Resource]:
-    """Every resource of the YAML files in a folder, by `<file> <kind>/<name>`. ValueError when a file has none."""
+    """Every resource of the YAML files in a folder, by `<file> <kind>/<name>`. UserError when a file has none."""
     found: dict[str, Resource] = {}
     for path in sorted(folder.glob("*.yaml")):
         for each in yaml.safe_load_all(path.read_text()):
             if not isinstance(each, dict) or not {"apiVersion", "kind", "metadata"} <= each.keys():
-                raise ValueError(f"{path.name} holds something that is no Kubernetes resource")
+                raise UserError(f"{path.name} holds something that is no Kubernetes resource")
             found[f"{path.name} {each['kind']}/{each['metadata']['name']}"] = each
     if not found:
-        raise ValueError(f"there are no manifests in {folder}")
+        raise UserError(f"there are no manifests in {folder}")
     return found
 
 

@@ -25,6 +25,7 @@ from serve.standalone import running
 from stickers import storage
 from stickers.annotation.store.people import add_person
 from stickers.annotation.store.votes import VoteStore
+from stickers.errors import UserError
 
 LIMIT_MS = 100.0
 FRAMES = """() => new Promise((done) => {
@@ -65,7 +66,7 @@ def main(
     """
     program = shutil.which(chromium)
     if program is None:
-        raise ValueError(f"there is no program {chromium!r}; on Debian: apt-get install chromium")
+        raise UserError(f"there is no program {chromium!r}; on Debian: apt-get install chromium")
     place = storage.resolve_runs(runs)
     found = (
         storage.find_record(place, "plans", plan)
@@ -79,7 +80,7 @@ def main(
             token = votes.write(lambda c: add_person(c, "simulated", "annotator", simulated=True)).result()
         count = min(jobs, there - 2)
         if count < 1:
-            raise ValueError(f"plan {found.folder} has {there} jobs; at least 3 are needed")
+            raise UserError(f"plan {found.folder} has {there} jobs; at least 3 are needed")
         service = open_annotation(AnnotationOptions(votes=url, limits=Limits(requests="100000 per minute")))
         with running(service) as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(

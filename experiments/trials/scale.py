@@ -28,6 +28,8 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from stickers.errors import UserError
+
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # before Ray's first import
 
 from ray.cluster_utils import Cluster
@@ -201,13 +203,13 @@ class Driver:
     started: float
 
     def end(self, *, kill: bool = False) -> Measured:
-        """Wait for it, or kill it. ValueError: it ended with an error."""
+        """Wait for it, or kill it. UserError: it ended with an error."""
         if kill:
             self.process.send_signal(signal.SIGKILL)
         _, status, usage = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         if not kill and status:
-            raise ValueError(f"{self.out.stem} ended with status {self.process.returncode}; see {self.out}")
+            raise UserError(f"{self.out.stem} ended with status {self.process.returncode}; see {self.out}")
         said = json.loads(self.out.read_text().splitlines()[-1]) if not kill else {}
         return Measured(time.monotonic() - self.started, usage.ru_maxrss * 1024, said)
 

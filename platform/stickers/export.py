@@ -8,6 +8,7 @@ import torch
 
 from stickers import storage
 from stickers.diffusion.sampling import SamplerSettings
+from stickers.errors import UserError
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.pipeline import AnimationPipeline
 
@@ -27,11 +28,11 @@ def assemble(
         with_text: load the text encoder too; without it the pipeline takes texts that are encoded.
 
     Raises:
-        ValueError: the folder holds no finished run, or UNet and autoencoder do not fit together.
+        UserError: the folder holds no finished run, or UNet and autoencoder do not fit together.
     """
     root = Path(record_folder)
     if not (root / storage.RECORD).exists():
-        raise ValueError(f"{root} holds no finished training: {storage.RECORD} is missing")
+        raise UserError(f"{root} holds no finished training: {storage.RECORD} is missing")
     record = json.loads((root / storage.RECORD).read_text())
     weights = root / "checkpoint" if (root / "checkpoint").is_dir() else root
     unet, autoencoder = load_unet(weights), load_autoencoder(foundations)
@@ -50,10 +51,10 @@ def check_fit(unet: "VideoUNet", autoencoder: "RGBAAutoencoder") -> None:
     """Refuse a UNet and an autoencoder whose latents differ.
 
     Raises:
-        ValueError: their channel counts differ.
+        UserError: their channel counts differ.
     """
     made, taken = int(autoencoder.config.latent_channels), int(unet.config.out_channels)
     if made != taken:
-        raise ValueError(
+        raise UserError(
             f"the autoencoder makes {made} latent channels, the UNet predicts {taken}; they must be equal"
         )

@@ -15,6 +15,7 @@ from torch import Tensor
 from stickers.diffusion.guidance import Condition
 from stickers.diffusion.prediction import Prediction
 from stickers.diffusion.sampling import Passes, SamplerSettings, sample
+from stickers.errors import UserError
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class AnimationPipeline:
         """Read a folder as `save` writes it.
 
         Raises:
-            ValueError: the folder is no exported model; the sentence names what is missing.
+            UserError: the folder is no exported model; the sentence names what is missing.
         """
         root = Path(folder)
         for needed in (
@@ -83,7 +84,7 @@ class AnimationPipeline:
             "tokenizer",
         ):
             if not (root / needed).exists():
-                raise ValueError(
+                raise UserError(
                     f"{root} is no animation model: {needed} is missing (experiments/export.py writes one)"
                 )
         config = json.loads((root / CONFIG).read_text())
@@ -156,7 +157,7 @@ class AnimationPipeline:
             uint8 RGBA `[B, T, H, W, 4]`.
 
         Raises:
-            ValueError: the lists differ in length, or a picture has another shape.
+            UserError: the lists differ in length, or a picture has another shape.
         """
         return next(self.animate_each([Order(pictures, prompts, seeds, settings)]))
 
@@ -168,7 +169,7 @@ class AnimationPipeline:
             uint8 RGBA `[B, T, H, W, 4]` for each batch, in order.
 
         Raises:
-            ValueError: as `animate`.
+            UserError: as `animate`.
         """
         beside = _Beside(self.autoencoder.device)
         coming = (beside.run(partial(self._inputs, order)) for order in orders)
@@ -188,27 +189,27 @@ class AnimationPipeline:
 
     @torch.no_grad()
     def encode(self, pictures: list[np.ndarray], prompts: list[str]) -> Conditions:
-        """Pictures and prompts as `animate` takes them, encoded. ValueError: as `animate`."""
+        """Pictures and prompts as `animate` takes them, encoded. UserError: as `animate`."""
         wanted = (self.picture_size, self.picture_size, 4)
         for picture in pictures:
             if picture.shape != wanted or picture.dtype != np.uint8:
-                raise ValueError(
+                raise UserError(
                     f"a picture must be uint8 RGBA of shape {wanted}, got {picture.dtype} {picture.shape}"
                 )
         texts = self.encode_texts(["", *prompts])
         return Conditions(self._encode(np.stack(pictures))[:, 0], texts[1:], texts[0])
 
     def encode_texts(self, prompts: list[str]) -> Tensor:
-        """`[B, L, D]`. ValueError: the pipeline has no text encoder."""
+        """`[B, L, D]`. UserError: the pipeline has no text encoder."""
         if self.text is None:
-            raise ValueError("this pipeline has no text encoder; give it encoded texts")
+            raise UserError("this pipeline has no text encoder; give it encoded texts")
         return self.text.encode(prompts)
 
     def _inputs(self, order: Order) -> tuple[tuple[Passes, Tensor, Tensor], SamplerSettings]:
         """What `sample` takes, from pictures, prompts and seeds, or from conditions."""
         settings, seeds = order.settings or self.settings, order.seeds
         if order.conditions is None and not len(order.pictures) == len(order.prompts) == len(seeds):
-            raise ValueError(
+            raise UserError(
                 f"got {len(order.pictures)} pictures, {len(order.prompts)} prompts and {len(seeds)} seeds; "
                 "give equally many"
             )
@@ -259,17 +260,15 @@ class AnimationPipeline:
 
 
 def check_prompt(prompt: str) -> str:
-    """The prompt with single white space. ValueError, one sentence, when nothing is left, it is too long or no text."""
+    """The prompt with single white space. UserError, one sentence, when nothing is left, it is too long or no text."""
     clean = " ".join(prompt.split())
     for letter in clean:
         if unicodedata.category(letter) in ("Cc", "Cs"):  # control characters, halves of characters
-            raise ValueError(
-                f"the prompt holds U+{ord(letter):04X}, which is no text; accepted is plain text"
-            )
+            raise UserError(f"the prompt holds U+{ord(letter):04X}, which is no text; accepted is plain text")
     if not clean:
-        raise ValueError("the prompt is empty; say in a few words how the picture shall move")
+        raise UserError("the prompt is empty; say in a few words how the picture shall move")
     if len(clean) > MAX_PROMPT:
-        raise ValueError(f"the prompt has {len(clean)} characters; at most {MAX_PROMPT} are accepted")
+        raise UserError(f"the prompt has {len(clean)} characters; at most {MAX_PROMPT} are accepted")
     return clean
 
 

@@ -20,7 +20,7 @@ class AnnotationOptions:
 
 
 def open_annotation(options: AnnotationOptions) -> FastAPI:
-    """The web application over a vote store. ValueError: the store cannot be opened."""
+    """The web application over a vote store. UserError: the store cannot be opened."""
     return build_annotation(
         Annotation(VoteStore(options.votes)),
         hosts=options.hosts,

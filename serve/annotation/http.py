@@ -28,6 +28,7 @@ from stickers.annotation.store import people, seats
 from stickers.annotation.store.people import Person, Session
 from stickers.annotation.store.seats import Answer, Lease
 from stickers.annotation.store.votes import Conflict
+from stickers.errors import UserError
 
 if TYPE_CHECKING:
     from serve.annotation.engine import Annotation, Limits
@@ -111,8 +112,8 @@ def _errors(app: FastAPI) -> None:
     async def conflict(_: Request, error: Conflict) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, status_code=409)
 
-    @app.exception_handler(ValueError)
-    async def unusable(_: Request, error: ValueError) -> JSONResponse:
+    @app.exception_handler(UserError)
+    async def unusable(_: Request, error: UserError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, status_code=400)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stickers.data.latents import weights_digest
+from stickers.errors import UserError
 from stickers.pipeline import AnimationPipeline, check_prompt
 from stickers.video.clips import cut_out, fit, on_white, shrink
 from stickers.video.codec import decode_picture, encode_animation
@@ -31,14 +32,14 @@ class Student:
 
     @classmethod
     def build(cls, folder: str, device: str = "cpu") -> "Student":
-        """Load an exported folder. ValueError when it is no exported model."""
+        """Load an exported folder. UserError when it is no exported model."""
         return cls(AnimationPipeline.load(folder, device=device), weights_digest(folder))
 
     def order(self, picture: bytes, prompt: str, seed: int) -> Order:
-        """Check one request and fit its picture to the model; ValueError in one sentence for the user."""
+        """Check one request and fit its picture to the model; UserError in one sentence for the user."""
         prompt = check_prompt(prompt)
         if not picture:
-            raise ValueError("the picture is empty (0 bytes); PNG, WebP and JPEG are accepted")
+            raise UserError("the picture is empty (0 bytes); PNG, WebP and JPEG are accepted")
         size = self.pipeline.picture_size
         # Cutting out is done on more pixels than the model sees, for soft edges, but not on all 16 million.
         pixels = shrink(decode_picture(picture)[None], 8 * size)

@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from serve.guards import BodyLimit
+from stickers.errors import UserError
 from stickers.video.codec import ANIMATION_MEDIA_TYPES
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def build_app(student: "Student", animate: Animate) -> FastAPI:
         chosen = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
         try:
             order = await asyncio.to_thread(student.order, await picture.read(), prompt, chosen)
-        except ValueError as error:
+        except UserError as error:
             raise HTTPException(400, str(error)) from None
         clip = await animate(order)
         body = await asyncio.to_thread(student.encode, clip, media_type)

@@ -15,6 +15,7 @@ from typing import Literal, get_args
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import Candidate
 from stickers.candidates.scoring import flags_of
+from stickers.errors import UserError
 
 CLIPS_PER_JOB = 6
 CHOOSE, GOLD, RULING = "choose", "gold", "ruling"
@@ -68,10 +69,10 @@ def build_jobs(
             one that moves least and is least likely to be wrong, when they are given the choice.
 
     Raises:
-        ValueError: the job size is below one, or nothing was made.
+        UserError: the job size is below one, or nothing was made.
     """
     if clips_per_job < 1:
-        raise ValueError(f"a job shows at least 1 clip, got {clips_per_job}")
+        raise UserError(f"a job shows at least 1 clip, got {clips_per_job}")
     by_prompt: defaultdict[str, list[Candidate]] = defaultdict(list)
     for each in sorted(candidates, key=lambda row: row.candidate_id):
         if each.clip_digest is not None:
@@ -79,7 +80,7 @@ def build_jobs(
     arrange = ARRANGED[policy]
     queue = [each for prompt in sorted(by_prompt) for each in _plain_first(by_prompt[prompt], arrange)]
     if not queue:
-        raise ValueError("there is no made candidate to choose from")
+        raise UserError("there is no made candidate to choose from")
     shown = [queue[i : i + clips_per_job] for i in range(0, len(queue), clips_per_job)]
     shown.sort(key=lambda rows: sum(bool(flags_of(each)) for each in rows))
     return [job_of(rows, plan_id, round, kind) for rows in shown]

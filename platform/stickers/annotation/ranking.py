@@ -26,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from stickers.annotation.jobs import Job
 from stickers.artifacts.records import Candidate
+from stickers.errors import UserError
 from stickers.metrics.checks import FLAGS
 from stickers.prompts.sorting import BUCKETS
 
@@ -135,13 +136,13 @@ def order(jobs: Sequence[Job], scores: Mapping[str, float], audit_share: float, 
         seed: another one for every order, or the slices would repeat.
 
     Raises:
-        ValueError: the share is out of range, or a job stands twice.
+        UserError: the share is out of range, or a job stands twice.
     """
     if not 0 < audit_share <= 1:
-        raise ValueError(f"the audit slice is a share of the jobs above 0 and up to 1, got {audit_share}")
+        raise UserError(f"the audit slice is a share of the jobs above 0 and up to 1, got {audit_share}")
     named = {each.job_id: each for each in jobs}
     if len(named) < len(jobs):
-        raise ValueError("a job stands twice in what is to be ordered")
+        raise UserError("a job stands twice in what is to be ordered")
     known = [scores[name] for each in jobs for name in each.candidates if name in scores]
     usual = float(np.mean(known)) if known else 0.0
     worth = {

@@ -21,6 +21,7 @@ from stickers.annotation.store.people import LONGEST_NAME, Person, note
 from stickers.annotation.store.seats import Lease, take_of, take_ruling
 from stickers.annotation.store.votes import add_votes, retired_people, votes_in
 from stickers.artifacts.records import Candidate, Vote
+from stickers.errors import UserError
 
 Clip = tuple[str, str]
 #: a key of our own among PostgreSQL's advisory locks: who builds jobs does so alone
@@ -40,7 +41,7 @@ def change_settings(connection: Connection, values: Mapping[str, Any], by: str) 
     """Let other settings be in force, for jobs that are there too: missing seats are added, needless ones go.
 
     Raises:
-        ValueError: a value cannot be.
+        UserError: a value cannot be.
     """
     _alone(connection)
     before = read_settings(connection)
@@ -119,9 +120,9 @@ def withdraw(connection: Connection, job_ids: Sequence[str]) -> None:
 
 
 def close_plan(connection: Connection, plan_id: str, by: str) -> None:
-    """Ask for nothing more of a plan; opened again, it goes on where it was. ValueError: it was never opened."""
+    """Ask for nothing more of a plan; opened again, it goes on where it was. UserError: it was never opened."""
     if not connection.execute(update(plans).where(plans.c.plan_id == plan_id).values(open=False)).rowcount:
-        raise ValueError(f"plan {plan_id!r} was never opened")
+        raise UserError(f"plan {plan_id!r} was never opened")
     mine = select(jobs.c.job_id).where(jobs.c.plan_id == plan_id)
     connection.execute(delete(seats).where(seats.c.job_id.in_(mine), ~seats.c.answered))
     note(connection, by, "plan closed", {"plan_id": plan_id})
@@ -199,12 +200,12 @@ def retire(connection: Connection, name: str, *, retired: bool, by: str, reason:
     """Let a person's votes count no more, or again; their jobs go to others, or not. Returns how many votes it touches.
 
     Raises:
-        ValueError: it is so already, or there is no reason.
+        UserError: it is so already, or there is no reason.
     """
     if not reason.strip():
-        raise ValueError("say why: the reason stands in the trail")
+        raise UserError("say why: the reason stands in the trail")
     if (name in retired_people(connection)) == retired:
-        raise ValueError(f"the votes of {name!r} are {'retired' if retired else 'counted'} already")
+        raise UserError(f"the votes of {name!r} are {'retired' if retired else 'counted'} already")
     connection.execute(
         insert(retirements),
         {"name": name, "retired": retired, "by": by, "reason": reason[:500], "at": time.time()},
@@ -332,11 +333,11 @@ def plant_gold(
         known: whether a candidate is worth sharing.
 
     Raises:
-        ValueError: a candidate is not one of the plan's.
+        UserError: a candidate is not one of the plan's.
     """
     strangers = sorted(set(known) - set(candidates))
     if strangers:
-        raise ValueError(f"candidate {strangers[0][:40]!r} is not one of plan {plan_id}; no gold was planted")
+        raise UserError(f"candidate {strangers[0][:40]!r} is not one of plan {plan_id}; no gold was planted")
     now = read_settings(connection)
     rows = [candidates[name] for name in known if candidates[name].clip_digest is not None]
     built = build_jobs(rows, plan_id=plan_id, round=1, clips_per_job=now.clips_per_job, kind=GOLD)
@@ -366,7 +367,7 @@ def balanced(known: Mapping[str, bool], most: int) -> dict[str, bool]:
 
 
 def import_jobs(connection: Connection, some: Iterable[Job]) -> int:
-    """Append jobs that were made elsewhere; returns how many are new. ValueError: a round of theirs does not exist."""
+    """Append jobs that were made elsewhere; returns how many are new. UserError: a round of theirs does not exist."""
     _alone(connection)
     now, made = read_settings(connection), 0
     by_round: defaultdict[int, list[Job]] = defaultdict(list)
@@ -374,7 +375,7 @@ def import_jobs(connection: Connection, some: Iterable[Job]) -> int:
         by_round[job.round].append(job)
     for number, mine in sorted(by_round.items()):
         if not 1 <= number <= len(now.rounds):
-            raise ValueError(f"job {mine[0].job_id} is of round {number}; there are {len(now.rounds)} rounds")
+            raise UserError(f"job {mine[0].job_id} is of round {number}; there are {len(now.rounds)} rounds")
         plain = [job for job in mine if job.kind == CHOOSE]
         made += add_jobs(connection, plain, now.rounds[number - 1].people)
     return made
@@ -390,7 +391,7 @@ def import_votes(connection: Connection, some: Iterable[Vote]) -> tuple[int, lis
     for vote in some:
         try:
             made += add_votes(connection, [vote])
-        except ValueError as error:
+        except UserError as error:
             refused.append((vote.job_id, str(error)))
     query = select(seats.c.job_id, seats.c.holder, seats.c.seat, seats.c.answered)
     held = {(row.job_id, row.holder): row for row in connection.execute(query)}

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from stickers.annotation.jobs import CLIPS_PER_JOB, POLICIES, Policy
+from stickers.errors import UserError
 
 Role = Literal["annotator", "expert", "lead"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -50,7 +51,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.rounds) <= MOST_ROUNDS:
-            raise ValueError(f"there are 1 to {MOST_ROUNDS} rounds, got {len(self.rounds)}")
+            raise UserError(f"there are 1 to {MOST_ROUNDS} rounds, got {len(self.rounds)}")
         for number, each in enumerate(self.rounds, 1):
             _choice(f"round {number}: role", each.role, ROLES[:2])
             _between(f"round {number}: people", each.people, 1, MOST_PEOPLE)
@@ -70,30 +71,30 @@ class Settings:
         """With some values replaced, as JSON has them.
 
         Raises:
-            ValueError: one is unknown or cannot be; the sentence names it.
+            UserError: one is unknown or cannot be; the sentence names it.
         """
         known = {each.name for each in fields(self)}
         for name in values:
             if name not in known:
-                raise ValueError(f"there is no setting {name!r}; settings: {', '.join(sorted(known))}")
+                raise UserError(f"there is no setting {name!r}; settings: {', '.join(sorted(known))}")
         return settings_of({**asdict(self), **values})
 
 
 def settings_of(values: Mapping[str, Any]) -> Settings:
-    """Settings read back from their JSON form. ValueError names what cannot be."""
+    """Settings read back from their JSON form. UserError names what cannot be."""
     try:
         rounds = tuple(RoundSettings(**each) for each in values.get("rounds", ()))
         rest = {name: value for name, value in values.items() if name != "rounds"}
         return replace(Settings(rounds=rounds) if rounds else Settings(), **rest)
     except TypeError as error:
-        raise ValueError(f"settings cannot be read: {error}") from error
+        raise UserError(f"settings cannot be read: {error}") from error
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ValueError(f"{name} must be from {low} to {high}, got {value!r}")
+        raise UserError(f"{name} must be from {low} to {high}, got {value!r}")
 
 
 def _choice(name: str, value: str, accepted: tuple[str, ...]) -> None:
     if value not in accepted:
-        raise ValueError(f"{name} must be one of {', '.join(accepted)}, got {value!r}")
+        raise UserError(f"{name} must be one of {', '.join(accepted)}, got {value!r}")

@@ -20,6 +20,7 @@ from stickers.artifacts.records import CANDIDATES, FAILED, MADE, Candidate
 from stickers.candidates.driver import DRIVER
 from stickers.candidates.plan import Plan
 from stickers.candidates.scoring import flags_of
+from stickers.errors import UserError
 
 INDEX, PARTS = "index.parquet", "clips"
 #: of a part, where the next one begins
@@ -146,7 +147,7 @@ class Candidates(Sequence[Candidate]):
     """A finished plan's candidates, sorted by id. They come without their clips; `clip` reads one.
 
     Raises:
-        ValueError: the plan has no index yet.
+        UserError: the plan has no index yet.
     """
 
     def __init__(self, uri: str) -> None:
@@ -172,13 +173,13 @@ class Candidates(Sequence[Candidate]):
         """A candidate's strip, or none when it could not be made: one read.
 
         Raises:
-            ValueError: what lies there is another clip than the index promises.
+            UserError: what lies there is another clip than the index promises.
         """
         part, group, row, digest = self._places[candidate_id]
         column = storage.read_group(storage.below(self.uri, part), group, ["clip"])["clip"]
         found: bytes | None = column[row].as_py() if row < len(column) else None
         if (None if found is None else clip_digest(found)) != digest:
-            raise ValueError(
+            raise UserError(
                 f"{self.uri}: what lies in the place of candidate {candidate_id} is not its clip; "
                 "experiments/candidates.py --audit says what else is wrong"
             )

@@ -11,6 +11,7 @@ from stickers.artifacts.ids import clip_digest
 from stickers.artifacts.records import CANDIDATES, MADE, PLAN, PlanRow
 from stickers.candidates.archive import INDEX, INDEXED, PARTS
 from stickers.candidates.plan import PLAN_FILE, SUPERSEDED
+from stickers.errors import UserError
 from stickers.video.codec import decode_strip
 
 #: so that looking at a part takes megabytes and not its own size several times
@@ -98,7 +99,7 @@ def audit_part(uri: str, part: str, indexed: Iterable[dict[str, Any]], *, decode
                 seen[row["candidate_id"]].append(next(numbers))
                 if row["candidate_id"] in wanted:
                     faults += _look(wanted[row["candidate_id"]], row["clip"], decode)
-    except ValueError as error:
+    except UserError as error:
         faults += [Fault(name, "corrupt", str(error)) for name in wanted.keys() - seen]
     else:
         faults += [Fault(name, "missing", f"{part} does not hold it") for name in wanted.keys() - seen]
@@ -131,6 +132,6 @@ def _look(row: dict[str, Any], strip: bytes | None, decode: bool) -> list[Fault]
     try:
         if decode:
             decode_strip(strip, row["num_frames"])
-    except ValueError as error:
+    except UserError as error:
         return [Fault(name, "corrupt", str(error))]
     return []

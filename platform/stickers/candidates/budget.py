@@ -12,6 +12,7 @@ from math import inf
 import numpy as np
 
 from stickers.candidates.prices import Cell, total
+from stickers.errors import UserError
 
 #: judged clips that the prior of a cell counts for; its mean is the keep rate of all cells together
 PRIOR_STRENGTH = 2.0
@@ -40,16 +41,16 @@ def allocate(cells: Sequence[Cell], seconds: float, *, floor: float = FLOOR, see
         seed: of the draws.
 
     Raises:
-        ValueError: there is no cell, one was never made, or budget or floor are out of range.
+        UserError: there is no cell, one was never made, or budget or floor are out of range.
     """
     if not 0 <= floor <= 1:
-        raise ValueError(f"the floor is a share of the budget, 0 to 1, got {floor}")
+        raise UserError(f"the floor is a share of the budget, 0 to 1, got {floor}")
     if not 0 < seconds < inf:
-        raise ValueError(f"a budget is a positive number of seconds, got {seconds}")
+        raise UserError(f"a budget is a positive number of seconds, got {seconds}")
     untried = [each for each in cells if not each.made or not each.seconds > 0]
     if not cells or untried:
         what = f"{untried[0].teacher} in {untried[0].bucket}" if untried else "any teacher"
-        raise ValueError(f"nothing is known of what a candidate of {what} costs; make some first")
+        raise UserError(f"nothing is known of what a candidate of {what} costs; make some first")
     price = np.array([each.seconds_each for each in cells])
     counts = (floor * seconds / len(cells) / price).astype(int)
     left = seconds - float(counts @ price)
@@ -57,7 +58,7 @@ def allocate(cells: Sequence[Cell], seconds: float, *, floor: float = FLOOR, see
     alpha, beta = posteriors(cells)
     wanted = int(left / price.min()) + 1
     if wanted > MOST:
-        raise ValueError(f"{seconds:.0f} seconds are more than {MOST} candidates; give a smaller budget")
+        raise UserError(f"{seconds:.0f} seconds are more than {MOST} candidates; give a smaller budget")
     best = (draws.beta(alpha, beta, size=(wanted, len(cells))) / price).argmax(axis=1)
     affordable = np.cumsum(price[best]) <= left
     counts += np.bincount(best[affordable], minlength=len(cells))

@@ -21,6 +21,7 @@ from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import PlanRow, Prompt, Sticker
 from stickers.data.encoding import to_tensor
+from stickers.errors import UserError
 from stickers.pipeline import Conditions
 from stickers.video.clips import fit
 from stickers.video.codec import decode_picture
@@ -78,7 +79,7 @@ class ConditionEncoder:
         for each in chunk.stickers:
             try:
                 pictures.append(self._picture(each.png))
-            except ValueError as error:
+            except UserError as error:
                 refused[each.sticker_id] = str(error)
         names = {
             "prompts": [each.prompt_id for each in chunk.prompts],
@@ -130,17 +131,17 @@ class EncodedConditions:
         self.found = {sticker: (number[prompt], prompt) for sticker, prompt in pairs}
 
     def of(self, rows: Sequence[PlanRow]) -> Conditions:
-        """The conditions of some rows, in order. ValueError: a row's picture is unknown or could not be read."""
+        """The conditions of some rows, in order. UserError: a row's picture is unknown or could not be read."""
         images, texts = [], []
         for row in rows:
             if row.sticker_id not in self.found:
-                raise ValueError(
+                raise UserError(
                     f"the plan names sticker {row.sticker_id}, which its sticker table does not hold"
                 )
             number, prompt = self.found[row.sticker_id]
             chunk = _read(chunk_file(self.place, number))
             if row.sticker_id in chunk.refused:
-                raise ValueError(chunk.refused[row.sticker_id])
+                raise UserError(chunk.refused[row.sticker_id])
             images.append(chunk.image[chunk.stickers[row.sticker_id]])
             texts.append(chunk.text[1 + chunk.prompts[prompt]])
             nothing = chunk.text[0]

@@ -16,6 +16,7 @@ from uuid import uuid4
 import psutil
 
 from stickers import storage
+from stickers.errors import UserError
 
 DRIVER = "driver.json"
 #: seconds between two signatures, and of silence after which a driver on another machine is gone
@@ -27,7 +28,7 @@ def driving(uri: str) -> Iterator[None]:
     """Drive the plan at `uri` for as long as the block lasts.
 
     Raises:
-        ValueError: somebody else does.
+        UserError: somebody else does.
     """
     place = storage.join(uri, DRIVER)
     if storage.exists(place):
@@ -58,8 +59,8 @@ def driving(uri: str) -> Iterator[None]:
         storage.remove(place)
 
 
-def _second(uri: str, driver: dict[str, Any]) -> ValueError:
-    return ValueError(
+def _second(uri: str, driver: dict[str, Any]) -> UserError:
+    return UserError(
         f"plan {uri.rsplit('/', 1)[1]} is being made by process {driver['pid']} on {driver['host']}; "
         "--status shows how far it is"
     )

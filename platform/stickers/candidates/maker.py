@@ -18,7 +18,7 @@ from stickers.video.codec import encode_strip
 
 
 class Source(Protocol):
-    """Where the conditions of rows come from; ValueError for a row that has none."""
+    """Where the conditions of rows come from; UserError for a row that has none."""
 
     def of(self, rows: Sequence[PlanRow]) -> Conditions: ...
 

@@ -17,6 +17,7 @@ from stickers import storage
 from stickers.artifacts.ids import candidate_id, content_id, seed_from
 from stickers.artifacts.records import PLAN, PROMPTS, STICKERS, Candidate, PlanRow, Prompt, Sticker
 from stickers.artifacts.schema import table_of
+from stickers.errors import UserError
 
 PLAN_FILE = "plan.json"
 SUPERSEDED = pa.schema([pa.field("candidate_id", pa.string(), nullable=False)])
@@ -64,15 +65,15 @@ def make_plan(
     """Every sticker by every teacher, `num_seeds` times, each with a seed of its own that follows from their names.
 
     Raises:
-        ValueError: there is no teacher, no sticker or no seed, or two teachers have one name.
+        UserError: there is no teacher, no sticker or no seed, or two teachers have one name.
     """
     if num_seeds < 1:
-        raise ValueError(f"a plan draws every sticker at least once, got num_seeds {num_seeds}")
+        raise UserError(f"a plan draws every sticker at least once, got num_seeds {num_seeds}")
     names = [teacher.name for teacher in teachers]
     if not teachers or not stickers:
-        raise ValueError(f"a plan needs stickers and teachers, got {len(stickers)} and {len(teachers)}")
+        raise UserError(f"a plan needs stickers and teachers, got {len(stickers)} and {len(teachers)}")
     if len(set(names)) < len(names):
-        raise ValueError(f"two teachers of one plan have the same name: {', '.join(sorted(names))}")
+        raise UserError(f"two teachers of one plan have the same name: {', '.join(sorted(names))}")
     said = {prompt.prompt_id: prompt for prompt in prompts}
     rows = [
         planned_row(sticker.sticker_id, said[sticker.prompt_id], each, _seed(seed, sticker, each, again))
@@ -124,14 +125,14 @@ def regeneration(
     candidates in their place. `reseed` gives every row another noise.
 
     Raises:
-        ValueError: no row is asked for, or one's teacher is not given.
+        UserError: no row is asked for, or one's teacher is not given.
     """
     if not rows:
-        raise ValueError(f"no candidate of plan {plan_id} is asked for; there is nothing to make again")
+        raise UserError(f"no candidate of plan {plan_id} is asked for; there is nothing to make again")
     now, said = {each.name: each for each in teachers}, {each.text: each for each in prompts}
     absent = sorted({row.teacher for row in rows} - now.keys())
     if absent:
-        raise ValueError(f"teacher {absent[0]} is not there to make its candidates of plan {plan_id} again")
+        raise UserError(f"teacher {absent[0]} is not there to make its candidates of plan {plan_id} again")
     again = [
         planned_row(
             row.sticker_id,
@@ -169,7 +170,7 @@ def with_rows(
         seed: of the noise, and of which stickers come first.
 
     Raises:
-        ValueError: no candidate is asked for.
+        UserError: no candidate is asked for.
     """
     said = {prompt.prompt_id: prompt for prompt in source.prompts}
     rows: list[PlanRow] = []
@@ -190,7 +191,7 @@ def with_rows(
             )
             rows += islice(fresh, counts.get((each.name, bucket), 0))
     if not rows:
-        raise ValueError("the budget pays for no candidate; give more seconds")
+        raise UserError("the budget pays for no candidate; give more seconds")
     used = {row.sticker_id for row in rows}
     stickers = [one for one in source.stickers if one.sticker_id in used]
     prompts = {one.prompt_id for one in stickers}
@@ -245,7 +246,7 @@ def _rows(uri: str, teachers: Iterable[str]) -> list[PlanRow]:
 
 
 def load_plan(uri: str) -> Plan:
-    """Read a plan folder back. ValueError when it is none."""
+    """Read a plan folder back. UserError when it is none."""
     header = storage.read_json(storage.join(uri, PLAN_FILE))
     stickers = storage.read_table(storage.join(uri, "stickers.parquet"), STICKERS).to_pylist()
     place = storage.join(uri, "superseded.parquet")

@@ -12,6 +12,7 @@ from math import inf, sqrt
 
 from stickers import storage
 from stickers.artifacts.records import CANDIDATES, FAILED, MADE
+from stickers.errors import UserError
 
 #: of this run's time that its pace is taken from, and seconds below which that share is not cut
 RECENT, LEAST_SECONDS = 0.5, 60.0
@@ -46,7 +47,7 @@ class Durable:
     def _read(self, block: str, known: dict[str, str]) -> None:
         try:
             table = storage.read_table(block, CANDIDATES, columns=["candidate_id", "status"])
-        except ValueError:  # it is being written, or torn: it does not count yet
+        except UserError:  # it is being written, or torn: it does not count yet
             return
         known |= zip(table["candidate_id"].to_pylist(), table["status"].to_pylist(), strict=True)
         self.read.add(block)

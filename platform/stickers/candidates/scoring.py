@@ -7,6 +7,7 @@ annotates and orders, people decide.
 from dataclasses import asdict, replace
 
 from stickers.artifacts.records import FAILED, Candidate
+from stickers.errors import UserError
 from stickers.metrics.checks import FLAGS, check
 from stickers.video.codec import decode_strip
 
@@ -18,7 +19,7 @@ def score(row: Candidate) -> Candidate:
         return row
     try:
         clip = decode_strip(row.clip, row.num_frames)
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         reason = f"its clip cannot be decoded: {error}".splitlines()[0]
         return replace(row, status=FAILED, error=reason, clip=None, clip_digest=None)
     found = check(clip, row.fps)

@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from stickers.data.latents import LatentSet
 from stickers.data.motion_buckets import MotionBuckets, Score
+from stickers.errors import UserError
 from stickers.video.codec import encode_animation
 
 TEMPLATE = Path(__file__).with_name("bucket_page.html.j2")
@@ -37,7 +38,7 @@ def sample_windows(
     Left out are videos that have no such score, or too few frames to be sampled at more than one rate.
 
     Raises:
-        ValueError: no video is left.
+        UserError: no video is left.
     """
     rng = np.random.default_rng(seed)
     usable = [index for index in range(len(latents)) if int(latents.length[index]) > num_frames]
@@ -51,7 +52,7 @@ def sample_windows(
         if np.isfinite(found):
             windows.append(Window(video, np.arange(taken[0], taken[-1] + 1), found))
     if not windows:
-        raise ValueError(
+        raise UserError(
             f"no video has a {score} score and more than {num_frames} frames; nothing can be bucketed"
         )
     return sorted(windows, key=lambda each: each.score)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from stickers.curation.video_tables import VideoTable, with_column
+from stickers.errors import UserError
 
 COLUMNS = ("file", "decision", "reason", "reviewer", "time")
 ACCEPT, REJECT = "accept", "reject"
@@ -45,7 +46,7 @@ def read_decisions(paths: Sequence[str | Path]) -> list[Decision]:
     """The decisions of one or several downloads.
 
     Raises:
-        ValueError: a file is absent or no CSV table, a column is missing, or a row decides nothing that is known.
+        UserError: a file is absent or no CSV table, a column is missing, or a row decides nothing that is known.
     """
     return [decision for path in paths for decision in _read(Path(path))]
 
@@ -54,7 +55,7 @@ def part(table: VideoTable, decisions: Sequence[Decision], *, keep_unreviewed: b
     """The rows that people accepted, and those that they rejected.
 
     Raises:
-        ValueError: a decision names a file that the table does not have, or one file is accepted and rejected.
+        UserError: a decision names a file that the table does not have, or one file is accepted and rejected.
     """
     by_file = _agreed(table, decisions)
     rows = [by_file.get(name) for name in table.names]
@@ -74,22 +75,22 @@ def part(table: VideoTable, decisions: Sequence[Decision], *, keep_unreviewed: b
 
 def _read(path: Path) -> list[Decision]:
     if not path.is_file():
-        raise ValueError(f"there are no decisions {path}")
+        raise UserError(f"there are no decisions {path}")
     try:
         text = path.read_text(encoding="utf-8-sig")
         reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
         missing, rows = set(COLUMNS) - set(reader.fieldnames or ()), list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is no CSV table in UTF-8: {error}") from error
+        raise UserError(f"{path} is no CSV table in UTF-8: {error}") from error
     if missing:
-        raise ValueError(f"{path} lacks the column {sorted(missing)[0]!r}; it needs {', '.join(COLUMNS)}")
+        raise UserError(f"{path} lacks the column {sorted(missing)[0]!r}; it needs {', '.join(COLUMNS)}")
     for number, row in enumerate(rows, 1):
         if row["decision"] not in (ACCEPT, REJECT):
-            raise ValueError(
+            raise UserError(
                 f"{path}: row {number} decides {row['decision']!r}; accepted are accept and reject"
             )
         if row["decision"] == REJECT and not row["reason"].strip():
-            raise ValueError(f"{path}: row {number} rejects {row['file']} without a reason")
+            raise UserError(f"{path}: row {number} rejects {row['file']} without a reason")
     return [Decision(*(row[column] for column in COLUMNS)) for row in rows]
 
 
@@ -99,10 +100,10 @@ def _agreed(table: VideoTable, decisions: Sequence[Decision]) -> dict[str, list[
     by_file: dict[str, list[Decision]] = {}
     for each in decisions:
         if each.file not in known:
-            raise ValueError(f"a decision names {each.file}, which is not in the table")
+            raise UserError(f"a decision names {each.file}, which is not in the table")
         said = by_file.setdefault(known[each.file], [])
         if said and said[0].decision != each.decision:
-            raise ValueError(
+            raise UserError(
                 f"{each.file} is contradicted: {said[0].reviewer} ({said[0].time}) says {said[0].decision}, "
                 f"{each.reviewer} ({each.time}) says {each.decision}"
             )

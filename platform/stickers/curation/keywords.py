@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from stickers.errors import UserError
+
 PLURALS = """
 men man, women woman, children child, people person, feet foot, teeth tooth, geese goose, mice mouse, oxen ox,
 calves calf, dwarves dwarf, elves elf, halves half, hooves hoof, knives knife, leaves leaf, lives life, loaves loaf,
@@ -25,7 +27,7 @@ SINGULAR = frozenset(("news", "lens", "pants", "always", "perhaps", "this", "doe
 class Words:
     """Which captions are wanted: with at least one word of `any`, every one of `all`, and none of `none`.
 
-    ValueError when nothing is asked, a word has no letters, or the same word is both wanted and unwanted.
+    UserError when nothing is asked, a word has no letters, or the same word is both wanted and unwanted.
     """
 
     any: tuple[str, ...] = ()
@@ -34,12 +36,12 @@ class Words:
 
     def __post_init__(self) -> None:
         if not self.every:
-            raise ValueError("no words are given; name some that any, all or none of the captions must have")
+            raise UserError("no words are given; name some that any, all or none of the captions must have")
         for word in self.every:
             if not tokens(word):
-                raise ValueError(f"{word!r} has no letters or digits to look for")
+                raise UserError(f"{word!r} has no letters or digits to look for")
         if torn := sorted(set(map(tokens, self.none)) & set(map(tokens, (*self.any, *self.all)))):
-            raise ValueError(f"{' '.join(torn[0])!r} is both wanted and unwanted")
+            raise UserError(f"{' '.join(torn[0])!r} is both wanted and unwanted")
 
     @property
     def every(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from stickers.curation.parts import KEY, Parts
 from stickers.curation.pretrained import load_helper, load_model
 from stickers.curation.video_tables import Unread, evenly_spaced, look
 from stickers.data.latents import weights_digest
+from stickers.errors import UserError
 from stickers.video.clips import on_white
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class ClipEmbedder:
         self.num_frames, self.device = num_frames, device
         self.model = load_model("AutoModel", folder, device)
         if not hasattr(self.model, "get_image_features"):
-            raise ValueError(
+            raise UserError(
                 f"{folder} holds a {type(self.model).__name__}, which has no image features; use CLIP"
             )
         self.processor = load_helper("AutoImageProcessor", folder)
@@ -136,12 +137,12 @@ def nearest(
         effort: how much ivf (lists) and hnsw (candidates) look at; more is slower and finds more.
 
     Raises:
-        ValueError: there is no seed, no pool, or a number is not positive.
+        UserError: there is no seed, no pool, or a number is not positive.
     """
     if not len(seeds_SD) or not len(pool_ND):
-        raise ValueError(f"{len(seeds_SD)} seeds cannot be compared with a pool of {len(pool_ND)} videos")
+        raise UserError(f"{len(seeds_SD)} seeds cannot be compared with a pool of {len(pool_ND)} videos")
     if per_seed < 1 or effort < 1:
-        raise ValueError(f"neighbours a seed and effort must be at least 1, got {per_seed} and {effort}")
+        raise UserError(f"neighbours a seed and effort must be at least 1, got {per_seed} and {effort}")
     index = build_index(pool_ND, kind, effort=max(effort, per_seed) if kind == "hnsw" else effort)
     scores_SK, rows_SK = index.search(np.ascontiguousarray(seeds_SD, np.float32), min(per_seed, len(pool_ND)))
     best: dict[int, Neighbour] = {}

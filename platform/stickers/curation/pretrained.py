@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from stickers.errors import UserError
+
 Kind = Literal[
     "AutoModel", "AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForTokenClassification"
 ]
@@ -13,7 +15,7 @@ def load_model(kind: Kind, folder: str | Path, device: str) -> Any:
     """A transformers model for inference.
 
     Raises:
-        ValueError: there is no such folder, it holds no model of that kind in safetensors, or lacks some weights,
+        UserError: there is no such folder, it holds no model of that kind in safetensors, or lacks some weights,
             which transformers would fill with noise.
     """
     import transformers
@@ -24,27 +26,27 @@ def load_model(kind: Kind, folder: str | Path, device: str) -> Any:
             _folder(folder), local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{folder} cannot be loaded as {kind}: {_first_line(error)}") from error
+        raise UserError(f"{folder} cannot be loaded as {kind}: {_first_line(error)}") from error
     if found["missing_keys"]:
         name = sorted(found["missing_keys"])[0]
-        raise ValueError(f"{folder} cannot be loaded as {kind}: its weights lack {name}")
+        raise UserError(f"{folder} cannot be loaded as {kind}: its weights lack {name}")
     return model.to(device).eval()
 
 
 def load_helper(kind: Helper, folder: str | Path) -> Any:
-    """What prepares a model's input, from the same folder. ValueError when it is not there."""
+    """What prepares a model's input, from the same folder. UserError when it is not there."""
     import transformers
 
     try:
         return getattr(transformers, kind).from_pretrained(_folder(folder), local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{folder} has nothing that {kind} can load: {_first_line(error)}") from error
+        raise UserError(f"{folder} has nothing that {kind} can load: {_first_line(error)}") from error
 
 
 def _folder(folder: str | Path) -> str:
     path = Path(folder).expanduser()
     if not path.is_dir():
-        raise ValueError("there is no such folder")
+        raise UserError("there is no such folder")
     return str(path)
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from stickers.artifacts.ids import content_id
 from stickers.curation.video_tables import Unread, VideoTable, evenly_spaced, look, size_of
+from stickers.errors import UserError
 from stickers.video.clips import shrink
 
 PER_PAGE = 48
@@ -68,9 +69,9 @@ class Review:
 
     @staticmethod
     def of(table: VideoTable, title: str, per_page: int = PER_PAGE) -> "Review":
-        """ValueError when `per_page` is not positive."""
+        """UserError when `per_page` is not positive."""
         if per_page < 1:
-            raise ValueError(f"a page shows at least 1 video, got {per_page}")
+            raise UserError(f"a page shows at least 1 video, got {per_page}")
         count = table.rows.num_rows
         pages = tuple(range(first, min(first + per_page, count)) for first in range(0, count, per_page))
         return Review(content_id("review", table.names, table.captions, per_page), title, pages)

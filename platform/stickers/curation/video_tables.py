@@ -18,6 +18,7 @@ import pyarrow as pa
 from stickers import storage
 from stickers.data import collections
 from stickers.data.collections import list_collection, source_of
+from stickers.errors import UserError
 from stickers.video.reading import probe, read_video
 from stickers.video.source import UnreadableVideo, VideoInfo
 
@@ -60,7 +61,7 @@ def read_videos(place: str | Path) -> VideoTable:
     """A table of videos, or a folder of them.
 
     Raises:
-        ValueError: nothing is there, it is no such table, a column is missing, or it has no rows.
+        UserError: nothing is there, it is no such table, a column is missing, or it has no rows.
     """
     path = Path(place).expanduser().resolve()
     if path.is_dir():
@@ -70,7 +71,7 @@ def read_videos(place: str | Path) -> VideoTable:
     readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
     read = readers.get(path.suffix.lower())
     if not path.is_file() or read is None:
-        raise ValueError(f"there is no table of videos {path}; accepted: {ACCEPTED}")
+        raise UserError(f"there is no table of videos {path}; accepted: {ACCEPTED}")
     return _checked(path, str(path.parent), read(path))
 
 
@@ -78,7 +79,7 @@ def write_videos(place: str | Path, rows: pa.Table) -> None:
     """Write rows whose files are absolute, whole or not at all; the ending of `place` decides the format.
 
     Raises:
-        ValueError: the ending is none of `SUFFIXES`, or a column does not fit into the format.
+        UserError: the ending is none of `SUFFIXES`, or a column does not fit into the format.
     """
     path = table_place(place)
     column = [relative_to(str(path.parent), file) for file in rows[FILE].to_pylist()]
@@ -90,15 +91,15 @@ def write_videos(place: str | Path, rows: pa.Table) -> None:
     try:
         text = make(rows)
     except TypeError as error:
-        raise ValueError(f"{path}: {error}; write these columns to a .parquet table") from error
+        raise UserError(f"{path}: {error}; write these columns to a .parquet table") from error
     storage.write_bytes(str(path), text.encode())
 
 
 def table_place(place: str | Path) -> Path:
-    """Where a table is written, absolute. ValueError when its ending names no format."""
+    """Where a table is written, absolute. UserError when its ending names no format."""
     path = Path(place).expanduser().resolve()
     if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path}: a table is written as {', '.join(SUFFIXES)}")
+        raise UserError(f"{path}: a table is written as {', '.join(SUFFIXES)}")
     return path
 
 
@@ -146,7 +147,7 @@ def content_of(file: str) -> str | Unread:
         return collections.content_of(file)
     except OSError as error:
         return Unread(file, f"{file}: {error.strerror}" if error.strerror else str(error))
-    except ValueError as error:
+    except UserError as error:
         return Unread(file, str(error))
 
 
@@ -157,17 +158,17 @@ def evenly_spaced(frames_THWC: np.ndarray, count: int) -> np.ndarray:
 
 def _checked(path: Path, folder: str, rows: pa.Table) -> VideoTable:
     if not rows.num_rows:
-        raise ValueError(f"{path} has no rows")
+        raise UserError(f"{path} has no rows")
     for name in (FILE, CAPTION):
         if name not in rows.column_names:
-            raise ValueError(f"{path} lacks the column {name!r}; it needs file and caption")
+            raise UserError(f"{path} lacks the column {name!r}; it needs file and caption")
     try:
         files, captions = (rows[name].cast(pa.string()).to_pylist() for name in (FILE, CAPTION))
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: file and caption must be text: {error}") from error
+        raise UserError(f"{path}: file and caption must be text: {error}") from error
     if not all(files):
         empty = next(number for number, file in enumerate(files, 1) if not file)
-        raise ValueError(f"{path}: row {empty} names no file")
+        raise UserError(f"{path}: row {empty} names no file")
     files = [file if "://" in file else str(Path(folder) / file) for file in files]
     rows = with_column(rows, FILE, files)
     return VideoTable(folder, with_column(rows, CAPTION, [text or "" for text in captions]))
@@ -179,10 +180,10 @@ def _read_csv(path: Path) -> pa.Table:
         reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
         names, rows = list(reader.fieldnames or ()), list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is no CSV table in UTF-8: {error}") from error
+        raise UserError(f"{path} is no CSV table in UTF-8: {error}") from error
     for number, row in enumerate(rows, 1):
         if None in row:
-            raise ValueError(f"{path}: row {number} has more fields than the header")
+            raise UserError(f"{path}: row {number} has more fields than the header")
     return pa.table({name: pa.array([row[name] for row in rows], pa.string()) for name in names})
 
 
@@ -193,15 +194,15 @@ def _read_jsonl(path: Path) -> pa.Table:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise ValueError(f"{path}: line {number} is no JSON: {error}") from error
+                raise UserError(f"{path}: line {number} is no JSON: {error}") from error
             if not isinstance(row, dict):
-                raise ValueError(f"{path}: line {number} is no JSON object with file and caption")
+                raise UserError(f"{path}: line {number} is no JSON object with file and caption")
             rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row)
     try:
         return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
     except pa.ArrowException as error:
-        raise ValueError(f"{path}: a column holds values of several kinds: {error}") from error
+        raise UserError(f"{path}: a column holds values of several kinds: {error}") from error
 
 
 def _read_parquet(path: Path) -> pa.Table:

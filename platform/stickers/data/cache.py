@@ -21,6 +21,7 @@ from stickers.data.collections import Listed, content_of
 from stickers.data.encoding import encode_frames
 from stickers.data.manifest import Looked, examine, row_of
 from stickers.data.shards import write_shard
+from stickers.errors import UserError
 
 if TYPE_CHECKING:
     from stickers.models.autoencoder import RGBAAutoencoder
@@ -125,7 +126,7 @@ class CollectionEncoder:
             row = replace(row, content=content_of(row.uri))
         except FileNotFoundError:
             return replace(row, reason=f"{row.uri} does not exist")
-        except (OSError, ValueError) as error:
+        except (OSError, UserError) as error:
             return replace(row, reason=str(error))
         entries = [self.cache.known.get((row.content, size)) for size in self.cache.sizes]
         if not all(entries):

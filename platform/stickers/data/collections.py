@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stickers import storage
+from stickers.errors import UserError
 from stickers.video.source import Source
 
 CAPTIONS = "captions.csv"
@@ -44,7 +45,7 @@ def list_collection(place: str, source: str, *, captions: Path | None = None) ->
         captions: the table of a folder further up; of that, the rows that lie in this one. Its own goes first.
 
     Raises:
-        ValueError: there is no such place, a table is none or lacks a column, or nothing in it is a video.
+        UserError: there is no such place, a table is none or lacks a column, or nothing in it is a video.
     """
     root = Path(place)
     if root.is_file() and root.suffix.lower() in TABLE_SUFFIXES:
@@ -54,7 +55,7 @@ def list_collection(place: str, source: str, *, captions: Path | None = None) ->
     elif root.is_dir():
         rows = _of_folder(root, captions)
     else:
-        raise ValueError(
+        raise UserError(
             f"there is no collection {place}; accepted: a folder of videos with a {CAPTIONS}, "
             f"a table ({', '.join(TABLE_SUFFIXES)}), a .tar of WebDataset"
         )
@@ -63,7 +64,7 @@ def list_collection(place: str, source: str, *, captions: Path | None = None) ->
         empty = False
         yield Listed(path, caption, source)
     if empty:
-        raise ValueError(f"{place} holds no videos ({', '.join(VIDEO_SUFFIXES)}) and no {CAPTIONS}")
+        raise UserError(f"{place} holds no videos ({', '.join(VIDEO_SUFFIXES)}) and no {CAPTIONS}")
 
 
 def _of_folder(root: Path, captions: Path | None) -> Iterator[tuple[str, str]]:
@@ -99,7 +100,7 @@ def _csv_rows(table: Path) -> Iterator[dict[str, str]]:
             _check_columns(table, reader.fieldnames or ())
             yield from reader
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{table} is no CSV table in UTF-8: {error}") from error
+        raise UserError(f"{table} is no CSV table in UTF-8: {error}") from error
 
 
 def _json_rows(table: Path) -> Iterator[dict[str, str]]:
@@ -108,7 +109,7 @@ def _json_rows(table: Path) -> Iterator[dict[str, str]]:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise ValueError(f"{table}, line {number} is no JSON: {error}") from error
+                raise UserError(f"{table}, line {number} is no JSON: {error}") from error
             _check_columns(f"{table}, line {number}", row if isinstance(row, dict) else ())
             yield row
 
@@ -117,7 +118,7 @@ def _parquet_rows(table: Path) -> Iterator[dict[str, str]]:
     try:
         file = pq.ParquetFile(table)
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{table} is no Parquet table: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{table} is no Parquet table: {str(error).splitlines()[0]}") from error
     _check_columns(table, file.schema_arrow.names)
     for batch in file.iter_batches(batch_size=10_000, columns=["file", "caption"]):
         yield from batch.to_pylist()
@@ -126,7 +127,7 @@ def _parquet_rows(table: Path) -> Iterator[dict[str, str]]:
 def _check_columns(table: object, names: Iterable[str]) -> None:
     missing = {"file", "caption"} - set(names)
     if missing:
-        raise ValueError(f"{table} lacks the column {sorted(missing)[0]!r}; it needs file and caption")
+        raise UserError(f"{table} lacks the column {sorted(missing)[0]!r}; it needs file and caption")
 
 
 def _of_tar(tar: Path) -> Iterator[tuple[str, str]]:
@@ -148,12 +149,12 @@ def _of_tar(tar: Path) -> Iterator[tuple[str, str]]:
 
 @lru_cache(maxsize=16)
 def tar_members(tar: str) -> dict[str, tuple[int, int]]:
-    """Offset and size in bytes of each file in an uncompressed tar. ValueError when it is none."""
+    """Offset and size in bytes of each file in an uncompressed tar. UserError when it is none."""
     try:
         with tarfile.open(tar, "r:") as archive:
             return {each.name: (each.offset_data, each.size) for each in archive if each.isfile()}
     except tarfile.TarError as error:
-        raise ValueError(f"{tar} is no uncompressed tar file: {error}") from error
+        raise UserError(f"{tar} is no uncompressed tar file: {error}") from error
 
 
 def read_member(tar: str, name: str) -> bytes:

@@ -23,6 +23,7 @@ from stickers.data.encoding import canonical, encode_frames
 from stickers.data.motion_buckets import MotionBuckets, Score
 from stickers.data.online import OnlineFrames
 from stickers.data.shards import Shards
+from stickers.errors import UserError
 from stickers.video.clips import clip_indices, clip_indices_by_time
 
 if TYPE_CHECKING:
@@ -118,9 +119,9 @@ class LatentSet:
         )
 
     def tracked(self, index: int) -> Tensor:
-        """The track of video `index`, `[frames, 3]`. ValueError: this set has none."""
+        """The track of video `index`, `[frames, 3]`. UserError: this set has none."""
         if self.track is None:
-            raise ValueError("this set knows neither times nor motion of its frames")
+            raise UserError("this set knows neither times nor motion of its frames")
         return self.track[int(self.first[index]) + torch.arange(int(self.length[index]))]
 
     def speed(self, index: int, first: int, last: int, score: Score) -> float:
@@ -155,7 +156,7 @@ class LatentSet:
         """Read a set; what lies in shards is read when it is asked for.
 
         Raises:
-            ValueError: there is no such file, or its frames are made from videos and there is no autoencoder.
+            UserError: there is no such file, or its frames are made from videos and there is no autoencoder.
         """
         folder = str(uri).rpartition("/")[0] or "."
         with safe_open(storage.local_file(str(uri)), "pt") as file:
@@ -166,7 +167,7 @@ class LatentSet:
             found[name] = Shards([storage.below(folder, each) for each in files], counts, inside)
         if "frames" not in found:
             if autoencoder is None:
-                raise ValueError(f"the frames of {uri} are made from videos, which needs the autoencoder")
+                raise UserError(f"the frames of {uri} are made from videos, which needs the autoencoder")
             found["frames"] = OnlineFrames.of_tensors(found, autoencoder)
         return cls(**found)  # type: ignore[arg-type]
 
@@ -205,7 +206,7 @@ def encode_clips(
         fps.append(rate)
         captions.append(caption)
     if not frames:
-        raise ValueError("there is no usable clip to encode")
+        raise UserError("there is no usable clip to encode")
     length = torch.tensor([len(f) for f in frames])
     distinct = sorted(set(captions))
     return LatentSet(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from stickers.data.latents import Balance, LatentSet, Rate
+from stickers.errors import UserError
 from stickers.video.clips import ConditioningKind, conditioning_index
 
 Window = Literal["any", "halfway"]
@@ -45,11 +46,11 @@ class Mixture:
         """The batch of one step; `window` says which part of a video may become a clip, `balance` what is drawn evenly.
 
         Raises:
-            ValueError: a dataset is unknown.
+            UserError: a dataset is unknown.
         """
         unknown = [name for name, _ in datasets if name not in self.sets]
         if unknown:
-            raise ValueError(f"dataset {unknown[0]!r} is unknown; available: {', '.join(sorted(self.sets))}")
+            raise UserError(f"dataset {unknown[0]!r} is unknown; available: {', '.join(sorted(self.sets))}")
         rng = np.random.default_rng([seed, step])
         weights = np.array([weight for _, weight in datasets])
         picks = rng.choice(len(datasets), size=batch_size, p=weights / weights.sum())

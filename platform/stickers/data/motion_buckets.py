@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from stickers.errors import UserError
+
 Score = Literal["vmaf", "vectors"]
 
 
@@ -27,15 +29,15 @@ class MotionBuckets:
 
     def __post_init__(self) -> None:
         if self.score not in ("vmaf", "vectors"):
-            raise ValueError(f"motion buckets have no score {self.score!r}; accepted: vmaf, vectors")
+            raise UserError(f"motion buckets have no score {self.score!r}; accepted: vmaf, vectors")
         if len(self.rates) != len(self.edges) + 1 or not self.edges:
-            raise ValueError(
+            raise UserError(
                 f"motion buckets need one rate more than edges, got {len(self.rates)} for {len(self.edges)} edges"
             )
         if any(low >= high for low, high in pairwise(self.edges)) or self.edges[0] <= 0:
-            raise ValueError(f"edges of motion buckets must be positive and rise, got {self.edges}")
+            raise UserError(f"edges of motion buckets must be positive and rise, got {self.edges}")
         if min(self.rates) < 1:
-            raise ValueError(f"rates of motion buckets must be at least 1 fps, got {self.rates}")
+            raise UserError(f"rates of motion buckets must be at least 1 fps, got {self.rates}")
 
     def rate_of(self, score: float) -> int:
         """The sampling rate, in fps, of a window with this score a second."""

@@ -9,6 +9,8 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from stickers.errors import UserError
+
 Prediction = Literal["epsilon", "v_prediction", "sample_residual"]
 PREDICTIONS: tuple[str, ...] = get_args(Prediction)
 
@@ -24,7 +26,7 @@ def to_sample(
     """Clean latents from a network's output; `image` is the conditioning latent, broadcast over time (zero if dropped).
 
     Raises:
-        ValueError: `kind` is none of `PREDICTIONS`.
+        UserError: `kind` is none of `PREDICTIONS`.
     """
     if kind == "epsilon":
         return (z - sigma * output) / alpha
@@ -32,7 +34,7 @@ def to_sample(
         return alpha * z - sigma * output
     if kind == "sample_residual":
         return image + output
-    raise ValueError(f"unknown prediction type {kind!r}; accepted: {', '.join(PREDICTIONS)}")
+    raise UserError(f"unknown prediction type {kind!r}; accepted: {', '.join(PREDICTIONS)}")
 
 
 def target(
@@ -45,4 +47,4 @@ def target(
         return alpha * noise - sigma * clean
     if kind == "sample_residual":
         return clean - image
-    raise ValueError(f"unknown prediction type {kind!r}; accepted: {', '.join(PREDICTIONS)}")
+    raise UserError(f"unknown prediction type {kind!r}; accepted: {', '.join(PREDICTIONS)}")

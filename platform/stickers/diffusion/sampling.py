@@ -10,6 +10,7 @@ from stickers.diffusion.guidance import Condition, combine, needed
 from stickers.diffusion.prediction import Prediction, to_sample, zero_terminal_snr
 from stickers.diffusion.schedule import NoiseSchedule
 from stickers.diffusion.solvers import ddim, dpm_solver_2m
+from stickers.errors import UserError
 
 #: (noisy latents, timestep, passes to run) -> one output for each pass, batched into one call or not
 Passes = Callable[[Tensor, int, tuple[Condition, ...]], dict[Condition, Tensor]]
@@ -35,13 +36,13 @@ class SamplerSettings:
 
     def __post_init__(self) -> None:
         if self.solver not in ("ddim", "dpm"):
-            raise ValueError(f"unknown solver {self.solver!r}; accepted: ddim, dpm")
+            raise UserError(f"unknown solver {self.solver!r}; accepted: ddim, dpm")
         for name in ("num_steps", "num_frames", "fps"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
 
         if self.temperature < 0:
-            raise ValueError(f"temperature must not be negative, got {self.temperature}")
+            raise UserError(f"temperature must not be negative, got {self.temperature}")
 
     def passes(self) -> int:
         """Network passes a clip takes."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stickers.errors import UserError
+
 
 @dataclass(frozen=True)
 class NoiseSchedule:
@@ -69,4 +71,4 @@ class NoiseSchedule:
 
     def _check_count(self, num_steps: int) -> None:
         if not 1 <= num_steps <= self.num_timesteps:
-            raise ValueError(f"steps must lie between 1 and {self.num_timesteps}, got {num_steps}")
+            raise UserError(f"steps must lie between 1 and {self.num_timesteps}, got {num_steps}")

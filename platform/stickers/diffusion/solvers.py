@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from stickers.diffusion.schedule import NoiseSchedule
+from stickers.errors import UserError
 
 Denoiser = Callable[[Tensor, int, int], Tensor]
 
@@ -47,4 +48,4 @@ def dpm_solver_2m(denoise: Denoiser, z: Tensor, schedule: NoiseSchedule, timeste
             estimate = clean + (clean - previous) * (width / (2 * previous_width))
         z = ddim_step(schedule, z, estimate, start, end)
         previous, previous_width = (clean, width) if finite else (None, 0.0)
-    raise ValueError("at least one timestep is needed")
+    raise UserError("at least one timestep is needed")

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 from stickers import storage
 from stickers.artifacts.ids import content_id
+from stickers.errors import UserError
 
 KIND = "choices"
 
@@ -47,18 +48,18 @@ class Choice:
         """Refuse when a chosen teacher is not among those `there`, or is no longer what was chosen.
 
         Raises:
-            ValueError: one sentence names the teacher and what has become of it.
+            UserError: one sentence names the teacher and what has become of it.
         """
         mend = "choose again with experiments/select_teachers.py, or name --teachers"
         for name, chosen in self.teachers.items():
             if name not in there:
                 finished = ", ".join(sorted(there)) or "none"
-                raise ValueError(
+                raise UserError(
                     f"the choice by {self.by} for profile {self.profile!r} names teacher {name!r}, which is not "
                     f"finished; finished are: {finished}; {mend}"
                 )
             if there[name] != chosen:
-                raise ValueError(
+                raise UserError(
                     f"the choice by {self.by} for profile {self.profile!r} names teacher {name!r} as it was in "
                     f"{chosen.record} (checkpoint {chosen.checkpoint}); it is now {there[name].record} "
                     f"(checkpoint {there[name].checkpoint}); {mend}"
@@ -69,11 +70,11 @@ def record_choice(runs: str, choice: Choice) -> storage.Artifact:
     """Write a choice, unless the same one is there, and let it stand for its profile.
 
     Raises:
-        ValueError: nobody chose, for no reason, or no teacher is chosen.
+        UserError: nobody chose, for no reason, or no teacher is chosen.
     """
     for field in ("by", "because", "teachers"):
         if not getattr(choice, field):
-            raise ValueError(f"a choice needs {field!r}, which is empty")
+            raise UserError(f"a choice needs {field!r}, which is empty")
     whole = {name: value for name, value in asdict(choice).items() if name != "made_at"}
     digest = content_id("choice", whole)[:12]
     uri = storage.join(runs, KIND, digest)

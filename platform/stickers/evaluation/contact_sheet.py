@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from stickers.errors import UserError
+
 INK, SOFT, PAPER, CHECKS = (38, 35, 43), (109, 104, 116), (250, 248, 244), ((255, 255, 255), (233, 230, 225))
 GAP, MARGIN, LABEL_HEIGHT, TEXT_SIZE = 10, 16, 30, 15
 
@@ -26,13 +28,13 @@ def contact_sheet(
         tile: pixels a frame, a side.
 
     Raises:
-        ValueError: there is no row, or a row has more or fewer clips than there are labels.
+        UserError: there is no row, or a row has more or fewer clips than there are labels.
     """
     if not rows:
-        raise ValueError("a contact sheet needs at least one row")
+        raise UserError("a contact sheet needs at least one row")
     for prompt, clips in rows:
         if len(clips) != len(labels):
-            raise ValueError(f"row {prompt!r} has {len(clips)} clips for {len(labels)} labels")
+            raise UserError(f"row {prompt!r} has {len(clips)} clips for {len(labels)} labels")
     widths = [_width([clips[i] for _, clips in rows], frames_shown) * tile for i in range(len(labels))]
     font = ImageFont.load_default(TEXT_SIZE)
     widths = [max(width, int(font.getlength(label))) for width, label in zip(widths, labels, strict=True)]

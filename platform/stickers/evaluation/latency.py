@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from stickers.errors import UserError
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -98,4 +100,4 @@ def _status(field: str) -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
-    raise ValueError(f"/proc/self/status has no {field}; peak memory on a CPU needs Linux")
+    raise UserError(f"/proc/self/status has no {field}; peak memory on a CPU needs Linux")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from stickers.candidates.prices import Cell, total
+from stickers.errors import UserError
 from stickers.evaluation.report import page_template
 
 TEMPLATE = "price_page.html.j2"
@@ -61,7 +62,7 @@ def price(seconds: float | None) -> str:
 
 
 def render_spending(data: SpendingData) -> str:
-    """The whole page. ValueError: there is nothing to show."""
+    """The whole page. UserError: there is nothing to show."""
     if not data.cells:
-        raise ValueError("no candidate was made; there is nothing to show")
+        raise UserError("no candidate was made; there is nothing to show")
     return page_template(TEMPLATE).render(data=data, price=price)

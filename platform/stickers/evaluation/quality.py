@@ -13,6 +13,7 @@ import numpy as np
 
 from stickers.annotation.store.votes import votes_digest
 from stickers.artifacts.records import Candidate, Vote
+from stickers.errors import UserError
 from stickers.metrics.consistency import consistency
 from stickers.metrics.motion_size import motion_size
 
@@ -105,13 +106,13 @@ def by_votes(votes: Sequence[Vote], candidates: Sequence[Candidate]) -> Quality:
     """The share of the first round's annotators who picked the clip, of those it was shown to.
 
     Raises:
-        ValueError: a made clip was shown to nobody.
+        UserError: a made clip was shown to nobody.
     """
     shares = approval(votes)
     unseen = [e for e in candidates if e.clip_digest and (e.candidate_id, e.clip_digest) not in shares]
     if unseen:
         made = sum(each.clip_digest is not None for each in candidates)
-        raise ValueError(
+        raise UserError(
             f"{len(unseen)} of {made} clips of plan {unseen[0].plan_id} were shown to nobody yet, "
             f"{unseen[0].candidate_id} is the first; votes count when every clip was judged"
         )

@@ -12,6 +12,8 @@ from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from stickers.errors import UserError
+
 TEMPLATE = "report.html.j2"
 MIN_AXIS = 1.25
 """The interval plot reaches at least this far, so that the frozen still at 1 stands inside it."""
@@ -124,13 +126,13 @@ def render_report(data: ReportData) -> str:
     """The whole page.
 
     Raises:
-        ValueError: a row shows a system that no column names.
+        UserError: a row shows a system that no column names.
     """
     known = {column.name for column in data.columns}
     for row in data.rows:
         foreign = sorted(set(row.clips) - known)
         if foreign:
-            raise ValueError(
+            raise UserError(
                 f"prompt {row.prompt!r} shows {foreign[0]!r}, which no column of the report names"
             )
     reach = max([MIN_AXIS, *(figure.error_high for figure in data.figures)])

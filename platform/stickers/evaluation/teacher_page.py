@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stickers.errors import UserError
 from stickers.evaluation.report import PromptRow, page_template
 from stickers.evaluation.teacher_selection import Interval, Pilot, Step, TeacherFigures
 
@@ -123,12 +124,12 @@ def render_choosing(data: ChoosingData) -> str:
     """The whole page.
 
     Raises:
-        ValueError: a row shows a teacher that the figures do not name.
+        UserError: a row shows a teacher that the figures do not name.
     """
     known = {each.teacher for each in data.teachers}
     for row in data.rows:
         foreign = sorted(set(row.clips) - known)
         if foreign:
-            raise ValueError(f"prompt {row.prompt!r} shows {foreign[0]!r}, which is no teacher of the page")
+            raise UserError(f"prompt {row.prompt!r} shows {foreign[0]!r}, which is no teacher of the page")
     tallest = max([0.01, *(share for shares in data.speed_shares for share in shares)])
     return page_template(TEMPLATE).render(data=data, tallest=tallest)

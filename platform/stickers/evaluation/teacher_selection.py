@@ -15,6 +15,7 @@ from math import comb
 
 import numpy as np
 
+from stickers.errors import UserError
 from stickers.evaluation.comparisons import interval, resamples
 
 TOLERANCE = 0.05
@@ -93,12 +94,12 @@ class Pilot:
     """What every teacher drew for the same prompts, ready to be counted.
 
     Raises:
-        ValueError: there is no clip, or a teacher drew another number of clips for a prompt than the others.
+        UserError: there is no clip, or a teacher drew another number of clips for a prompt than the others.
     """
 
     def __init__(self, scored: Sequence[Scored], *, able: float, tolerance: float = TOLERANCE) -> None:
         if not scored:
-            raise ValueError("teachers are chosen by their clips, and there is none")
+            raise UserError("teachers are chosen by their clips, and there is none")
         self.able, self.tolerance = able, tolerance
         self.teachers = tuple(sorted({each.teacher for each in scored}))
         first = {each.prompt: each for each in sorted(scored, key=lambda each: each.prompt)}
@@ -122,7 +123,7 @@ class Pilot:
         rows = [[e.quality for e in scored if (e.teacher, e.prompt) == (t, prompt)] for t in self.teachers]
         counts = {name: len(row) for name, row in zip(self.teachers, rows, strict=True)}
         if len(set(counts.values())) > 1:
-            raise ValueError(f"prompt {prompt!r} was not drawn equally often by every teacher: {counts}")
+            raise UserError(f"prompt {prompt!r} was not drawn equally often by every teacher: {counts}")
         return np.array(rows)
 
     @cached_property
@@ -277,9 +278,9 @@ def suggest(steps: Sequence[Step], threshold: float) -> tuple[str, ...]:
     `threshold` at equal clips or that a group needs. A person decides.
 
     Raises:
-        ValueError: the threshold is negative.
+        UserError: the threshold is negative.
     """
     if threshold < 0:
-        raise ValueError(f"the threshold is a gain of quality and at least 0, got {threshold}")
+        raise UserError(f"the threshold is a gain of quality and at least 0, got {threshold}")
     wanted = [step for step in steps[1:] if step.needed_for or step.added_at_equal_clips.value >= threshold]
     return tuple(step.teacher for step in [*steps[:1], *wanted])

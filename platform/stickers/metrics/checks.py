@@ -13,6 +13,7 @@ from math import pi, sin
 
 import numpy as np
 
+from stickers.errors import UserError
 from stickers.metrics.motion_size import motion_size
 from stickers.video.clips import cut_out, shrink
 
@@ -107,10 +108,10 @@ def check(clip_THWC: np.ndarray, fps: float, thresholds: Thresholds = THRESHOLDS
         fps: at which it plays; the same frames flicker at 15 and move at 4.
 
     Raises:
-        ValueError: the frame rate is not positive, or the clip is no uint8 RGBA.
+        UserError: the frame rate is not positive, or the clip is no uint8 RGBA.
     """
     if not fps > 0:
-        raise ValueError(f"the frame rate must be positive, got {fps}")
+        raise UserError(f"the frame rate must be positive, got {fps}")
     measures = measure(clip_THWC, thresholds.noise)
     return Checks(flags=judge(measures, fps, thresholds), measures=measures)
 

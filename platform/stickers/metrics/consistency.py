@@ -7,6 +7,7 @@ turning or squeezing limbs cost a little although they are right.
 
 import numpy as np
 
+from stickers.errors import UserError
 from stickers.video.clips import shrink
 
 MAX_SIDE = 64
@@ -27,10 +28,10 @@ def consistency(frames_THWC: np.ndarray) -> float:
         frames_THWC: uint8 RGBA, two frames or more.
 
     Raises:
-        ValueError: there are fewer than two frames, or they are no uint8 RGBA.
+        UserError: there are fewer than two frames, or they are no uint8 RGBA.
     """
     if len(frames_THWC) < 2:
-        raise ValueError(f"consistency compares neighbouring frames, got {len(frames_THWC)} frame")
+        raise UserError(f"consistency compares neighbouring frames, got {len(frames_THWC)} frame")
     planes_CTHW = _premultiplied(shrink(frames_THWC, MAX_SIDE))
     one, other = planes_CTHW[:, :-1], planes_CTHW[:, 1:]
     whole = np.maximum(one.sum(axis=(0, 2, 3)), other.sum(axis=(0, 2, 3)))

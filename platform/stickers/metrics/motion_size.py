@@ -5,6 +5,7 @@ Clips of different frame rates show their motion at different paces, so speeds a
 
 import numpy as np
 
+from stickers.errors import UserError
 from stickers.video.motion import motion_score
 
 
@@ -17,8 +18,8 @@ def motion_per_second(motion_score: float, fps: float) -> float:
     """The motion that a second of a clip shows, in luma levels: its score times its frames a second.
 
     Raises:
-        ValueError: the frame rate is not positive.
+        UserError: the frame rate is not positive.
     """
     if not fps > 0:
-        raise ValueError(f"the frame rate must be positive, got {fps}")
+        raise UserError(f"the frame rate must be positive, got {fps}")
     return motion_score * fps

@@ -12,6 +12,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
+from stickers.errors import UserError
+
 
 class RGBAAutoencoder(ModelMixin, ConfigMixin):
     """Encodes RGBA frames, float in [-1, 1] and composited over white, to scaled latents.
@@ -71,7 +73,7 @@ class RGBAAutoencoder(ModelMixin, ConfigMixin):
         """Scaled latents `[B, T, 8, H/f, W/f]` (the distribution's mean: deterministic) of frames `[B, T, 4, H, W]`."""
         side = frames_BTCHW.shape[-1]
         if frames_BTCHW.shape[-2] % self.factor or side % self.factor:
-            raise ValueError(
+            raise UserError(
                 f"frame sides must be multiples of {self.factor} pixels, got {tuple(frames_BTCHW.shape[-2:])}"
             )
         flat = self.distribution(frames_BTCHW.flatten(0, 1)).mode().float()

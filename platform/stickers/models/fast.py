@@ -14,6 +14,7 @@ from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from stickers.errors import UserError
 from stickers.models.temporal import SelfAttention
 from stickers.models.unet import ProjectedText, VideoUNet
 
@@ -72,7 +73,7 @@ def as_graph(unet: VideoUNet, graph: Graph) -> Network:
     """The UNet's forward as a graph of this kind, called as the UNet is.
 
     Raises:
-        ValueError: there is no such kind.
+        UserError: there is no such kind.
     """
     if graph == "none":
         return unet
@@ -82,7 +83,7 @@ def as_graph(unet: VideoUNet, graph: Graph) -> Network:
         mode = "max-autotune" if unet.device.type == "cuda" else "default"
         compiled: Network = torch.compile(unet, mode=mode, dynamic=False)
         return compiled
-    raise ValueError(f"unknown graph {graph!r}; accepted: {', '.join(GRAPHS)}")
+    raise UserError(f"unknown graph {graph!r}; accepted: {', '.join(GRAPHS)}")
 
 
 class _Flat(nn.Module):

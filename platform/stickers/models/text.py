@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjection, T5EncoderModel
 
+from stickers.errors import UserError
+
 #: folder endings of the first, second and third tokenizer and model, as diffusers has them
 ENDINGS = ("", "_2", "_3")
 _CLASSES = {
@@ -32,7 +34,7 @@ class TextEncoder:
     """One to three tokenizers with their frozen text models, CLIP first.
 
     Raises:
-        ValueError: a combination that no UNet here reads.
+        UserError: a combination that no UNet here reads.
     """
 
     def __init__(self, *towers: tuple[Any, Any]) -> None:
@@ -40,7 +42,7 @@ class TextEncoder:
         kinds = [type(model).__name__ for _, model in towers]
         self.pooled = kinds == ["CLIPTextModel", "CLIPTextModelWithProjection"]
         if not self.pooled and kinds not in (["CLIPTextModel"], ["CLIPTextModel", "T5EncoderModel"]):
-            raise ValueError(
+            raise UserError(
                 f"text models {', '.join(kinds)} do not go together; accepted: one CLIPTextModel, alone, "
                 "with a T5EncoderModel, or with a CLIPTextModelWithProjection"
             )
@@ -99,11 +101,11 @@ def load_tower(
     """A tokenizer and its text model from their folders.
 
     Raises:
-        ValueError: the folder's model is none that is taken; it is named.
+        UserError: the folder's model is none that is taken; it is named.
     """
     names = json.loads((model / "config.json").read_text()).get("architectures") or ["nothing"]
     if names[0] not in _CLASSES:
-        raise ValueError(f"{model} holds {names[0]}; accepted text models: {', '.join(_CLASSES)}")
+        raise UserError(f"{model} holds {names[0]}; accepted text models: {', '.join(_CLASSES)}")
     loaded = _CLASSES[names[0]].from_pretrained(
         model, local_files_only=True, use_safetensors=True, variant=variant
     )

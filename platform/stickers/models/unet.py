@@ -16,6 +16,7 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from stickers.errors import UserError
 from stickers.models.temporal import KeyValue, SpatialTransformer, TemporalTransformer, VideoResnetBlock
 
 #: the text to one level: keys and values in space and in time for each of its layers; empty without attention
@@ -230,7 +231,7 @@ class VideoUNet(ModelMixin, ConfigMixin):
             self.add_time_proj = Timesteps(addition_time_embed_dim, True, 0)
             self.add_embedding = TimestepEmbedding(projection_class_embeddings_input_dim, emb)
         elif addition_embed_type is not None:
-            raise ValueError(
+            raise UserError(
                 f"addition_embed_type {addition_embed_type!r} is not supported; accepted: 'text', 'text_time' or none"
             )
         if t5_dim is not None:
@@ -255,12 +256,12 @@ class VideoUNet(ModelMixin, ConfigMixin):
             context_BLD: texts as `TextEncoder` writes them.
 
         Raises:
-            ValueError: they come from other text models than this UNet attends to.
+            UserError: they come from other text models than this UNet attends to.
         """
         width, t5 = self.config.cross_attention_dim, self.config.t5_dim
         if context_BLD.shape[-1] != width + (t5 or 0):
             wanted = f"{width} features (CLIP)" + (f" and {t5} (T5)" if t5 else "")
-            raise ValueError(f"this UNet attends to texts of {wanted}, got {context_BLD.shape[-1]}")
+            raise UserError(f"this UNet attends to texts of {wanted}, got {context_BLD.shape[-1]}")
         context_BLD, pooled = context_BLD.to(self.dtype), []
         if t5:
             clip, other = context_BLD.split([width, t5], dim=-1)
@@ -307,7 +308,7 @@ class VideoUNet(ModelMixin, ConfigMixin):
             image_BTCHW = image_BCHW[:, None].expand(-1, num_frames, -1, -1, -1)
             z_BTCHW = torch.cat([z_BTCHW, image_BTCHW], dim=2)
         if z_BTCHW.shape[2] != self.config.in_channels:
-            raise ValueError(
+            raise UserError(
                 f"the UNet takes {self.config.in_channels} input channels (noisy and image latent together), "
                 f"got {z_BTCHW.shape[2]}"
             )

@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from stickers.diffusion.prediction import Prediction
+from stickers.errors import UserError
 from stickers.models.autoencoder import RGBAAutoencoder
 from stickers.models.text import ENDINGS, TextEncoder, load_tower
 from stickers.models.unet import VideoUNet
@@ -78,24 +79,22 @@ def load_image_model(
         latent_channels: what the model must have; the paper's 8 unless another number is asked for.
 
     Raises:
-        ValueError: the folder is no such model, is incomplete, is pickled, or has parts that are not taken.
+        UserError: the folder is no such model, is incomplete, is pickled, or has parts that are not taken.
     """
     root = _local(source, variant)
     unet = load_image_unet(root / "unet", variant=variant)
     autoencoder = add_alpha(_read(AutoencoderKL, root / "vae", variant))
     channels = int(autoencoder.config.latent_channels)
     if channels != latent_channels:
-        raise ValueError(
+        raise UserError(
             f"{root / 'vae'} makes {channels} latent channels where {latent_channels} are asked; "
             f"latent_channels={channels} accepts it"
         )
     if channels != unet.config.in_channels:
-        raise ValueError(
-            f"{root}: vae makes {channels} latent channels, unet takes {unet.config.in_channels}"
-        )
+        raise UserError(f"{root}: vae makes {channels} latent channels, unet takes {unet.config.in_channels}")
     endings = [ending for ending in ENDINGS if (root / f"text_encoder{ending}").is_dir()]
     if not endings:
-        raise ValueError(f"{root} is no text-to-image model: text_encoder is missing")
+        raise UserError(f"{root} is no text-to-image model: text_encoder is missing")
     for ending in endings:
         _check_files(root / f"text_encoder{ending}", "model", variant)
     text = TextEncoder(
@@ -108,7 +107,7 @@ def load_image_model(
     said = json.loads(scheduler.read_text()) if scheduler.exists() else {}
     prediction = said.get("prediction_type", "epsilon")
     if prediction not in ("epsilon", "v_prediction"):
-        raise ValueError(f"{scheduler} says {prediction!r}; accepted: epsilon, v_prediction")
+        raise UserError(f"{scheduler} says {prediction!r}; accepted: epsilon, v_prediction")
     return ImageModel(unet, autoencoder, text, prediction)
 
 
@@ -124,7 +123,7 @@ def load_image_unet(
     """
     path = Path(source)
     if path.suffix in _PICKLES:
-        raise ValueError(f"{path} is a pickle, which can run code when read; accepted: safetensors")
+        raise UserError(f"{path} is a pickle, which can run code when read; accepted: safetensors")
     if path.suffix != ".safetensors":
         return _read(UNet2DConditionModel, path, variant)
     folder = Path(config or path.parent)
@@ -138,7 +137,7 @@ def inflate(image_unet: UNet2DConditionModel) -> VideoUNet:
     """A video UNet that draws, in every frame, what `image_unet` draws.
 
     Raises:
-        ValueError: the image model has parts that the video model does not take; they are named.
+        UserError: the image model has parts that the video model does not take; they are named.
     """
     _refuse_others(image_unet, (*_UNET_KEYS, *_UNET_IGNORED))
     config = image_unet.config
@@ -152,7 +151,7 @@ def inflate(image_unet: UNet2DConditionModel) -> VideoUNet:
     missing, unexpected = video.load_state_dict(state, strict=False)
     strange = [name for name in missing if "temporal" not in name] + unexpected
     if strange:
-        raise ValueError(
+        raise UserError(
             f"this image UNet has a layout the video UNet does not take; first differing weight: {strange[0]}"
         )
     return video
@@ -162,7 +161,7 @@ def add_alpha(rgb: AutoencoderKL) -> RGBAAutoencoder:
     """An autoencoder of RGBA that does to RGB what `rgb` does; alpha is ignored going in and opaque coming out.
 
     Raises:
-        ValueError: it has parts that are not taken; they are named.
+        UserError: it has parts that are not taken; they are named.
     """
     _refuse_others(rgb, (*_AUTOENCODER_KEYS, *_AUTOENCODER_IGNORED))
     config = rgb.config
@@ -195,7 +194,7 @@ def _refuse_others(model: ModelMixin, known: tuple[str, ...]) -> None:
         if name in known or parameter.default is inspect.Parameter.empty:
             continue
         if model.config[name] != parameter.default:
-            raise ValueError(
+            raise UserError(
                 f"{type(model).__name__} with {name}={model.config[name]!r} is not taken; "
                 f"accepted: {parameter.default!r}"
             )
@@ -211,7 +210,7 @@ def _local(source: str | Path, variant: str | None) -> Path:
         root = Path(snapshot_download(str(source), allow_patterns=kinds))
     for part in ("unet", "vae"):
         if not (root / part / "config.json").exists():
-            raise ValueError(f"{root} is no text-to-image model: {part}/config.json is missing")
+            raise UserError(f"{root} is no text-to-image model: {part}/config.json is missing")
     return root
 
 
@@ -224,17 +223,17 @@ def _read(kind: Any, folder: Path, variant: str | None) -> Any:
         folder, local_files_only=True, use_safetensors=True, variant=variant, output_loading_info=True
     )
     if found["missing_keys"]:
-        raise ValueError(f"{folder} lacks the weight {found['missing_keys'][0]}")
+        raise UserError(f"{folder} lacks the weight {found['missing_keys'][0]}")
     return model.eval()
 
 
 def _check_config(kind: Any, folder: Path) -> dict[str, torch.Size]:
     """The shapes that a folder's configuration asks for, when it is of this kind."""
     if not (folder / "config.json").exists():
-        raise ValueError(f"{folder} is no model: config.json is missing")
+        raise UserError(f"{folder} is no model: config.json is missing")
     config = json.loads((folder / "config.json").read_text())
     if config.get("_class_name") != kind.__name__:
-        raise ValueError(f"{folder} holds {config.get('_class_name')}; accepted: {kind.__name__}")
+        raise UserError(f"{folder} holds {config.get('_class_name')}; accepted: {kind.__name__}")
     with torch.device("meta"):
         return {name: weight.shape for name, weight in kind.from_config(config).state_dict().items()}
 
@@ -247,20 +246,20 @@ def _check_files(folder: Path, stem: str, variant: str | None) -> list[Path]:
         shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
         for shard in shards:
             if not (folder / shard).exists():
-                raise ValueError(f"{folder}: shard {shard}, which {index.name} names, is missing")
+                raise UserError(f"{folder}: shard {shard}, which {index.name} names, is missing")
         return [folder / shard for shard in shards]
     whole = folder / f"{stem}{ending}.safetensors"
     if whole.exists():
         return [whole]
     others = sorted(path.name for path in folder.iterdir() if path.suffix == ".safetensors")
     if others:
-        raise ValueError(f"{folder} has no {whole.name}; it has {', '.join(others)}: choose its variant")
+        raise UserError(f"{folder} has no {whole.name}; it has {', '.join(others)}: choose its variant")
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
     if pickles:
-        raise ValueError(
+        raise UserError(
             f"{folder / pickles[0]} is a pickle, which can run code when read; accepted: safetensors"
         )
-    raise ValueError(f"{folder} holds no weights: {whole.name} is missing")
+    raise UserError(f"{folder} holds no weights: {whole.name} is missing")
 
 
 def _check_tensors(path: Path, expected: dict[str, torch.Size]) -> None:
@@ -271,10 +270,10 @@ def _check_tensors(path: Path, expected: dict[str, torch.Size]) -> None:
                 header = file.get_slice(name)
                 shape, dtype = tuple(header.get_shape()), header.get_dtype()
                 if name in expected and shape != tuple(expected[name]):
-                    raise ValueError(
+                    raise UserError(
                         f"{path}: {name} has shape {shape}, the configuration asks for {tuple(expected[name])}"
                     )
                 if dtype not in _DTYPES:
-                    raise ValueError(f"{path}: {name} is {dtype}; accepted: {', '.join(sorted(_DTYPES))}")
+                    raise UserError(f"{path}: {name} is {dtype}; accepted: {', '.join(sorted(_DTYPES))}")
     except SafetensorError as error:
-        raise ValueError(f"{path} is no safetensors file: {error}") from error
+        raise UserError(f"{path} is no safetensors file: {error}") from error

@@ -13,6 +13,7 @@ import torch
 
 from stickers.artifacts.ids import content_id, seed_from
 from stickers.curation.pretrained import load_helper, load_model
+from stickers.errors import UserError
 from stickers.prompts.sorting import OPEN, Said, bucket_of
 
 #: asked for at once: enough that a model varies them, few enough that it stays with the task
@@ -72,7 +73,7 @@ class Author:
     """A causal language model of a transformers folder (safetensors, no code of its own).
 
     Raises:
-        ValueError: the folder holds no such model, or no tokenizer.
+        UserError: the folder holds no such model, or no tokenizer.
     """
 
     def __init__(self, folder: str, device: str = "cpu") -> None:
@@ -115,7 +116,7 @@ class Author:
         most = getattr(self.model.config, "max_position_embeddings", None) or asked + 2**12
         room = min(PROMPTS_PER_ASK * TOKENS_PER_PROMPT, most - asked)
         if room < TOKENS_PER_PROMPT:
-            raise ValueError(
+            raise UserError(
                 f"the model holds {most} tokens, the question takes {asked} and leaves no room to answer"
             )
         return room

@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 from stickers.artifacts.ids import prompt_id
 from stickers.artifacts.records import Prompt, Refused
 from stickers.curation.keywords import says, tokens
+from stickers.errors import UserError
 from stickers.pipeline import check_prompt
 from stickers.toy.words import says_held_out
 
@@ -102,18 +103,18 @@ def sort_out(
         most: leave out what is more.
 
     Raises:
-        ValueError: an unsafe word has no letters.
+        UserError: an unsafe word has no letters.
     """
     banned = {word: tokens(folded(word)) for word in unsafe}
     for word, parts in banned.items():
         if not parts:
-            raise ValueError(f"the unsafe word {word!r} has no letters or digits to look for")
+            raise UserError(f"the unsafe word {word!r} has no letters or digits to look for")
     prompts: list[Prompt] = []
     refused: list[Refused] = []
     for each in said:
         try:
             prompts.append(_prompt(each, banned))
-        except ValueError as error:
+        except UserError as error:
             refused.append(_refusal(each.text, each.source, str(error)))
     prompts, doubles = distinct(prompts)
     refused += doubles
@@ -130,13 +131,13 @@ def sort_out(
 def _prompt(said: Said, banned: dict[str, tuple[str, ...]]) -> Prompt:
     text, bucket = check_prompt(said.text), said.bucket.strip()
     if bucket and bucket not in BUCKETS:
-        raise ValueError(f"bucket {bucket!r} is unknown; accepted: {', '.join(BUCKETS)}")
+        raise UserError(f"bucket {bucket!r} is unknown; accepted: {', '.join(BUCKETS)}")
     if says_held_out(text):
-        raise ValueError("it is kept for evaluation")
+        raise UserError("it is kept for evaluation")
     words = tokens(folded(text))
     for word, parts in banned.items():
         if says(words, parts):
-            raise ValueError(f"it says {word!r}, which the list of unsafe words names")
+            raise UserError(f"it says {word!r}, which the list of unsafe words names")
     return Prompt(prompt_id=prompt_id(text), text=text, bucket=bucket or bucket_of(text), source=said.source)
 
 

@@ -17,6 +17,7 @@ from stickers import storage
 from stickers.artifacts.ids import prompt_id, sticker_id
 from stickers.artifacts.records import Prompt, Refused, Sticker
 from stickers.data.encoding import canonical
+from stickers.errors import UserError
 from stickers.pipeline import check_prompt
 from stickers.prompts.sorting import Said
 from stickers.toy.characters import SUBJECTS
@@ -60,7 +61,7 @@ def _balanced(num_prompts: int, seed: int, *, held: bool) -> list[Prompt]:
     queues = {bucket: _queue(bucket, rng, held=held) for bucket in BUCKETS}
     room = sum(len(queue) for queue in queues.values())
     if not 1 <= num_prompts <= room:
-        raise ValueError(
+        raise UserError(
             f"the toy grammar has {room} such prompts, asked for {num_prompts}; accepted: 1 to {room}"
         )
     source = "toy grammar, held out" if held else "toy grammar"
@@ -123,7 +124,7 @@ def import_stickers(table: str, size: int) -> Stickers:
         What can be used; every other row stands under `refused` with its reason.
 
     Raises:
-        ValueError: the table is absent, is no such table, or holds no usable row.
+        UserError: the table is absent, is no such table, or holds no usable row.
     """
     prompts: dict[str, Prompt] = {}
     stickers: dict[str, Sticker] = {}
@@ -133,7 +134,7 @@ def import_stickers(table: str, size: int) -> Stickers:
         try:
             prompt = _user_prompt(row)
             pixels = _user_picture(table, row, size)
-        except ValueError as error:
+        except UserError as error:
             refused.append(Refused(uri=f"{table}, row {number}", source="user", reason=str(error)))
             continue
         prompts[prompt.prompt_id] = prompt
@@ -141,7 +142,7 @@ def import_stickers(table: str, size: int) -> Stickers:
         count[prompt.prompt_id] = made.image_index + 1
         stickers[made.sticker_id] = made
     if not stickers:
-        raise ValueError(f"{table} holds no usable row; {refused[0].reason if refused else 'it is empty'}")
+        raise UserError(f"{table} holds no usable row; {refused[0].reason if refused else 'it is empty'}")
     return Stickers(prompts=list(prompts.values()), stickers=list(stickers.values()), refused=refused)
 
 
@@ -149,7 +150,7 @@ def read_prompts(table: str) -> list[Said]:
     """The prompts of a user's CSV or Parquet table: a column prompt, and optionally bucket.
 
     Raises:
-        ValueError: the table is absent or is no such table.
+        UserError: the table is absent or is no such table.
     """
     source = table.rsplit("/", 1)[-1]
     return [
@@ -162,11 +163,11 @@ def table_rows(table: str, needed: Sequence[str]) -> Iterator[dict[str, str]]:
     """The rows of a CSV or Parquet table: the columns that are needed, and bucket, empty where there is none.
 
     Raises:
-        ValueError: the table is absent, is neither, or lacks a column.
+        UserError: the table is absent, is neither, or lacks a column.
     """
     uri = table if "://" in table else str(Path(table).resolve())
     if not storage.exists(uri):
-        raise ValueError(f"there is no table {table}")
+        raise UserError(f"there is no table {table}")
     if table.lower().endswith(".parquet"):
         whole = storage.read_table(uri)
         names, rows = whole.column_names, whole.to_pylist()
@@ -175,10 +176,10 @@ def table_rows(table: str, needed: Sequence[str]) -> Iterator[dict[str, str]]:
             reader = csv.DictReader(io.StringIO(storage.read_bytes(uri).decode("utf-8-sig")))
             names, rows = list(reader.fieldnames or []), list(reader)
         except (UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"{table} is no CSV table in UTF-8: {error}") from error
+            raise UserError(f"{table} is no CSV table in UTF-8: {error}") from error
     missing = [name for name in needed if name not in names]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"{table} has no column {missing[0]}; expected are {', '.join(needed)} and optionally bucket"
         )
     for row in rows:
@@ -188,21 +189,21 @@ def table_rows(table: str, needed: Sequence[str]) -> Iterator[dict[str, str]]:
 def _user_prompt(row: dict[str, str]) -> Prompt:
     text, bucket = check_prompt(row["prompt"]), row["bucket"].strip() or "open-ended"
     if bucket not in BUCKETS:
-        raise ValueError(f"bucket {bucket!r} is unknown; accepted: {', '.join(BUCKETS)}")
+        raise UserError(f"bucket {bucket!r} is unknown; accepted: {', '.join(BUCKETS)}")
     return Prompt(prompt_id=prompt_id(text), text=text, bucket=bucket, source="user")
 
 
 def _user_picture(table: str, row: dict[str, str], size: int) -> np.ndarray:
     place = row["picture"].strip()
     if not place:
-        raise ValueError("the picture is empty; a path or URI is expected")
+        raise UserError("the picture is empty; a path or URI is expected")
     if "://" not in place:
         above = table.rpartition("/")[0] if "://" in table else str(Path(table).resolve().parent)
         place = place if place.startswith("/") else storage.join(above, place)
     try:
         return canonical(decode_picture(storage.read_bytes(place))[None], size)[0]
-    except (ValueError, OSError) as error:
-        raise ValueError(f"picture {row['picture']}: {error}") from error
+    except (UserError, OSError) as error:
+        raise UserError(f"picture {row['picture']}: {error}") from error
 
 
 def make_sticker(prompt: str, index: int, pixels_HWC: np.ndarray) -> Sticker:

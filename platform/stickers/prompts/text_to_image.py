@@ -16,6 +16,7 @@ import torch
 from stickers.artifacts.ids import content_id, seed_from
 from stickers.artifacts.records import Prompt, Sticker
 from stickers.data.encoding import canonical
+from stickers.errors import UserError
 from stickers.prompts.tables import IMAGES_PER_PROMPT, make_sticker
 from stickers.video.clips import cut_background, fit, has_solid_background
 
@@ -78,20 +79,18 @@ def placed(picture_HWC: np.ndarray, size: int) -> np.ndarray:
     """The subject of a picture, cut out, centred with a margin: uint8 RGBA `[size, size, 4]`, over white below alpha.
 
     Raises:
-        ValueError: the picture is opaque and its background is not of one colour, or nothing is seen on it.
+        UserError: the picture is opaque and its background is not of one colour, or nothing is seen on it.
     """
     frame = picture_HWC[None]
     if frame.shape[-1] == 3:
         frame = np.concatenate([frame, np.full_like(frame[..., :1], 255)], axis=-1)
     if (frame[..., 3] == 255).all():
         if not has_solid_background(frame):
-            raise ValueError(
-                "it is opaque and its background is not of one colour, so nothing can be cut out"
-            )
+            raise UserError("it is opaque and its background is not of one colour, so nothing can be cut out")
         frame = cut_background(frame)
     seen = frame[0, ..., 3] >= SEEN
     if seen.mean() < LEAST:
-        raise ValueError("nothing is seen on it")
+        raise UserError("nothing is seen on it")
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     subject = frame[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = subject.shape[1:3]
@@ -125,7 +124,7 @@ class StickerArtist:
             except torch.AcceleratorError:
                 raise
             except Exception as error:  # noqa: BLE001  (one bad prompt must not stop the others)
-                said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+                said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 reason = f"{(said.splitlines() or [''])[0]} ({attempt + 1} tries)"
             else:
                 return make_sticker(drawing.prompt_id, drawing.image_index, pixels)
@@ -136,7 +135,7 @@ class TextToImage:
     """A diffusers text-to-image folder (safetensors, no code of its own).
 
     Raises:
-        ValueError: the folder holds no such pipeline.
+        UserError: the folder holds no such pipeline.
     """
 
     def __init__(self, folder: str | Path, device: str = "cpu", steps: int | None = None) -> None:
@@ -148,7 +147,7 @@ class TextToImage:
             )
         except (OSError, ValueError, KeyError, AttributeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"{folder} cannot be loaded as a text-to-image pipeline: {reason}") from error
+            raise UserError(f"{folder} cannot be loaded as a text-to-image pipeline: {reason}") from error
         self.pipeline, self.steps = pipeline.to(device), steps
         self.pipeline.set_progress_bar_config(disable=True)
 

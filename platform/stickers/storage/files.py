@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from pyarrow import fs
 
+from stickers.errors import UserError
 from stickers.storage.places import OBJECT_STORES, join, locate
 
 TEMPORARY = ".writing-"
@@ -70,10 +71,10 @@ def unfinished_path(system: fs.FileSystem, path: str) -> str:
 
 
 def read_bytes(uri: str) -> bytes:
-    """A file's content. ValueError when it is not there."""
+    """A file's content. UserError when it is not there."""
     system, path = locate(uri)
     if system.get_file_info(path).type != fs.FileType.File:
-        raise ValueError(f"there is no file {uri}")
+        raise UserError(f"there is no file {uri}")
     with system.open_input_stream(path) as stream:
         return stream.read()
 
@@ -83,18 +84,18 @@ def write_json(uri: str, value: Any) -> None:
 
 
 def read_json(uri: str) -> Any:
-    """A JSON file's value. ValueError when it is absent or is no JSON."""
+    """A JSON file's value. UserError when it is absent or is no JSON."""
     try:
         return json.loads(read_bytes(uri))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{uri} is no JSON: {error}") from error
+        raise UserError(f"{uri} is no JSON: {error}") from error
 
 
 def upload_folder(local: str | os.PathLike[str], uri: str) -> None:
     """Copy every file of a local folder to `uri`, each whole or not at all."""
     root = Path(local)
     if not root.is_dir():
-        raise ValueError(f"there is no folder {root} to upload")
+        raise UserError(f"there is no folder {root} to upload")
     for path in sorted(each for each in root.rglob("*") if each.is_file()):
         write_bytes(join(uri, path.relative_to(root).as_posix()), path.read_bytes())
 
@@ -117,12 +118,12 @@ def local_folder(uri: str) -> str:
     system, path = locate(uri)
     if isinstance(system, fs.LocalFileSystem):
         if not is_folder(uri):
-            raise ValueError(f"there is no folder {uri}")
+            raise UserError(f"there is no folder {uri}")
         return path
     infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
     files = sorted((each for each in infos if each.type == fs.FileType.File), key=lambda each: each.path)
     if not files:
-        raise ValueError(f"there is no folder {uri}")
+        raise UserError(f"there is no folder {uri}")
     stamp = "\n".join([uri, *(f"{each.path} {each.size} {each.mtime_ns}" for each in files)])
     target = _cached(stamp)
     if not target.exists():
@@ -134,12 +135,12 @@ def local_file(uri: str) -> str:
     """A local path with the content of a file: itself when local, else a copy in the same cache.
 
     Raises:
-        ValueError: there is no such file.
+        UserError: there is no such file.
     """
     system, path = locate(uri)
     info = system.get_file_info(path)
     if info.type != fs.FileType.File:
-        raise ValueError(f"there is no file {uri}")
+        raise UserError(f"there is no file {uri}")
     if isinstance(system, fs.LocalFileSystem):
         return path
     target = _cached(f"{uri} {info.size} {info.mtime_ns}") / uri.rsplit("/", 1)[1]

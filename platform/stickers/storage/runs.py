@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from pyarrow import fs
 
+from stickers.errors import UserError
 from stickers.storage.files import exists, listing, read_json, remove, write_bytes, write_json
 from stickers.storage.places import FAILURES, join, locate, one_line
 from stickers.storage.tables import is_parquet
@@ -41,11 +42,11 @@ def resolve_runs(text: str | os.PathLike[str]) -> str:
     """The absolute place of the runs folder, created when absent: a path for local folders, else a URI.
 
     Raises:
-        ValueError: the place cannot be created or written, or lies in Ray's temporary folders.
+        UserError: the place cannot be created or written, or lies in Ray's temporary folders.
     """
     place = os.fspath(text).strip()
     if not place:
-        raise ValueError("the runs folder must not be empty; give --runs a folder or a URI")
+        raise UserError("the runs folder must not be empty; give --runs a folder or a URI")
     if place.startswith("file://"):
         place = fs.FileSystem.from_uri(place)[1]
     if "://" not in place:
@@ -60,15 +61,13 @@ def resolve_runs(text: str | os.PathLike[str]) -> str:
         system, path = locate(probe)
         system.delete_file(path)
     except FAILURES as error:
-        raise ValueError(
-            f"the runs folder {place} cannot be created or written: {one_line(error)}"
-        ) from error
+        raise UserError(f"the runs folder {place} cannot be created or written: {one_line(error)}") from error
     return place
 
 
 def _refuse_ray_temporary(path: str) -> None:
     if any(part.startswith("session_") for part in Path(path).parts) and "runtime_resources" in path:
-        raise ValueError(
+        raise UserError(
             f"the runs folder {path} lies in Ray's temporary folders and would vanish with the job; "
             "give --runs (or STICKERS_RUNS) an absolute path or URI"
         )
@@ -78,7 +77,7 @@ def _refuse_settings(uri: str) -> None:
     parts = urlsplit(uri)
     if parts.query or parts.fragment or "@" in parts.netloc:
         plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        raise ValueError(
+        raise UserError(
             f"the runs folder {plain} must be given without settings or credentials, since artifacts record where they "
             "lie; object stores take them from the environment (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, ...)"
         )
@@ -92,7 +91,7 @@ def write_record(uri: str, record: Mapping[str, Any]) -> dict[str, Any]:
     """
     place = join(uri, RECORD)
     if exists(place):
-        raise ValueError(f"{place} is there already; a finished artifact is never overwritten")
+        raise UserError(f"{place} is there already; a finished artifact is never overwritten")
     whole = {**record, "finished_at": datetime.now(UTC).isoformat()}
     write_json(place, whole)
     return whole
@@ -109,14 +108,14 @@ def find_record(runs: str, kind: str, choice: str | None = None) -> Artifact:
     """The newest finished artifact of a kind, or the newest whose folder is `choice` or begins with `choice-`.
 
     Raises:
-        ValueError: there is none; the sentence lists what exists.
+        UserError: there is none; the sentence lists what exists.
     """
     every = find_records(runs, kind)
     chosen = [e for e in every if choice is None or e.folder == choice or e.folder.startswith(f"{choice}-")]
     if not chosen:
         there = ", ".join(each.folder for each in every) or "none"
         asked = "finished artifact" if choice is None else f"finished artifact {choice!r}"
-        raise ValueError(f"there is no {asked} in {join(runs, kind)}; finished are: {there}")
+        raise UserError(f"there is no {asked} in {join(runs, kind)}; finished are: {there}")
     return chosen[-1]
 
 

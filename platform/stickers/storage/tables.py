@@ -10,19 +10,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from stickers.errors import UserError
 from stickers.storage.files import listing, unfinished_path, write_bytes
 from stickers.storage.places import locate, one_line
 
 
 def write_table(uri: str, table: pa.Table, schema: pa.Schema, *, rows_per_group: int | None = None) -> None:
-    """Write one Parquet file whose columns are exactly `schema`. ValueError names the columns that are not.
+    """Write one Parquet file whose columns are exactly `schema`. UserError names the columns that are not.
 
     Small row groups let a reader of few rows skip the rest.
     """
     _check(uri, table.schema, schema)
     for name in (column.name for column in schema if not column.nullable):
         if table[name].null_count:
-            raise ValueError(
+            raise UserError(
                 f"{uri}: column {name} has {table[name].null_count} empty values, none are accepted"
             )
     sink = pa.BufferOutputStream()
@@ -34,18 +35,18 @@ def read_table(uri: str, schema: pa.Schema | None = None, *, columns: list[str] 
     """Read a Parquet file, or all Parquet files below a folder; with `schema`, checked against it.
 
     Raises:
-        ValueError: nothing is there, it is no Parquet, or a column is absent or of another type.
+        UserError: nothing is there, it is no Parquet, or a column is absent or of another type.
     """
     system, path = locate(uri)
     kind = system.get_file_info(path).type
     if kind == fs.FileType.NotFound:
-        raise ValueError(f"there is no table {uri}")
+        raise UserError(f"there is no table {uri}")
     if kind == fs.FileType.File:
         sources = [path]
     else:
         sources = [locate(each)[1] for each in listing(uri, recursive=True) if each.endswith(".parquet")]
     if not sources:
-        raise ValueError(f"there is no Parquet file in {uri}")
+        raise UserError(f"there is no Parquet file in {uri}")
     with _readable(uri):
         tables = [pq.ParquetFile(source, filesystem=system).read(columns=columns) for source in sources]
     if schema is None:
@@ -80,7 +81,7 @@ class TableWriter:
 
 
 def read_group(uri: str, group: int, columns: list[str]) -> pa.Table:
-    """One row group of a finished Parquet file, which is never written again. ValueError as `read_table`."""
+    """One row group of a finished Parquet file, which is never written again. UserError as `read_table`."""
     with _readable(uri):
         file, reading = _parquet_file(uri)
         with reading:
@@ -88,7 +89,7 @@ def read_group(uri: str, group: int, columns: list[str]) -> pa.Table:
 
 
 def group_starts(uri: str) -> list[int]:
-    """The number of the first row of each row group of a Parquet file. ValueError as `read_table`."""
+    """The number of the first row of each row group of a Parquet file. UserError as `read_table`."""
     system, path = locate(uri)
     with _readable(uri):
         found = pq.read_metadata(path, filesystem=system)
@@ -100,7 +101,7 @@ def read_batches(uri: str, schema: pa.Schema, *, columns: list[str], rows: int) 
     """Some columns of a Parquet file, so many rows at a time: however large it is, it takes the memory of those.
 
     Raises:
-        ValueError: as `read_table`, before or between batches.
+        UserError: as `read_table`, before or between batches.
     """
     system, path = locate(uri)
     wanted = pa.schema([schema.field(name) for name in columns])
@@ -121,7 +122,7 @@ def _readable(uri: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowInvalid) as error:
-        raise ValueError(f"{uri} is no readable Parquet table: {one_line(error)}") from error
+        raise UserError(f"{uri} is no readable Parquet table: {one_line(error)}") from error
 
 
 @lru_cache(maxsize=128)
@@ -135,13 +136,13 @@ def _check(uri: str, found: pa.Schema, wanted: pa.Schema) -> None:
     missing = [name for name in wanted.names if name not in found.names]
     extra = [name for name in found.names if name not in wanted.names]
     if missing or extra:
-        raise ValueError(
+        raise UserError(
             f"{uri}: columns {missing} are missing and {extra} are not known; accepted: {wanted.names}"
         )
     for name in wanted.names:
         given, asked = found.field(name).type, wanted.field(name).type
         if given != asked and not pa.types.is_null(given) and not _wider(given, asked):
-            raise ValueError(f"{uri}: column {name} is {given}, accepted is {asked}")
+            raise UserError(f"{uri}: column {name} is {given}, accepted is {asked}")
 
 
 def _wider(given: pa.DataType, asked: pa.DataType) -> bool:

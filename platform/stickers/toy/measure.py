@@ -52,7 +52,7 @@ class ToyOracle:
         meaningless, and the measuring takes a third of the time.
 
         Raises:
-            ValueError: the prompt is none of the toy world's.
+            UserError: the prompt is none of the toy world's.
         """
         place = {"size": self.size, "num_frames": self.num_frames, "still_at": self.still_at}
         admitted = self._canonical(truths(prompt, image_index, grid=grid, **place))
@@ -72,7 +72,7 @@ def asked_for(prompt: str) -> str:
     """The motion that a toy prompt asks for, or that it leaves open which.
 
     Raises:
-        ValueError: the prompt is none of the toy world's.
+        UserError: the prompt is none of the toy world's.
     """
     motions = meaning(prompt).motions
     return motions[0] if len(motions) == 1 else "any of several"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stickers.errors import UserError
 from stickers.toy.characters import SUBJECTS
 from stickers.toy.motions import MOTIONS
 
@@ -96,20 +97,18 @@ def meaning(text: str) -> Meaning:
     """Read a toy prompt back.
 
     Raises:
-        ValueError: the text is not one of the toy world's prompts.
+        UserError: the text is not one of the toy world's prompts.
     """
     words = text.split()
     subject = next((w for w in words if w in SUBJECTS), None)
     if subject is None:
-        raise ValueError(f"prompt {text!r} names none of the toy subjects: {', '.join(SUBJECTS)}")
+        raise UserError(f"prompt {text!r} names none of the toy subjects: {', '.join(SUBJECTS)}")
     rest = text.split(subject, 1)[1].strip()
     if not rest:
         return Meaning(subject, BUCKETS["open-ended"], "open-ended")
     motion = next((m for m, phrases in PHRASES.items() if rest in phrases), None)
     if motion is None:
-        raise ValueError(
-            f"prompt {text!r} names no motion the toy world can draw; try {PHRASES['wave'][0]!r}"
-        )
+        raise UserError(f"prompt {text!r} names no motion the toy world can draw; try {PHRASES['wave'][0]!r}")
     return Meaning(subject, (motion,), BUCKET_OF[motion])
 
 
@@ -117,7 +116,7 @@ def says_held_out(text: str) -> bool:
     """Whether a text is a prompt of the toy world that admits a held-out motion, however it came to be written."""
     try:
         said = meaning(text)
-    except ValueError:
+    except UserError:
         return False
     return any(held_out(said.subject, motion) for motion in said.motions)
 

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
 
+from stickers.errors import UserError
 from stickers.training.ema import Ema
 from stickers.training.loop import parameter_groups
 from stickers.training.lora import merge_lora
@@ -43,20 +44,20 @@ class EngineSettings:
         """DeepSpeed's configuration.
 
         Raises:
-            ValueError: the batch cannot be dealt evenly to the workers, or the ZeRO stage is unknown.
+            UserError: the batch cannot be dealt evenly to the workers, or the ZeRO stage is unknown.
         """
         if self.batch_size % world_size:
-            raise ValueError(f"a batch of {self.batch_size} cannot be dealt evenly to {world_size} workers")
+            raise UserError(f"a batch of {self.batch_size} cannot be dealt evenly to {world_size} workers")
         if self.zero_stage not in range(4):
-            raise ValueError(f"zero_stage must be 0, 1, 2 or 3, got {self.zero_stage}")
+            raise UserError(f"zero_stage must be 0, 1, 2 or 3, got {self.zero_stage}")
         if self.zero_stage == 0 and self.precision == "bf16":
-            raise ValueError(
+            raise UserError(
                 "zero_stage 0 hides the fp32 master weights of bf16 training; use zero_stage 1 or more"
             )
         if self.offload == "weights" and self.zero_stage != 3:
-            raise ValueError(f"offload of weights needs zero_stage 3, got {self.zero_stage}")
+            raise UserError(f"offload of weights needs zero_stage 3, got {self.zero_stage}")
         if self.offload != "none" and self.zero_stage == 0:
-            raise ValueError("offload needs zero_stage 1 or more, got 0")
+            raise UserError("offload needs zero_stage 1 or more, got 0")
         zero: dict[str, Any] = {"stage": self.zero_stage}
         if self.offload != "none":
             zero["offload_optimizer"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
@@ -129,16 +130,16 @@ class DeepSpeedEngine:
         """Continue from the merged folders of `save`; returns the number of steps done.
 
         Raises:
-            ValueError: the folder is no checkpoint, or one of another number of workers.
+            UserError: the folder is no checkpoint, or one of another number of workers.
         """
         saved = len(list(Path(folder, STATE).glob("*optim_states.pt")))
         if saved not in (0, self.world_size):
-            raise ValueError(
+            raise UserError(
                 f"{folder} was written by {saved} workers, it cannot be resumed by {self.world_size}"
             )
         path, client_state = self.model.load_checkpoint(str(folder), tag=STATE)
         if path is None:
-            raise ValueError(f"{folder} holds no checkpoint of a training")
+            raise UserError(f"{folder} holds no checkpoint of a training")
         done = int(client_state["done_step"])
         if self.ema:
             self.ema.load(folder, self.rank, done)

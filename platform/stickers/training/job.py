@@ -21,6 +21,7 @@ from stickers.data.mixture import Mixture
 from stickers.data.motion_buckets import MotionBuckets
 from stickers.diffusion.prediction import Prediction
 from stickers.diffusion.sampling import DISTILLED, SamplerSettings
+from stickers.errors import UserError
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.training.distil import DistillationTask
 from stickers.training.engine import EngineSettings, cast_inputs
@@ -66,10 +67,10 @@ class TrainingJob:
             sets: latent files by dataset name, those that the recipe does not read included.
 
         Raises:
-            ValueError: a dataset of the recipe is not among them.
+            UserError: a dataset of the recipe is not among them.
         """
         if recipe.role == "foundation":
-            raise ValueError(
+            raise UserError(
                 f"recipe {recipe.name!r} makes a foundation; experiments/pretrain.py trains those"
             )
         last = recipe.stages[-1]
@@ -91,13 +92,13 @@ class TrainingJob:
         """The distillation of a finished student.
 
         Raises:
-            ValueError: as in `of_recipe`, or it would train on other clips than the student was made for.
+            UserError: as in `of_recipe`, or it would train on other clips than the student was made for.
         """
         made_for = SamplerSettings(**student.record["settings"])
         asked = (recipe.resolution, recipe.num_frames, recipe.fps)
         learned = (student.record["picture_size"], made_for.num_frames, made_for.fps)
         if asked != learned:
-            raise ValueError(
+            raise UserError(
                 "distillation {!r} asks for {} pixels, {} frames at {} fps; ".format(recipe.name, *asked)
                 + "its student {!r} learned {} pixels, {} frames at {} fps".format(recipe.student, *learned)
             )
@@ -160,7 +161,7 @@ class TrainingJob:
         """Refuse what cannot be trained, before anything starts.
 
         Raises:
-            ValueError: one sentence names the recipe and what does not fit.
+            UserError: one sentence names the recipe and what does not fit.
         """
         recipe = self.recipe
         self.engine_settings().deepspeed(recipe.num_workers)
@@ -234,10 +235,10 @@ def foundation_of(recipe: Recipe, foundations: str) -> str:
 
 
 def latent_factor(encoders: str) -> int:
-    """Pixels a latent pixel along one side. ValueError when there is no autoencoder."""
+    """Pixels a latent pixel along one side. UserError when there is no autoencoder."""
     path = folder_of(encoders) / "autoencoder" / "config.json"
     if not path.exists():
-        raise ValueError(f"there is no autoencoder in {encoders}")
+        raise UserError(f"there is no autoencoder in {encoders}")
     config = json.loads(path.read_text())
     return int(config["patch_size"]) * 2 ** (len(config["block_out_channels"]) - 1)
 
@@ -251,7 +252,7 @@ def _read_by(recipe: Recipe | Distillation, sets: Mapping[str, str]) -> tuple[tu
     absent = sorted(names - sets.keys())
     if absent:
         known = ", ".join(sorted(sets)) or "none"
-        raise ValueError(f"recipe {recipe.name!r}: there is no dataset {absent[0]!r}; prepared are: {known}")
+        raise UserError(f"recipe {recipe.name!r}: there is no dataset {absent[0]!r}; prepared are: {known}")
     return tuple((name, sets[name]) for name in sorted(names))
 
 
@@ -259,7 +260,7 @@ def check_fit(what: str, config: dict[str, Any], latents: LatentSet, side: int) 
     """Refuse a network whose channels, text width or frame size are not the data's; only headers are read.
 
     Raises:
-        ValueError: the first difference, in one sentence.
+        UserError: the first difference, in one sentence.
     """
     channels, height, width = shape_of(latents.frames)[1:]
     pairs = [
@@ -273,9 +274,9 @@ def check_fit(what: str, config: dict[str, Any], latents: LatentSet, side: int) 
     ]
     for words, of_network, of_data in pairs:
         if of_network != of_data:
-            raise ValueError(f"{what}: the network {words.format(of_network)}, the data have {of_data}")
+            raise UserError(f"{what}: the network {words.format(of_network)}, the data have {of_data}")
     if (height, width) != (side, side):
-        raise ValueError(
+        raise UserError(
             f"{what}: its resolution means latents of {side}x{side}, the data have {height}x{width}"
         )
 
@@ -284,19 +285,19 @@ def check_buckets(what: str, latents: LatentSet, buckets: MotionBuckets, num_fra
     """Refuse motion bucketing where videos permit one rate alone, or have no such score.
 
     Raises:
-        ValueError: it cannot be done, in one sentence.
+        UserError: it cannot be done, in one sentence.
     """
     longest = int(latents.length.max())
     if longest <= num_frames:
-        raise ValueError(
+        raise UserError(
             f"{what}: its videos have {longest} frames or fewer, so {num_frames} frames can be sampled at one rate "
             "only; motion buckets need longer videos (section 3.1.1)"
         )
     if latents.track is None:
-        raise ValueError(f"{what}: it knows no motion scores; prepare it again for motion buckets")
+        raise UserError(f"{what}: it knows no motion scores; prepare it again for motion buckets")
     for index in range(min(len(latents), CHECKED_FOR_MOTION)):
         if latents.tracked(index)[:, COLUMNS[buckets.score]].isnan().any():
-            raise ValueError(
+            raise UserError(
                 f"{what}: video {index} of {len(latents)} has no {buckets.score} score (motion vectors are H.264's "
                 "alone); bucket by vmaf"
             )
@@ -306,25 +307,25 @@ def folder_of(name: str) -> Path:
     """A folder by path, URI, or name below `platform/foundations`; remote ones are fetched.
 
     Raises:
-        ValueError: there is no such folder.
+        UserError: there is no such folder.
     """
     if "://" in name or Path(name).is_absolute():
         return Path(storage.local_folder(name))
     for candidate in (ROOT / "platform" / "foundations" / name, ROOT / name):
         if candidate.is_dir():
             return candidate
-    raise ValueError(f"there is no foundation {name!r} in {ROOT / 'platform' / 'foundations'}")
+    raise UserError(f"there is no foundation {name!r} in {ROOT / 'platform' / 'foundations'}")
 
 
 def network_folder(name: str) -> Path:
-    """`folder_of` a network: ValueError when it holds no `config.json`."""
+    """`folder_of` a network: UserError when it holds no `config.json`."""
     folder = folder_of(name)
     if not (folder / "config.json").exists():
-        raise ValueError(f"{name} is no network: config.json is missing")
+        raise UserError(f"{name} is no network: config.json is missing")
     return folder
 
 
 def network_config(name: str) -> dict[str, Any]:
-    """What a network's `config.json` says. ValueError as `network_folder`."""
+    """What a network's `config.json` says. UserError as `network_folder`."""
     config: dict[str, Any] = json.loads((network_folder(name) / "config.json").read_text())
     return config

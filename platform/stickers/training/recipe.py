@@ -13,6 +13,7 @@ from stickers.data.mixture import Window
 from stickers.data.motion_buckets import MotionBuckets
 from stickers.diffusion.prediction import PREDICTIONS, Prediction
 from stickers.diffusion.sampling import SamplerSettings
+from stickers.errors import UserError
 from stickers.video.clips import ConditioningKind
 
 Role = Literal["foundation", "teacher", "student", "distilled"]
@@ -48,13 +49,13 @@ class Stage:
 
     def __post_init__(self) -> None:
         if self.prediction not in PREDICTIONS:
-            raise ValueError(
+            raise UserError(
                 f"stage prediction {self.prediction!r} is unknown; accepted: {', '.join(PREDICTIONS)}"
             )
         if self.steps < 1 or self.fps < 1 or self.resolution < 8:
-            raise ValueError(f"a stage needs steps >= 1, fps >= 1 and resolution >= 8, got {self}")
+            raise UserError(f"a stage needs steps >= 1, fps >= 1 and resolution >= 8, got {self}")
         if not self.datasets or any(weight <= 0 for _, weight in self.datasets):
-            raise ValueError("a stage needs at least one dataset, each with a positive weight")
+            raise UserError("a stage needs at least one dataset, each with a positive weight")
 
     @property
     def rate(self) -> Rate:
@@ -103,15 +104,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not self.stages:
-            raise ValueError(f"recipe {self.name!r} has no stages")
+            raise UserError(f"recipe {self.name!r} has no stages")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            raise ValueError(
-                f"recipe {self.name!r}: ema_decay must lie between 0 and 1, got {self.ema_decay}"
-            )
+            raise UserError(f"recipe {self.name!r}: ema_decay must lie between 0 and 1, got {self.ema_decay}")
         if self.lora_rank is not None and self.lora_rank < 1:
-            raise ValueError(f"recipe {self.name!r}: lora_rank must be at least 1, got {self.lora_rank}")
+            raise UserError(f"recipe {self.name!r}: lora_rank must be at least 1, got {self.lora_rank}")
         if self.lora_rank and any(stage.freeze_spatial for stage in self.stages):
-            raise ValueError(
+            raise UserError(
                 f"recipe {self.name!r}: freeze_spatial means nothing where lora_rank freezes all weights"
             )
 
@@ -126,7 +125,7 @@ class Recipe:
             if step < first + stage.steps:
                 return stage, first
             first += stage.steps
-        raise ValueError(f"recipe {self.name!r} has {self.num_steps} steps, there is no step {step}")
+        raise UserError(f"recipe {self.name!r} has {self.num_steps} steps, there is no step {step}")
 
     def digest(self) -> str:
         """12 hexadecimal characters that change with any field."""
@@ -168,7 +167,7 @@ class Distillation:
 
     def __post_init__(self) -> None:
         if self.teacher_steps % self.student_steps:
-            raise ValueError(
+            raise UserError(
                 f"teacher_steps ({self.teacher_steps}) must be a multiple of student_steps ({self.student_steps})"
             )
 

@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from stickers.errors import UserError
+
 ConditioningKind = Literal["first", "middle", "last", "random"]
 
 BACKGROUND_TOLERANCE = 28
@@ -29,14 +31,14 @@ def frame_spacing(video_fps: float, desired_fps: float, video_frames: int, desir
     """Frames from one sampled frame to the next: min(round(video fps / desired fps), floor(frames / desired)).
 
     At least 1 (a video slower than asked is taken as it is); halves round up (paper 3.1.1).
-    ValueError when the video has fewer frames than asked or a rate or count is not positive.
+    UserError when the video has fewer frames than asked or a rate or count is not positive.
     """
     if not (video_fps > 0 and desired_fps > 0):
-        raise ValueError(f"frame rates must be positive, got {video_fps} fps sampled at {desired_fps} fps")
+        raise UserError(f"frame rates must be positive, got {video_fps} fps sampled at {desired_fps} fps")
     if desired_frames < 1:
-        raise ValueError(f"at least 1 frame must be asked for, got {desired_frames}")
+        raise UserError(f"at least 1 frame must be asked for, got {desired_frames}")
     if video_frames < desired_frames:
-        raise ValueError(f"the video has {video_frames} frames, at least {desired_frames} are needed")
+        raise UserError(f"the video has {video_frames} frames, at least {desired_frames} are needed")
     return max(1, min(floor(video_fps / desired_fps + 0.5), video_frames // desired_frames))
 
 
@@ -49,7 +51,7 @@ def clip_indices(
     halfway through the video, as near as it fits.
     """
     if start_fraction is not None and not 0 <= start_fraction < 1:
-        raise ValueError(f"start_fraction must lie in [0, 1), got {start_fraction}")
+        raise UserError(f"start_fraction must lie in [0, 1), got {start_fraction}")
     spacing = frame_spacing(video_fps, fps, video_frames, num_frames)
     num_starts = video_frames - (num_frames - 1) * spacing
     if start_fraction is None:
@@ -81,13 +83,13 @@ def clip_indices_by_time(
     stay for a whole part of 1 / fps these are the indices of `clip_indices`.
     """
     if start_fraction is not None and not 0 <= start_fraction < 1:
-        raise ValueError(f"start_fraction must lie in [0, 1), got {start_fraction}")
+        raise UserError(f"start_fraction must lie in [0, 1), got {start_fraction}")
     if not fps > 0:
-        raise ValueError(f"frame rates must be positive, got {fps} fps")
+        raise UserError(f"frame rates must be positive, got {fps} fps")
     if num_frames < 1:
-        raise ValueError(f"at least 1 frame must be asked for, got {num_frames}")
+        raise UserError(f"at least 1 frame must be asked for, got {num_frames}")
     if len(times) == 0 or times[0] != 0 or any(late <= early for early, late in pairwise(times)):
-        raise ValueError("the frames' times must increase from 0 seconds")
+        raise UserError("the frames' times must increase from 0 seconds")
     if duration is None:
         duration = times[-1] * len(times) / max(1, len(times) - 1)
     spacing = min(1 / fps, duration / num_frames)
@@ -106,7 +108,7 @@ def conditioning_index(
 ) -> int:
     """Which frame the model is shown (paper 3.1.2); the middle of eight is the fourth, index 3."""
     if num_frames < 1:
-        raise ValueError(f"a clip needs at least 1 frame, got {num_frames}")
+        raise UserError(f"a clip needs at least 1 frame, got {num_frames}")
     if kind == "first":
         return 0
     if kind == "middle":
@@ -115,15 +117,15 @@ def conditioning_index(
         return num_frames - 1
     if kind == "random":
         if rng is None:
-            raise ValueError("a random conditioning frame needs a generator")
+            raise UserError("a random conditioning frame needs a generator")
         return int(rng.integers(num_frames))
-    raise ValueError(f"conditioning frame must be first, middle, last or random, got {kind!r}")
+    raise UserError(f"conditioning frame must be first, middle, last or random, got {kind!r}")
 
 
 def fit(frames_THWC: np.ndarray, size: int) -> np.ndarray:
     """Scale the shorter side to `size` (antialiased, alpha-weighted) and crop the centre: [T, size, size, 4]."""
     if size < 1:
-        raise ValueError(f"size must be at least 1 pixel, got {size}")
+        raise UserError(f"size must be at least 1 pixel, got {size}")
     _check(frames_THWC)
     height, width = frames_THWC.shape[1:3]
     if (height, width) == (size, size):
@@ -225,8 +227,8 @@ def _fill_runs(open_THW: np.ndarray, reached_THW: np.ndarray) -> np.ndarray:
 
 def _check(frames_THWC: np.ndarray) -> None:
     if frames_THWC.ndim != 4 or frames_THWC.shape[-1] != 4 or frames_THWC.dtype != np.uint8:
-        raise ValueError(
+        raise UserError(
             f"frames must be uint8 RGBA of shape [T, H, W, 4], got {frames_THWC.dtype} {list(frames_THWC.shape)}"
         )
     if 0 in frames_THWC.shape:
-        raise ValueError(f"frames must not be empty, got shape {list(frames_THWC.shape)}")
+        raise UserError(f"frames must not be empty, got shape {list(frames_THWC.shape)}")

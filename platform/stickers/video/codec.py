@@ -15,6 +15,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from PIL import Image, ImageOps
 
+from stickers.errors import UserError
 from stickers.video.clips import on_white
 
 MAX_STRIP_SIDE = 16383
@@ -30,14 +31,14 @@ def write_video(path: str, frames_THWC: np.ndarray, fps: float) -> None:
     elif suffix == ".mov":
         _encode(path, frames_THWC, fps, codec="png", pix_fmt="rgba", options={}, container_format="mov")
     else:
-        raise ValueError(f"{path}: a video is written as .mp4 or .mov, not {suffix or 'without an ending'}")
+        raise UserError(f"{path}: a video is written as .mp4 or .mov, not {suffix or 'without an ending'}")
 
 
 def encode_strip(frames_THWC: np.ndarray) -> bytes:
     """Lossless static WebP with the frames stacked from top to bottom; colour under zero alpha survives."""
     num_frames, height, width, _ = frames_THWC.shape
     if max(num_frames * height, width) > MAX_STRIP_SIDE:
-        raise ValueError(
+        raise UserError(
             f"a strip of {num_frames} frames of {width}x{height} pixels exceeds WebP's {MAX_STRIP_SIDE} pixels a side"
         )
     buffer = io.BytesIO()
@@ -47,14 +48,14 @@ def encode_strip(frames_THWC: np.ndarray) -> bytes:
 
 
 def decode_strip(data: bytes, num_frames: int) -> np.ndarray:
-    """The frames [num_frames, H, W, 4] of `encode_strip`; ValueError when it is torn or not of so many equal frames."""
+    """The frames [num_frames, H, W, 4] of `encode_strip`; UserError when it is torn or not of so many equal frames."""
     try:
         with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
             strip = np.asarray(image.convert("RGBA"))
     except (OSError, EOFError) as error:  # UnidentifiedImageError is an OSError
-        raise ValueError(f"a strip of {len(data)} bytes cannot be decoded: {error}") from error
+        raise UserError(f"a strip of {len(data)} bytes cannot be decoded: {error}") from error
     if num_frames < 1 or strip.shape[0] % num_frames:
-        raise ValueError(f"a strip {strip.shape[0]} pixels high does not hold {num_frames} equal frames")
+        raise UserError(f"a strip {strip.shape[0]} pixels high does not hold {num_frames} equal frames")
     return strip.reshape(num_frames, -1, strip.shape[1], 4)
 
 
@@ -66,9 +67,9 @@ def encode_animation(frames_THWC: np.ndarray, fps: float, media_type: str) -> by
     10 ms). A clip whose frames are all equal becomes a still. MP4 has no alpha and is composited over white.
     """
     if media_type not in ANIMATION_MEDIA_TYPES:
-        raise ValueError(f"an animation is {', '.join(ANIMATION_MEDIA_TYPES)}, not {media_type!r}")
+        raise UserError(f"an animation is {', '.join(ANIMATION_MEDIA_TYPES)}, not {media_type!r}")
     if not fps > 0:
-        raise ValueError(f"the frame rate must be positive, got {fps}")
+        raise UserError(f"the frame rate must be positive, got {fps}")
     buffer = io.BytesIO()
     if media_type == "video/mp4":
         _encode_h264(buffer, frames_THWC, fps)
@@ -92,7 +93,7 @@ def encode_animation(frames_THWC: np.ndarray, fps: float, media_type: str) -> by
 def decode_picture(data: bytes, *, max_side: int = 4096) -> np.ndarray:
     """One PNG, WebP or JPEG picture as uint8 RGBA [H, W, 4], turned upright.
 
-    ValueError in one sentence when it is none of these, an animation, damaged, or larger than `max_side` pixels a
+    UserError in one sentence when it is none of these, an animation, damaged, or larger than `max_side` pixels a
     side; the size is checked in the header, before any pixel is decoded.
     """
     try:
@@ -107,16 +108,16 @@ def decode_picture(data: bytes, *, max_side: int = 4096) -> np.ndarray:
     except _Refused:
         raise
     except Image.DecompressionBombError:
-        raise ValueError(
+        raise UserError(
             f"the picture is far too large; at most {max_side}x{max_side} pixels are accepted"
         ) from None
     except Image.UnidentifiedImageError:
-        raise ValueError("the file is not a picture; PNG, WebP and JPEG are accepted") from None
+        raise UserError("the file is not a picture; PNG, WebP and JPEG are accepted") from None
     except _DECODER_ERRORS as error:
-        raise ValueError(f"the picture is damaged and cannot be decoded ({_first_line(error)})") from error
+        raise UserError(f"the picture is damaged and cannot be decoded ({_first_line(error)})") from error
 
 
-class _Refused(ValueError):
+class _Refused(UserError):
     """Our own verdict on a picture, told apart from what a decoder raises."""
 
 
@@ -155,7 +156,7 @@ def _palette(frame_HWC: np.ndarray) -> Image.Image:
 def _encode_h264(target: str | io.BytesIO, frames_THWC: np.ndarray, fps: float) -> None:
     height, width = frames_THWC.shape[1:3]
     if height % 2 or width % 2:
-        raise ValueError(f"H.264 video needs even sides, got {width}x{height} pixels")
+        raise UserError(f"H.264 video needs even sides, got {width}x{height} pixels")
     # Macroblock trees off: with them x264 gives unequal files for equal clips now and then (measured, 3 in 30).
     options = {"crf": "18", "preset": "veryfast", "x264-params": "mbtree=0"}
     opaque = on_white(frames_THWC)
@@ -173,7 +174,7 @@ def _encode(
     container_format: str,
 ) -> None:
     if not fps > 0:
-        raise ValueError(f"the frame rate must be positive, got {fps}")
+        raise UserError(f"the frame rate must be positive, got {fps}")
     # The index goes to the front, so that browsers start at once; FFmpeg can only do that in a real file.
     muxing = {"movflags": "+faststart"} if isinstance(target, str) else {}
     with av.open(target, "w", format=container_format, options=muxing) as container:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stickers.errors import UserError
 from stickers.video.animations import animation_kind
 from stickers.video.clips import on_white
 from stickers.video.packets import Index, decoded, ended, index_packets, opened, serves_others
@@ -48,7 +49,7 @@ def window_score(scores_T: np.ndarray, first: int, last: int) -> float:
     before and is left out: a window of n frames has n - 1 differences. A single frame scores 0.
     """
     if not 0 <= first < last <= len(scores_T):
-        raise ValueError(f"a window [{first}, {last}) does not lie in a video of {len(scores_T)} frames")
+        raise UserError(f"a window [{first}, {last}) does not lie in a video of {len(scores_T)} frames")
     return float(np.mean(scores_T[first + 1 : last])) if last - first > 1 else 0.0
 
 
@@ -63,11 +64,11 @@ def luma_motion(luma_THW: np.ndarray, bits: int = 8) -> np.ndarray:
     edge round the outermost pixel, at the bottom and right edge with it.
     """
     if (luma_THW.dtype, bits) not in ((np.dtype(np.uint8), 8), (np.dtype(np.uint16), 10)):
-        raise ValueError(
+        raise UserError(
             f"luma must be uint8 of 8 bits or uint16 of 10 bits, got {luma_THW.dtype} of {bits} bits"
         )
     if luma_THW.ndim != 3 or 0 in luma_THW.shape:
-        raise ValueError(f"luma must have the shape [T, H, W] without a zero, got {list(luma_THW.shape)}")
+        raise UserError(f"luma must have the shape [T, H, W] without a zero, got {list(luma_THW.shape)}")
     num_frames, height, width = luma_THW.shape
     rows, per_band = _mirrored(height), max(1, BAND_PIXELS // width)
     sums = np.zeros(num_frames, dtype=np.int64)

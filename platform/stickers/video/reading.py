@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from av.video.format import VideoFormat
 
+from stickers.errors import UserError
 from stickers.video.animations import animation_kind, read_animation
 from stickers.video.packets import Film, Index, decode_some, decoded, ended, index_packets, opened
 from stickers.video.source import Source, UnreadableVideo, VideoInfo, as_source, describe, shrunk_size
@@ -66,12 +67,12 @@ def read_frames(
     """The frames of these indices, in their order, uint8 RGBA [N, H, W, 4]: what `read_video` gives, for less.
 
     One thread is right where many clips are read at once; 0 takes all processors for this one.
-    UnreadableVideo as `read_video`, of damage only where it is met; ValueError for an index the video does not have.
+    UnreadableVideo as `read_video`, of damage only where it is met; UserError for an index the video does not have.
     """
     source = as_source(source)
     asked = [int(index) for index in indices]
     if not asked or min(asked) < 0:
-        raise ValueError(f"{source.name}: frames are asked for by indices from 0, got {asked}")
+        raise UserError(f"{source.name}: frames are asked for by indices from 0, got {asked}")
     if kind := animation_kind(source):
         found, _ = read_animation(source, kind, wanted=set(asked), max_side=max_side)
         return _arranged(source, found, asked)
@@ -122,7 +123,7 @@ def _from_the_start(source: Source, wanted: set[int], max_side: int | None) -> d
 def _arranged(source: Source, found: dict[int, np.ndarray], asked: list[int]) -> np.ndarray:
     for index in asked:
         if index not in found:
-            raise ValueError(f"{source.name}: the video has no frame {index}")
+            raise UserError(f"{source.name}: the video has no frame {index}")
     return _stacked(source, [found[index] for index in asked])
 
 

@@ -13,6 +13,8 @@ from itertools import pairwise
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
+from stickers.errors import UserError
+
 MAX_DECODED_BYTES = 2 << 30
 """Most memory that one decoded video may take; longer ones must be cut or shrunk first."""
 MAX_SIDE = 8192
@@ -25,7 +27,7 @@ STATED_RATE_TOLERANCE = 0.05
 """How far a stated frame rate may lie from the frames' times before the times are believed instead."""
 
 
-class UnreadableVideo(ValueError):
+class UnreadableVideo(UserError):
     """A file that is no readable video; the message is one sentence that names the file and what is wrong."""
 
 

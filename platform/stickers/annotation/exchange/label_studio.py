@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from stickers.errors import UserError
+
 #: the labelling interface that fits the tasks: any number of a job's clips, by candidate id
 LABEL_CONFIG = """<View>
   <Text name="prompt" value="$prompt"/>
@@ -67,28 +69,28 @@ def _annotation(vote: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def jobs_in(tasks: list[Any]) -> Iterator[tuple[str, Any]]:
-    """The place of each task, and its job's fields or the ValueError that it is none."""
+    """The place of each task, and its job's fields or the UserError that it is none."""
     for where, task in _tasks(tasks):
         try:
             yield where, _job(task)
-        except ValueError as error:
+        except UserError as error:
             yield where, error
 
 
 def votes_in(tasks: list[Any]) -> Iterator[tuple[str, Any]]:
-    """The place of each annotation, and its vote's fields or the ValueError that it is none."""
+    """The place of each annotation, and its vote's fields or the UserError that it is none."""
     for where, task in _tasks(tasks):
         try:
             job, annotations = _job(task), task.get("annotations", [])
             if not isinstance(annotations, list):
-                raise ValueError("field annotations must be a list")
-        except ValueError as error:
+                raise UserError("field annotations must be a list")
+        except UserError as error:
             yield where, error
             continue
         for number, each in enumerate(annotations, 1):
             try:
                 yield f"{where}, annotation {number}", _vote(job, _object("annotation", each))
-            except ValueError as error:
+            except UserError as error:
                 yield f"{where}, annotation {number}", error
 
 
@@ -98,7 +100,7 @@ def _tasks(tasks: list[Any]) -> Iterator[tuple[str, Any]]:
 
 def _object(name: str, given: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
-        raise ValueError(f"field {name} is missing or is no object")
+        raise UserError(f"field {name} is missing or is no object")
     return given
 
 
@@ -108,14 +110,14 @@ def _job(task: Any) -> dict[str, Any]:
 
 def _vote(job: Mapping[str, Any], annotation: Mapping[str, Any]) -> dict[str, Any]:
     if annotation.get("was_cancelled"):
-        raise ValueError("field was_cancelled is true: the task was skipped")
+        raise UserError("field was_cancelled is true: the task was skipped")
     picks, meta = _choices(annotation.get("result"))
     base = {name: job[name] for name in ("job_id", "plan_id", "round") if name in job}
     base |= {"picks": picks}
     if meta is not None:
         mixed = [name for name in meta if name in _ELSEWHERE]
         if mixed:
-            raise ValueError(f"field meta.vote.{mixed[0]} stands elsewhere in Label Studio's JSON")
+            raise UserError(f"field meta.vote.{mixed[0]} stands elsewhere in Label Studio's JSON")
         return {**meta, **base}
     submitted, seconds = (
         annotation.get("updated_at") or annotation.get("created_at"),
@@ -134,12 +136,12 @@ def _vote(job: Mapping[str, Any], annotation: Mapping[str, Any]) -> dict[str, An
 def _choices(result: Any) -> tuple[list[Any], dict[str, Any] | None]:
     """What was picked, and the vote's own fields where the annotation brings them; an empty result is no pick."""
     if not isinstance(result, list):
-        raise ValueError("field result must be a list")
+        raise UserError("field result must be a list")
     for each in result:
         if not isinstance(each, dict) or each.get("type") != "choices" or each.get("from_name") != "picks":
-            raise ValueError("field result holds something else than the choices named picks")
+            raise UserError("field result holds something else than the choices named picks")
     if len(result) > 1:
-        raise ValueError("field result holds the choices twice")
+        raise UserError("field result holds the choices twice")
     if not result:
         return [], None
     meta = result[0].get("meta")
@@ -153,7 +155,7 @@ def _person(completed_by: Any) -> str:
     if isinstance(given, dict):
         given = given.get("email") or given.get("id")
     if isinstance(given, bool) or not isinstance(given, int | str) or given == "":
-        raise ValueError("field completed_by must be a person's number, or an object with e-mail or number")
+        raise UserError("field completed_by must be a person's number, or an object with e-mail or number")
     return str(given)
 
 
@@ -161,4 +163,4 @@ def _before(submitted: Any, seconds: Any) -> str:
     try:
         return (datetime.fromisoformat(submitted) - timedelta(seconds=seconds or 0)).isoformat()
     except (TypeError, ValueError, OverflowError):
-        raise ValueError("fields updated_at and lead_time must be a time and a number of seconds") from None
+        raise UserError("fields updated_at and lead_time must be a time and a number of seconds") from None

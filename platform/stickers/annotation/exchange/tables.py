@@ -23,6 +23,7 @@ from stickers.annotation.exchange import label_studio
 from stickers.annotation.jobs import CHOOSE, GOLD, RULING, Job
 from stickers.artifacts.records import Refused, Vote
 from stickers.artifacts.schema import schema_of
+from stickers.errors import UserError
 
 Record = TypeVar("Record", Job, Vote)
 #: what spreadsheets take for the beginning of a formula, in wide forms too, or skip before one
@@ -44,22 +45,22 @@ class Column:
     needed: bool
 
     def value(self, given: Any) -> Any:
-        """The field's value of what JSON or Arrow holds. ValueError names the field."""
+        """The field's value of what JSON or Arrow holds. UserError names the field."""
         if self.many is None:
             return self._one(given)
         if not isinstance(given, list | tuple):
-            raise ValueError(f"field {self.name} must be a list, got {_short(given)}")
+            raise UserError(f"field {self.name} must be a list, got {_short(given)}")
         return self.many(self._one(each) for each in given)
 
     def _one(self, given: Any) -> Any:
         if self.item is datetime:
             return self._time(given)
         if type(given) is not self.item:  # a bool is an int to isinstance
-            raise ValueError(f"field {self.name} must hold {_SAID[self.item]}, got {_short(given)}")
+            raise UserError(f"field {self.name} must hold {_SAID[self.item]}, got {_short(given)}")
         if isinstance(given, int) and abs(given) > LARGEST:
-            raise ValueError(f"field {self.name} must lie within 32 bits, got {_short(given)}")
+            raise UserError(f"field {self.name} must lie within 32 bits, got {_short(given)}")
         if isinstance(given, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in given):
-            raise ValueError(f"field {self.name} holds characters that are no text: {_short(given)}")
+            raise UserError(f"field {self.name} holds characters that are no text: {_short(given)}")
         return given
 
     def _time(self, given: Any) -> datetime:
@@ -69,7 +70,7 @@ class Column:
                 return when.astimezone(UTC)
         except (ValueError, OverflowError):
             pass
-        raise ValueError(f"field {self.name} must hold {_SAID[datetime]}, got {_short(given)}")
+        raise UserError(f"field {self.name} must hold {_SAID[datetime]}, got {_short(given)}")
 
     def cell(self, value: Any) -> str:
         """A CSV cell that is no formula."""
@@ -82,7 +83,7 @@ class Column:
         return f"'{text}" if text.startswith((*FORMULA, "'")) else text
 
     def from_cell(self, text: str) -> Any:
-        """The value of a CSV cell. ValueError names the field."""
+        """The value of a CSV cell. UserError names the field."""
         text = text.removeprefix("'")
         if self.many is None and self.item in (str, datetime):
             return self.value(text)
@@ -90,7 +91,7 @@ class Column:
             given = json.loads(text.lower() if self.item is bool else text)
         except (ValueError, RecursionError):
             what = "a JSON list" if self.many else _SAID[self.item]
-            raise ValueError(f"field {self.name} must be {what}, got {_short(text)}") from None
+            raise UserError(f"field {self.name} must be {what}, got {_short(text)}") from None
         return self.value(given)
 
 
@@ -126,7 +127,7 @@ def write_votes(path: str, votes: Iterable[Vote]) -> None:
     """Write votes to a file or URI whose suffix is .parquet, .csv or .json (Label Studio, votes grouped by job).
 
     Raises:
-        ValueError: the suffix is another one.
+        UserError: the suffix is another one.
     """
     _write(path, list(votes), Vote, label_studio.tasks_of_votes)
 
@@ -143,7 +144,7 @@ def read_votes(path: str) -> tuple[list[Vote], list[Refused]]:
     are those of the task's job, in its order.
 
     Raises:
-        ValueError: the suffix is none of .parquet, .csv and .json, or the file is no table of votes.
+        UserError: the suffix is none of .parquet, .csv and .json, or the file is no table of votes.
     """
     return _read(path, Vote, label_studio.votes_in, _check_vote)
 
@@ -196,20 +197,20 @@ def _read(
             one = record(**_values(row, columns, from_cells=kind == ".csv"))
             check(one)
             found.append(one)
-        except ValueError as error:
+        except UserError as error:
             refused.append(Refused(uri=path, source=record.__name__, reason=f"{path}, {where}: {error}"))
     return found, refused
 
 
 def _values(row: Any, columns: Mapping[str, Column], *, from_cells: bool) -> dict[str, Any]:
-    if isinstance(row, ValueError):
+    if isinstance(row, UserError):
         raise row
     unknown = [name for name in row if name not in columns]
     if unknown:
-        raise ValueError(f"field {_short(unknown[0])} is unknown; accepted: {', '.join(columns)}")
+        raise UserError(f"field {_short(unknown[0])} is unknown; accepted: {', '.join(columns)}")
     missing = [name for name, each in columns.items() if each.needed and name not in row]
     if missing:
-        raise ValueError(f"field {missing[0]} is missing")
+        raise UserError(f"field {missing[0]} is missing")
     return {
         name: columns[name].from_cell(given) if from_cells else columns[name].value(given)
         for name, given in row.items()
@@ -225,9 +226,9 @@ def _csv_rows(uri: str, columns: Mapping[str, Column]) -> Iterator[tuple[str, An
             if len(cells) == len(names):
                 yield f"row {number}", dict(zip(names, cells, strict=True))
             elif cells:
-                yield f"row {number}", ValueError(f"it has {len(cells)} fields, the first row {len(names)}")
+                yield f"row {number}", UserError(f"it has {len(cells)} fields, the first row {len(names)}")
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{uri} is no CSV table in UTF-8: {error}") from error
+        raise UserError(f"{uri} is no CSV table in UTF-8: {error}") from error
 
 
 def _parquet_rows(uri: str, columns: Mapping[str, Column]) -> Iterator[tuple[str, Any]]:
@@ -240,7 +241,7 @@ def _parquet_rows(uri: str, columns: Mapping[str, Column]) -> Iterator[tuple[str
         UnicodeDecodeError,
         OverflowError,
     ) as error:  # times in nanoseconds, text that is no UTF-8
-        raise ValueError(f"{uri} holds values that cannot be read: {error}") from error
+        raise UserError(f"{uri} holds values that cannot be read: {error}") from error
     yield from ((f"row {number}", row) for number, row in enumerate(rows, 1))
 
 
@@ -248,7 +249,7 @@ def _check_names(uri: str, names: list[str], columns: Mapping[str, Column]) -> N
     missing = [name for name, each in columns.items() if each.needed and name not in names]
     extra = [name for name in names if name not in columns]
     if missing or extra or len(set(names)) < len(names):
-        raise ValueError(
+        raise UserError(
             f"{uri}: columns {missing} are missing and {extra} are not known or one stands twice; "
             f"accepted: {', '.join(columns)}"
         )
@@ -259,9 +260,9 @@ def _json(uri: str) -> Any:
     try:
         tasks = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{uri} is no JSON: {error}") from error
+        raise UserError(f"{uri} is no JSON: {error}") from error
     if not isinstance(tasks, list):
-        raise ValueError(f"{uri} must hold a list of tasks, as Label Studio exports them in JSON")
+        raise UserError(f"{uri} must hold a list of tasks, as Label Studio exports them in JSON")
     return tasks
 
 
@@ -269,7 +270,7 @@ def _place(path: str) -> tuple[str, str]:
     """A URI or absolute path, and the suffix."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".parquet", ".csv", ".json"):
-        raise ValueError(f"{path} must end in .parquet, .csv or .json (Label Studio)")
+        raise UserError(f"{path} must end in .parquet, .csv or .json (Label Studio)")
     return (path if "://" in path else str(Path(path).expanduser().resolve())), suffix
 
 
@@ -284,17 +285,17 @@ def _check_vote(vote: Vote) -> None:
     for name in ("picks", "flagged"):
         foreign = [each for each in getattr(vote, name) if each not in vote.shown]
         if foreign:
-            raise ValueError(f"field {name} names {_short(foreign[0])}, which shown does not")
+            raise UserError(f"field {name} names {_short(foreign[0])}, which shown does not")
     both = [each for each in vote.picks if each in vote.flagged]
     if both:
-        raise ValueError(f"field picks names {_short(both[0])}, which is flagged")
+        raise UserError(f"field picks names {_short(both[0])}, which is flagged")
     for flag in vote.flags:
         _one_of("flags", flag, FLAGS)
     _one_of("kind", vote.kind, KINDS)
     _at_least("round", vote.round, 1)
     _at_least("revision", vote.revision, 0)
     if vote.submitted_at < vote.started_at:
-        raise ValueError("field submitted_at lies before started_at")
+        raise UserError("field submitted_at lies before started_at")
 
 
 def _check_job(job: Job) -> None:
@@ -310,31 +311,31 @@ def _check_job(job: Job) -> None:
 
 def _filled(name: str, value: Sized) -> None:
     if not len(value):
-        raise ValueError(f"field {name} is empty")
+        raise UserError(f"field {name} is empty")
 
 
 def _alike(name: str, values: Iterable[Any], other: str, others: Iterable[Any]) -> None:
     counts = len(list(values)), len(list(others))
     if counts[0] != counts[1]:
-        raise ValueError(f"field {name} has {counts[0]} entries, {other} has {counts[1]}")
+        raise UserError(f"field {name} has {counts[0]} entries, {other} has {counts[1]}")
 
 
 def _distinct(name: str, values: Iterable[str]) -> None:
     seen: set[str] = set()
     for each in values:
         if each in seen:
-            raise ValueError(f"field {name} names {_short(each)} twice")
+            raise UserError(f"field {name} names {_short(each)} twice")
         seen.add(each)
 
 
 def _one_of(name: str, value: str, accepted: tuple[str, ...]) -> None:
     if value not in accepted:
-        raise ValueError(f"field {name} must be one of {', '.join(accepted)}, got {_short(value)}")
+        raise UserError(f"field {name} must be one of {', '.join(accepted)}, got {_short(value)}")
 
 
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
-        raise ValueError(f"field {name} must be at least {least}, got {value}")
+        raise UserError(f"field {name} must be at least {least}, got {value}")
 
 
 def _short(given: Any) -> str:

@@ -44,6 +44,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from stickers.errors import UserError
+
 S = TypeVar("S")
 T = TypeVar("T")
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -196,7 +198,7 @@ def open_engine(url: str) -> Engine:
     """The database behind an SQLAlchemy URL, brought up to date.
 
     Raises:
-        ValueError: it cannot be opened, or a newer version of this program has made it.
+        UserError: it cannot be opened, or a newer version of this program has made it.
     """
     if url.startswith(("postgresql://", "postgres://")):
         url = "postgresql+psycopg://" + url.partition("://")[2]
@@ -204,7 +206,7 @@ def open_engine(url: str) -> Engine:
         engine = create_engine(url)
     except (SQLAlchemyError, ImportError) as error:  # the URL is not repeated: it may hold a password
         reason = str(error).splitlines()[0]
-        raise ValueError(f"there is no way to a vote database of that URL: {reason}") from error
+        raise UserError(f"there is no way to a vote database of that URL: {reason}") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _use_wal)
         event.listen(engine, "begin", _begin)
@@ -214,7 +216,7 @@ def open_engine(url: str) -> Engine:
     except SQLAlchemyError as error:
         engine.dispose()
         reason = str(error).splitlines()[0]
-        raise ValueError(f"the vote database {engine.url} cannot be opened: {reason}") from error
+        raise UserError(f"the vote database {engine.url} cannot be opened: {reason}") from error
     return engine
 
 
@@ -236,7 +238,7 @@ def _migrate(connection: Connection) -> None:
             environment.configure(connection=connection, target_metadata=metadata)
             environment.run_migrations()
     except CommandError as error:
-        raise ValueError(
+        raise UserError(
             f"the vote database {connection.engine.url} was made by another version of this program: {error}"
         ) from error
 

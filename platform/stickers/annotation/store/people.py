@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from stickers.annotation.settings import ROLES, Role
 from stickers.annotation.store.database import events, people, sessions
+from stickers.errors import UserError
 
 SESSION_SECONDS = 14 * 24 * 3600.0
 LONGEST_NAME, SHORTEST_PASSWORD, LONGEST_PASSWORD = 60, 10, 200
@@ -56,11 +57,11 @@ def add_person(
     """Add somebody; returns the token of their sign-in link, which is stored nowhere.
 
     Raises:
-        ValueError: the name is taken or no name, the role or the password cannot be.
+        UserError: the name is taken or no name, the role or the password cannot be.
     """
     name = check_name(name)
     if role not in ROLES:
-        raise ValueError(f"there is no role {role!r}; roles: {', '.join(ROLES)}")
+        raise UserError(f"there is no role {role!r}; roles: {', '.join(ROLES)}")
     token = secrets.token_urlsafe(32)
     values = {
         "name": name,
@@ -72,27 +73,27 @@ def add_person(
         "created_at": time.time(),
     }
     if connection.execute(select(people.c.name).where(people.c.name == name)).first():
-        raise ValueError(f"there is somebody of the name {name!r} already")
+        raise UserError(f"there is somebody of the name {name!r} already")
     try:
         connection.execute(insert(people), values)
     except IntegrityError:  # at the same moment
-        raise ValueError(f"there is somebody of the name {name!r} already") from None
+        raise UserError(f"there is somebody of the name {name!r} already") from None
     note(connection, by or name, "person added", {"name": name, "role": role, "simulated": simulated})
     return token
 
 
 def check_name(name: str) -> str:
-    """The name, as it is stored. ValueError when it cannot be one."""
+    """The name, as it is stored. UserError when it cannot be one."""
     name = unicodedata.normalize("NFC", name).strip()
     if not 1 <= len(name) <= LONGEST_NAME or any(unicodedata.category(each)[0] == "C" for each in name):
-        raise ValueError(f"a name has 1 to {LONGEST_NAME} printable characters, got {name[:80]!r}")
+        raise UserError(f"a name has 1 to {LONGEST_NAME} printable characters, got {name[:80]!r}")
     return name
 
 
 def hash_password(password: str) -> str:
-    """ValueError when it is too short or too long."""
+    """UserError when it is too short or too long."""
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise ValueError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+        raise UserError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
     return _hasher.hash(password)
 
 
@@ -122,7 +123,7 @@ def set_active(connection: Connection, name: str, active: bool, by: str) -> None
 
 def _change(connection: Connection, name: str, values: dict[str, Any]) -> None:
     if not connection.execute(update(people).where(people.c.name == name).values(values)).rowcount:
-        raise ValueError(f"there is nobody of the name {name!r}")
+        raise UserError(f"there is nobody of the name {name!r}")
 
 
 def people_in(connection: Connection) -> list[Person]:

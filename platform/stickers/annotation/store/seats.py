@@ -37,6 +37,7 @@ from stickers.annotation.store.filing import add_seats, find_job, find_jobs, pad
 from stickers.annotation.store.people import Person, note
 from stickers.annotation.store.votes import Conflict, add_votes, last_vote
 from stickers.artifacts.records import Vote
+from stickers.errors import UserError
 
 LONGEST_REASON = 500
 #: seconds that a person may claim to have looked at one job
@@ -78,7 +79,7 @@ def submit(connection: Connection, some: Sequence[Submission]) -> list[tuple[Vot
 
     Raises:
         Conflict: one of them, not said which, does not have the job (any more), or left out an answer.
-        ValueError: one of them names what the job does not show.
+        UserError: one of them names what the job does not show.
     """
     names = [each.person.name for each in some]
     if len(set(names)) < len(names):
@@ -247,7 +248,7 @@ def give(connection: Connection, person: Person, job_id: str, answer: Answer) ->
 
     Raises:
         Conflict: the person does not have the job (any more), or an answer before this one has not arrived.
-        ValueError: the answer names what the job does not show.
+        UserError: the answer names what the job does not show.
     """
     return _give(connection, [(person, job_id, answer)])[0]
 
@@ -270,7 +271,7 @@ def _vote(job: Job, person: Person, answer: Answer) -> Vote:
     picks, shown = set(answer.picks), [job.candidates[place] for place in order]
     foreign = sorted((picks | set(answer.flags)) - set(shown))
     if foreign:
-        raise ValueError(f"job {job.job_id} does not show the clip {foreign[0][:40]!r}")
+        raise UserError(f"job {job.job_id} does not show the clip {foreign[0][:40]!r}")
     flagged = [name for name in shown if name in answer.flags]
     ended = datetime.now(UTC)
     return Vote(

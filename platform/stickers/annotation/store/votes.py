@@ -19,6 +19,7 @@ from stickers.annotation.store.database import Writer, insert_new, open_engine, 
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import VOTES, Vote
 from stickers.artifacts.schema import table_of
+from stickers.errors import UserError
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -28,7 +29,7 @@ FLAGS = ("unsafe", "broken")
 LAST = 2**31 - 1
 
 
-class Conflict(ValueError):
+class Conflict(UserError):
     """An answer that cannot be taken any more, or contradicts one that is there."""
 
 
@@ -36,7 +37,7 @@ class VoteStore:
     """Votes in a database, by default SQLite in WAL mode; close it, or use it in a `with`.
 
     Raises:
-        ValueError: the database cannot be opened.
+        UserError: the database cannot be opened.
     """
 
     def __init__(self, url: str) -> None:
@@ -76,7 +77,7 @@ class VoteStore:
             How many were new.
 
         Raises:
-            ValueError: a vote picks what its job did not show, contradicts one already given, or leaves out a revision;
+            UserError: a vote picks what its job did not show, contradicts one already given, or leaves out a revision;
                 none is then stored.
         """
         every = list(some)
@@ -145,7 +146,7 @@ def add_votes(connection: Connection, some: Sequence[Vote]) -> int:
     """Append votes, of which those that are there already, with the same answer, are left alone; how many were new.
 
     Raises:
-        ValueError: one picks or flags what its job did not show.
+        UserError: one picks or flags what its job did not show.
         Conflict: one contradicts a vote that is there, or its revision is not the next one.
     """
     for vote in some:
@@ -181,22 +182,20 @@ def _follows(connection: Connection, vote: Vote) -> bool:
 
 def _check(vote: Vote) -> None:
     if len(vote.shown) != len(vote.shown_digests):
-        raise ValueError(
+        raise UserError(
             f"job {vote.job_id} shows {len(vote.shown)} clips but names {len(vote.shown_digests)} digests"
         )
     for did, names in (("picked", vote.picks), ("flagged", vote.flagged)):
         foreign = [name for name in names if name not in vote.shown]
         if foreign:
-            raise ValueError(f"job {vote.job_id} did not show {foreign[0]}, which {vote.annotator} {did}")
+            raise UserError(f"job {vote.job_id} did not show {foreign[0]}, which {vote.annotator} {did}")
     if len(vote.flags) != len(vote.flagged) or not set(vote.flags) <= set(FLAGS):
-        raise ValueError(
+        raise UserError(
             f"a flag is one of {', '.join(FLAGS)}, one for each flagged clip of job {vote.job_id}"
         )
     both = set(vote.picks) & set(vote.flagged)
     if both and vote.kind == CHOOSE:
-        raise ValueError(
-            f"clip {min(both)} of job {vote.job_id} is flagged and picked; it can be one of them"
-        )
+        raise UserError(f"clip {min(both)} of job {vote.job_id} is flagged and picked; it can be one of them")
 
 
 def freeze(some: list[Vote], runs: str) -> str:
