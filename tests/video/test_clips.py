@@ -16,7 +16,7 @@ from stickers.video.clips import (
 
 
 @pytest.mark.parametrize(
-    ("video_fps", "fps", "frames", "wanted", "spacing"),
+    ("video_fps", "fps", "video_frames", "num_frames", "spacing"),
     [
         (24, 4, 96, 8, 6),  # the paper's example
         (24, 8, 96, 8, 3),
@@ -25,15 +25,15 @@ from stickers.video.clips import (
         (10, 4, 90, 8, 3),  # 2.5 again
         (30, 4, 24, 8, 3),  # too short for 8: what fits
         (30, 4, 8, 8, 1),
-        (8, 30, 60, 8, 1),  # slower than asked: every frame
+        (8, 30, 60, 8, 1),  # slower than 30 fps: every frame
         (29.97, 4, 90, 8, 7),
     ],
 )
-def test_spacing(video_fps: float, fps: float, frames: int, wanted: int, spacing: int) -> None:
-    assert frame_spacing(video_fps, fps, frames, wanted) == spacing
+def test_spacing(video_fps: float, fps: float, video_frames: int, num_frames: int, spacing: int) -> None:
+    assert frame_spacing(video_fps, fps, video_frames, num_frames) == spacing
 
 
-def test_spacing_refuses_what_cannot_be() -> None:
+def test_spacing_refuses_impossible_rates_and_counts() -> None:
     with pytest.raises(ValueError, match="has 7 frames, at least 8"):
         frame_spacing(24, 8, 7, 8)
     with pytest.raises(ValueError, match="positive"):
@@ -72,10 +72,10 @@ def test_at_a_steady_rate_times_choose_what_counting_does(
     video_fps: int, start_fraction: float | None
 ) -> None:
     times = [index / video_fps for index in range(100)]
-    asked = {"fps": 8, "num_frames": 8, "start_fraction": start_fraction}
-    counted = clip_indices(100, video_fps, **asked)
-    assert clip_indices_by_time(times, **asked).tolist() == counted.tolist()
-    assert clip_indices_by_time(times, **asked, duration=100 / video_fps).tolist() == counted.tolist()
+    clip = {"fps": 8, "num_frames": 8, "start_fraction": start_fraction}
+    counted = clip_indices(100, video_fps, **clip)
+    assert clip_indices_by_time(times, **clip).tolist() == counted.tolist()
+    assert clip_indices_by_time(times, **clip, duration=100 / video_fps).tolist() == counted.tolist()
 
 
 def test_an_instant_shows_the_frame_that_came_last() -> None:
@@ -95,7 +95,7 @@ def test_a_video_too_short_is_stretched_over_its_whole_length() -> None:
     assert clip_indices_by_time([0.0], fps=4, num_frames=3, start_fraction=None).tolist() == [0, 0, 0]
 
 
-def test_times_that_cannot_be_are_refused() -> None:
+def test_impossible_times_are_refused() -> None:
     for times in ([], [0.1, 0.2], [0.0, 0.2, 0.2], [0.0, 0.3, 0.2]):
         with pytest.raises(ValueError, match="increase from 0"):
             clip_indices_by_time(times, fps=8, num_frames=8, start_fraction=None)

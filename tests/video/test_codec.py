@@ -20,7 +20,7 @@ from stickers.video.codec import (
     write_video,
 )
 from stickers.video.reading import probe, read_video
-from stickers.video.source import UnreadableVideo
+from stickers.video.source import UnreadableVideoError
 
 
 def moving_ball(num_frames: int = 8, size: int = 64) -> np.ndarray:
@@ -124,28 +124,28 @@ def test_bad_files_are_named_in_one_sentence(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     for bad in (tmp_path / "absent.mp4", tmp_path, picture, text, noise, empty, sound):
         for read in (probe, read_video):
-            with pytest.raises(UnreadableVideo) as caught:
+            with pytest.raises(UnreadableVideoError) as caught:
                 read(str(bad))
             message = str(caught.value)
             assert message.startswith(str(bad)) and "\n" not in message and len(message) < 400, message
 
 
 @pytest.mark.parametrize("kind", ["front.mp4", "lossless.mov"])
-def test_truncation_is_always_seen(tmp_path: Path, kind: str) -> None:
-    whole = tmp_path / kind
-    write_video(str(whole), moving_ball(24), 8)
-    data = whole.read_bytes()
+def test_truncation_is_always_noticed(tmp_path: Path, kind: str) -> None:
+    complete = tmp_path / kind
+    write_video(str(complete), moving_ball(24), 8)
+    data = complete.read_bytes()
     for share in (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99):
         cut = tmp_path / f"cut-{kind}"
         cut.write_bytes(data[: int(len(data) * share)])
-        with pytest.raises(UnreadableVideo, match="cut-"):
+        with pytest.raises(UnreadableVideoError, match="cut-"):
             read_video(str(cut))
 
 
 def test_mutated_files_give_frames_or_a_sentence(tmp_path: Path) -> None:
-    whole = tmp_path / "whole.mp4"
-    write_video(str(whole), moving_ball(12), 8)
-    data = np.frombuffer(whole.read_bytes(), np.uint8)
+    good = tmp_path / "good.mp4"
+    write_video(str(good), moving_ball(12), 8)
+    data = np.frombuffer(good.read_bytes(), np.uint8)
     rng = np.random.default_rng(0)
     refused = 0
     for i in range(50):
@@ -155,7 +155,7 @@ def test_mutated_files_give_frames_or_a_sentence(tmp_path: Path) -> None:
         path.write_bytes(mutated.tobytes())
         try:
             frames, info = read_video(str(path))
-        except UnreadableVideo as error:
+        except UnreadableVideoError as error:
             assert str(path) in str(error)
             refused += 1
         else:
@@ -200,20 +200,20 @@ def test_animation_plays_as_long_as_the_clip(media_type: str, fps: float) -> Non
     frames[5] = frames[4]  # merged by all three formats; its time must not be lost
     frames[11] = frames[10]
     image = Image.open(io.BytesIO(encode_animation(frames, fps, media_type)))
-    duration_ms, seen = 0.0, []
+    duration_ms, shown = 0.0, []
     for i in range(image.n_frames):
         image.seek(i)
         image.load()
         duration_ms += image.info["duration"]
-        seen.append(np.asarray(image.convert("RGBA")))
+        shown.append(np.asarray(image.convert("RGBA")))
     assert image.info["loop"] == 0
     tick_ms = 10 if media_type == "image/gif" else 1
     assert abs(duration_ms - 12 * 1000 / fps) <= tick_ms
-    assert all((a != b).any() for a, b in itertools.pairwise(seen))
-    alpha = np.stack([seen[0][..., 3], seen[-1][..., 3]])
+    assert all((a != b).any() for a, b in itertools.pairwise(shown))
+    alpha = np.stack([shown[0][..., 3], shown[-1][..., 3]])
     assert ((alpha > 127) == (frames[[0, 11], ..., 3] > 127)).all(), "transparency is lost"
     inside = frames[0, ..., 3] == 255
-    assert np.abs(seen[0][inside][:, :3].astype(int) - frames[0][inside][:, :3]).mean() < 12
+    assert np.abs(shown[0][inside][:, :3].astype(int) - frames[0][inside][:, :3]).mean() < 12
 
 
 def test_mp4_answer_is_a_video(tmp_path: Path) -> None:
@@ -233,6 +233,7 @@ def test_unknown_animation_is_refused() -> None:
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    """The picture as a file of Pillow's format `kind`."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

@@ -47,10 +47,10 @@ def test_scores_print_as_ffmpeg_s_do(tmp_path: Path, size: int, pix_fmt: str) ->
 
 
 def test_the_integers_are_ffmpeg_s_in_every_pixel() -> None:
-    """Worked slowly, as the filter's definition reads."""
+    """The filter's definition, computed pixel by pixel."""
 
-    def mirrored(place: int, length: int) -> int:
-        return abs(place) if abs(place) < length else 2 * length - 1 - place
+    def mirrored(index: int, length: int) -> int:
+        return abs(index) if abs(index) < length else 2 * length - 1 - index
 
     taps = np.array([1785, 8002, 13193, 8002, 1785])
     luma = np.random.default_rng(0).integers(0, 256, (3, 7, 9), dtype=np.uint8)
@@ -67,9 +67,9 @@ def test_the_integers_are_ffmpeg_s_in_every_pixel() -> None:
 
 def test_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     luma = np.random.default_rng(0).integers(0, 1024, (3, 70, 50), dtype=np.uint16)
-    whole = luma_motion(luma, 10)
+    unbanded = luma_motion(luma, 10)
     monkeypatch.setattr("stickers.video.motion.BAND_PIXELS", 150)
-    assert (luma_motion(luma, 10) == whole).all()
+    assert (luma_motion(luma, 10) == unbanded).all()
     for height, width in ((1, 1), (2, 3), (3, 1)):
         assert luma_motion(luma[:, :height, :width], 10).shape == (3,)
 
@@ -154,11 +154,11 @@ def test_only_h264_has_vectors_to_read(tmp_path: Path) -> None:
 
 def vectors(*rows: tuple[int, int, int, int, int, int, int]) -> np.ndarray:
     """(source, w, h, dst_x, dst_y, motion_x, motion_y), in quarter pixels."""
-    made = np.zeros(len(rows), VECTOR)
+    records = np.zeros(len(rows), VECTOR)
     for name, column in zip(("source", "w", "h", "dst_x", "dst_y", "motion_x", "motion_y"), zip(*rows)):
-        made[name] = column
-    made["motion_scale"] = 4
-    return made
+        records[name] = column
+    records["motion_scale"] = 4
+    return records
 
 
 def test_mean_length_by_hand() -> None:
@@ -176,10 +176,10 @@ def test_mean_length_by_hand() -> None:
 
 
 def test_distances_by_hand() -> None:
-    """Shown I B B P B P; in the file I P B B P B, of which only I and P are kept."""
+    """Shown I B B P B P; in the file I P B B P B, of which only I and P are references."""
     index = Index(packets=[], order=[0, 2, 3, 1, 5, 4], ticks=[0, 1, 2, 3, 4, 5], last=1)
-    kept = [True, True, False, False, True, False]
-    assert reference_distances(index, kept) == {
+    is_reference = [True, True, False, False, True, False]
+    assert reference_distances(index, is_reference) == {
         0: (1, 1),
         1: (1, 2),
         2: (2, 1),
@@ -195,9 +195,10 @@ def test_distances_of_a_real_file_follow_from_the_kinds_of_its_frames(tmp_path: 
         both_ways = [frame.pict_type == 3 for frame in container.decode(video=0)]
     with opened(Source(path), num_threads=1) as film:
         index = index_packets(film)
-        found = reference_distances(index, [serves_others(film, each) for each in index.packets])
+        is_reference = [serves_others(film, packet) for packet in index.packets]
+        distances = reference_distances(index, is_reference)
     assert 4 < sum(both_ways) < 20
     for number, tick in enumerate(index.ticks):
         past = next((k for k in range(1, number + 1) if not both_ways[number - k]), 1)
         future = next(k for k in range(1, 24) if not both_ways[number + k]) if both_ways[number] else 1
-        assert found[tick] == (past, future)
+        assert distances[tick] == (past, future)

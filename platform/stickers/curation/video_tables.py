@@ -20,7 +20,7 @@ from stickers.data import collections
 from stickers.data.collections import list_collection, source_of
 from stickers.errors import UserError
 from stickers.video.reading import probe, read_video
-from stickers.video.source import UnreadableVideo, VideoInfo
+from stickers.video.source import UnreadableVideoError, VideoInfo
 
 FILE, CAPTION = "file", "caption"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -128,7 +128,7 @@ def look(file: str, max_side: int) -> tuple[np.ndarray, VideoInfo] | Unread:
     """All frames, uint8 RGBA `[T, H, W, 4]` with no side above `max_side`; or why there are none."""
     try:
         return read_video(source_of(file), max_side=max_side)
-    except (UnreadableVideo, OSError) as error:
+    except (UnreadableVideoError, OSError) as error:
         return Unread(file, str(error))
 
 
@@ -136,7 +136,7 @@ def size_of(file: str) -> tuple[int, int] | Unread:
     """Width and height of the video itself, in pixels; or why they are not known."""
     try:
         info = probe(source_of(file))
-    except (UnreadableVideo, OSError) as error:
+    except (UnreadableVideoError, OSError) as error:
         return Unread(file, str(error))
     return info.width, info.height
 

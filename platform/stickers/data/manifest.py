@@ -13,7 +13,7 @@ from stickers.data.online import OVERSIZE
 from stickers.video.clips import has_solid_background
 from stickers.video.motion import frame_motion, vector_motion
 from stickers.video.reading import read_video
-from stickers.video.source import UnreadableVideo
+from stickers.video.source import UnreadableVideoError
 
 MIN_FRAMES = 8
 UNKNOWN = Clip(
@@ -60,7 +60,7 @@ def examine(row: Clip, sizes: tuple[int, ...]) -> Looked | Clip:
         source = source_of(row.uri)
         frames, info = read_video(source, max_side=OVERSIZE * max(sizes))
         vectors = vector_motion(source)
-    except (UnreadableVideo, OSError) as error:
+    except (UnreadableVideoError, OSError) as error:
         return replace(row, reason=str(error))
     if len(frames) < MIN_FRAMES:
         reason = f"{row.uri} has {len(frames)} frames, at least {MIN_FRAMES} are needed"

@@ -1,6 +1,6 @@
-"""Animated GIF, WebP and PNG as videos: Pillow puts their frames together, as a browser would show them.
+"""Animated GIF, WebP and PNG as videos: Pillow composes their frames as a browser would show them.
 
-FFmpeg is not asked: it does not read animated WebP.
+FFmpeg is not used for them, since it does not read animated WebP.
 """
 
 import io
@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from fractions import Fraction
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from stickers.video.headers import GIF, animation_format, claimed_size, refuse_cut_gif
-from stickers.video.source import Clock, Source, UnreadableVideo, VideoInfo, Watch, describe, shrunk_size
+from stickers.video.clips import OPAQUE
+from stickers.video.headers import GIF, SIGNATURE_LENGTH, animation_format, claimed_size, refuse_cut_gif
+from stickers.video.source import Clock, Source, UnreadableVideoError, VideoInfo, Watch, describe, shrunk_size
 
 #: pixels; each frame is drawn on the whole canvas, however small it is
 MAX_CANVAS_SIDE = 4096
@@ -23,7 +24,7 @@ MAX_CANVAS_SIDE = 4096
 SHORTEST_MS, UNTIMED_MS = 10, 100
 #: GIF counts in hundredths of a second; equal frames of a rate between two of those differ by one
 TICK_MS = {GIF: 10}
-#: what Pillow's decoders raise on damaged data
+#: the exceptions of Pillow's decoders on damaged data
 DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError,
     struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
@@ -31,17 +32,17 @@ DECODER_ERRORS = (
 
 
 def animation_kind(source: Source) -> str | None:
-    """GIF, WEBP or PNG; None for anything else. UnreadableVideo when there is no such file or it is empty."""
+    """GIF, WEBP or PNG; None for anything else. UnreadableVideoError when the file is missing or empty."""
     with source.view() as view:
-        return animation_format(bytes(view[:16]))
+        return animation_format(bytes(view[:SIGNATURE_LENGTH]))
 
 
 def read_animation(
-    source: Source, kind: str, *, wanted: Collection[int] | None, max_side: int | None
+    source: Source, kind: str, *, indices: Collection[int] | None, max_side: int | None
 ) -> tuple[dict[int, np.ndarray], VideoInfo]:
-    """The `wanted` frames (None: all) by their index, uint8 RGBA [H, W, 4], and what the whole holds.
+    """The frames of these indices (None: all) by their index, uint8 RGBA [H, W, 4], and the animation's info.
 
-    All frames are gone through, since each is drawn over the last. UnreadableVideo as `reading.read_video`.
+    All frames are decoded, since each is drawn over the last. UnreadableVideoError as `reading.read_video`.
     """
     watch = Watch(source)
     frames: dict[int, np.ndarray] = {}
@@ -49,23 +50,25 @@ def read_animation(
     has_alpha = False
     with _opened(source, kind, watch) as image:
         size = shrunk_size(image.size, max_side)
-        hidden = int(getattr(image, "default_image", False))  # an APNG's picture for those who cannot animate
+        hidden = int(
+            getattr(image, "default_image", False)
+        )  # an APNG's picture for viewers that cannot animate
         total = getattr(image, "n_frames", 1) - hidden
-        watch.check_length(total if wanted is None else len(wanted), *size)
+        watch.check_length(total if indices is None else len(indices), *size)
         for index in range(total):
             watch.check_time()
             image.seek(index + hidden)
             rgba = image.convert("RGBA")
-            has_alpha = has_alpha or bool((np.asarray(rgba)[..., 3] < 255).any())
+            has_alpha = has_alpha or bool((np.asarray(rgba)[..., -1] < OPAQUE).any())
             durations_ms.append(_duration_ms(image))
-            if wanted is None or index in wanted:
+            if indices is None or index in indices:
                 frames[index] = np.asarray(rgba if rgba.size == size else _resized(rgba, size))
     return frames, _info(source, durations_ms, kind, size=size, has_alpha=has_alpha)
 
 
 @contextmanager
 def _opened(source: Source, kind: str, watch: Watch) -> Iterator[Image.Image]:
-    """Open an animation and turn every way in which that fails into one UnreadableVideo."""
+    """Open an animation; every failure becomes one UnreadableVideoError."""
     data = source.read()
     watch.check_size(*claimed_size(data, kind), MAX_CANVAS_SIDE)
     if kind == GIF:
@@ -73,24 +76,24 @@ def _opened(source: Source, kind: str, watch: Watch) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.simplefilter("ignore", UserWarning)  # what Pillow thinks of a file, on stderr
+            warnings.simplefilter("ignore", UserWarning)  # Pillow's remarks on a file, on stderr
             with Image.open(io.BytesIO(data), formats=(kind,)) as image:
                 if getattr(image, "n_frames", 1) < 2:
-                    raise UnreadableVideo(
+                    raise UnreadableVideoError(
                         f"{source.name}: a still {image.format} picture; animated ones are accepted"
                     )
                 yield image
-    except UnreadableVideo:
+    except UnreadableVideoError:
         raise
-    except Image.UnidentifiedImageError as error:
-        raise UnreadableVideo(f"{source.name}: a {kind} animation with a broken header") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableVideoError(f"{source.name}: a {kind} animation with a broken header") from error
     except DECODER_ERRORS as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UnreadableVideo(f"{source.name}: a damaged {kind} animation ({said})") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnreadableVideoError(f"{source.name}: a damaged {kind} animation ({reason})") from error
 
 
 def _duration_ms(image: Image.Image) -> float:
-    """How long the frame just drawn stays."""
+    """How long the frame just drawn stays, as browsers read it."""
     stated = float(image.info.get("duration", 0))
     return stated if stated > SHORTEST_MS else UNTIMED_MS
 

@@ -1,7 +1,7 @@
 """Pixel arithmetic between a video file and the model: which frames, what size, what is background.
 
-Everything takes and gives uint8 RGBA `THWC` arrays (a picture is a clip of one frame) and needs numpy and Pillow
-alone, so that machines without any video library can use it.
+All functions take and return uint8 RGBA `THWC` arrays (a picture is a clip of one frame). They need numpy and Pillow
+alone, so that machines without a video library can use them.
 """
 
 from collections.abc import Sequence
@@ -16,30 +16,34 @@ from stickers.errors import UserError
 
 ConditioningKind = Literal["first", "middle", "last", "random"]
 
+RGBA = 4
+"""Channels of every frame."""
+OPAQUE = 255
+"""Alpha of a pixel that hides everything behind it; also the value of white in each colour channel."""
 BACKGROUND_TOLERANCE = 28
 """Largest difference in any channel (0-255) from the border's colour that still counts as background.
 
-H.264 and JPEG leave a solid colour noisy by about 10; drawn colours differ by far more.
+H.264 and JPEG add noise of about 10 to a solid colour; drawn colours differ by far more.
 """
 CLOCK_ERROR = 1e-6
-"""Seconds; far less than any frame stays."""
+"""Seconds; far shorter than any frame stays."""
 SOLID_SHARE = 0.8
 """Share of the border that must have one colour; the subject may touch the rest."""
 
 
-def frame_spacing(video_fps: float, desired_fps: float, video_frames: int, desired_frames: int) -> int:
-    """Frames from one sampled frame to the next: min(round(video fps / desired fps), floor(frames / desired)).
+def frame_spacing(video_fps: float, fps: float, video_frames: int, num_frames: int) -> int:
+    """Frames from one sampled frame to the next: min(round(video fps / fps), floor(video frames / num_frames)).
 
-    At least 1 (a video slower than asked is taken as it is); halves round up (paper 3.1.1).
-    UserError when the video has fewer frames than asked or a rate or count is not positive.
+    At least 1 (a slower video keeps its rate); halves round up (paper 3.1.1). UserError when the video has fewer than
+    `num_frames` frames or a rate or count is not positive.
     """
-    if not (video_fps > 0 and desired_fps > 0):
-        raise UserError(f"frame rates must be positive, got {video_fps} fps sampled at {desired_fps} fps")
-    if desired_frames < 1:
-        raise UserError(f"at least 1 frame must be asked for, got {desired_frames}")
-    if video_frames < desired_frames:
-        raise UserError(f"the video has {video_frames} frames, at least {desired_frames} are needed")
-    return max(1, min(floor(video_fps / desired_fps + 0.5), video_frames // desired_frames))
+    if not (video_fps > 0 and fps > 0):
+        raise UserError(f"frame rates must be positive, got {video_fps} fps sampled at {fps} fps")
+    if num_frames < 1:
+        raise UserError(f"a clip has at least 1 frame, got {num_frames}")
+    if video_frames < num_frames:
+        raise UserError(f"the video has {video_frames} frames, at least {num_frames} are needed")
+    return max(1, min(floor(video_fps / fps + 0.5), video_frames // num_frames))
 
 
 def clip_indices(
@@ -47,8 +51,8 @@ def clip_indices(
 ) -> np.ndarray:
     """Indices [num_frames] of a uniformly spaced clip.
 
-    `start_fraction` in [0, 1) picks among all windows that fit; None takes the one whose middle conditioning frame lies
-    halfway through the video, as near as it fits.
+    `start_fraction` in [0, 1) picks among all windows that fit; None takes the window whose middle conditioning frame
+    lies as near as possible to half of the video.
     """
     if start_fraction is not None and not 0 <= start_fraction < 1:
         raise UserError(f"start_fraction must lie in [0, 1), got {start_fraction}")
@@ -70,24 +74,24 @@ def clip_indices_by_time(
     start_fraction: float | None,
     duration: float | None = None,
 ) -> np.ndarray:
-    """Indices [num_frames] of the frames on show at evenly spaced instants of a video whose frame rate varies.
+    """Indices [num_frames] of the frames shown at evenly spaced instants of a video whose frame rate varies.
 
     Args:
         times: when each frame appears, in seconds from 0, increasing.
         fps: instants lie 1 / fps seconds apart, or duration / num_frames where the video is too short for that.
-        start_fraction: as in `clip_indices`: of all places for the first instant that leave the last one within the
-            video, or None for the one whose middle conditioning frame lies halfway, as near as it fits.
-        duration: when the last frame goes, in seconds; by default it stays as long as the others do on average.
+        start_fraction: as in `clip_indices`: picks the first instant among those that leave the last one within the
+            video; None puts the middle conditioning frame as near as possible to half of the video.
+        duration: when the last frame disappears, in seconds; by default it stays as long as the average frame.
 
-    A frame that stays for several instants is taken several times: that is how the video looks. Where all frames
-    stay for a whole part of 1 / fps these are the indices of `clip_indices`.
+    A frame that stays for several instants is taken several times: that is how the video looks. For a steady rate
+    that is a multiple of `fps` the result equals that of `clip_indices`.
     """
     if start_fraction is not None and not 0 <= start_fraction < 1:
         raise UserError(f"start_fraction must lie in [0, 1), got {start_fraction}")
     if not fps > 0:
         raise UserError(f"frame rates must be positive, got {fps} fps")
     if num_frames < 1:
-        raise UserError(f"at least 1 frame must be asked for, got {num_frames}")
+        raise UserError(f"a clip has at least 1 frame, got {num_frames}")
     if len(times) == 0 or times[0] != 0 or any(late <= early for early, late in pairwise(times)):
         raise UserError("the frames' times must increase from 0 seconds")
     if duration is None:
@@ -99,14 +103,14 @@ def clip_indices_by_time(
     else:
         start = start_fraction * room
     instants = min(max(0.0, start), room) + spacing * np.arange(num_frames)
-    # An instant that should meet a frame's beginning may miss it by a rounding.
+    # Rounding may put an instant just before the beginning of the frame that it belongs to.
     return np.searchsorted(np.asarray(times), instants + CLOCK_ERROR, side="right") - 1
 
 
 def conditioning_index(
     kind: ConditioningKind, num_frames: int, rng: np.random.Generator | None = None
 ) -> int:
-    """Which frame the model is shown (paper 3.1.2); the middle of eight is the fourth, index 3."""
+    """Index of the frame that the model is conditioned on (paper 3.1.2); the middle of eight is the fourth, index 3."""
     if num_frames < 1:
         raise UserError(f"a clip needs at least 1 frame, got {num_frames}")
     if kind == "first":
@@ -155,16 +159,16 @@ def shrink(frames_THWC: np.ndarray, max_side: int) -> np.ndarray:
 def on_white(frames_THWC: np.ndarray) -> np.ndarray:
     """Composite the colours over white and keep alpha: the model's canonical form, whatever lay under alpha 0."""
     _check(frames_THWC)
-    alpha = frames_THWC[..., 3:].astype(np.uint16)
-    # x/255 rounded to nearest, in integers
-    mixed = (frames_THWC[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
-    return np.concatenate([mixed.astype(np.uint8), frames_THWC[..., 3:]], axis=-1)
+    alpha = frames_THWC[..., -1:].astype(np.uint16)
+    # x / 255 rounded to nearest, in integers
+    mixed = (frames_THWC[..., :-1] * alpha + OPAQUE * (OPAQUE - alpha) + OPAQUE // 2) // OPAQUE
+    return np.concatenate([mixed.astype(np.uint8), frames_THWC[..., -1:]], axis=-1)
 
 
 def has_solid_background(frames_THWC: np.ndarray) -> bool:
-    """Whether a clip is opaque and its border has one colour in every frame: such a background can be cut out."""
+    """True for an opaque clip whose border has one colour in every frame: such a background can be cut out."""
     _check(frames_THWC)
-    if (frames_THWC[..., 3] < 255).any():
+    if (frames_THWC[..., -1] < OPAQUE).any():
         return False
     border = _border(frames_THWC)
     alike = np.abs(border - _border_colour(border)[:, None]).max(axis=-1) <= BACKGROUND_TOLERANCE
@@ -172,35 +176,36 @@ def has_solid_background(frames_THWC: np.ndarray) -> bool:
 
 
 def cut_out(frames_THWC: np.ndarray) -> np.ndarray:
-    """Give a clip with a solid background its alpha: 0 where background reaches in from the border, else 255.
+    """Make a solid background transparent: alpha 0 where it is connected to the border, else 255.
 
-    Background enclosed by the subject stays. A clip without a solid background comes back unchanged.
+    Background enclosed by the subject stays. A clip without a solid background is returned unchanged.
     """
     return cut_background(frames_THWC) if has_solid_background(frames_THWC) else frames_THWC
 
 
 def cut_background(frames_THWC: np.ndarray) -> np.ndarray:
-    """Make the colour of each frame's border transparent where it reaches in, whatever the frames look like."""
+    """Make the colour of each frame's border transparent where it is connected to the border; checks nothing."""
     colour = _border_colour(_border(frames_THWC))
-    rgb = frames_THWC[..., :3].astype(np.int16)
+    rgb = frames_THWC[..., :-1].astype(np.int16)
     candidate = np.abs(rgb - colour[:, None, None]).max(axis=-1) <= BACKGROUND_TOLERANCE
     cut = frames_THWC.copy()
-    cut[..., 3] = np.where(_reached_from_border(candidate), 0, 255)
+    cut[..., -1] = np.where(_reached_from_border(candidate), 0, OPAQUE)
     return cut
 
 
 def _border(frames_THWC: np.ndarray) -> np.ndarray:
     """The outermost pixels of each frame, int16 `[T, P, 3]`."""
-    rgb = frames_THWC[..., :3].astype(np.int16)
+    rgb = frames_THWC[..., :-1].astype(np.int16)
     return np.concatenate([rgb[:, 0], rgb[:, -1], rgb[:, 1:-1, 0], rgb[:, 1:-1, -1]], axis=1)
 
 
 def _border_colour(border_TPC: np.ndarray) -> np.ndarray:
-    return np.median(border_TPC, axis=1).astype(np.int16)
+    colour_TC: np.ndarray = np.median(border_TPC, axis=1).astype(np.int16)
+    return colour_TC
 
 
 def _reached_from_border(open_THW: np.ndarray) -> np.ndarray:
-    """Open cells that a 4-connected walk from the border can reach; sweeps whole runs of rows, then of columns."""
+    """Open cells that are 4-connected to the border; sweeps over full runs of rows, then of columns."""
     reached = np.zeros_like(open_THW)
     for edge in (np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0], np.s_[:, :, -1]):
         reached[edge] = open_THW[edge]
@@ -222,11 +227,12 @@ def _fill_runs(open_THW: np.ndarray, reached_THW: np.ndarray) -> np.ndarray:
     seeds = np.ascontiguousarray(reached_THW).reshape(rows.shape)
     touched = np.zeros(int(run[-1, -1]) + 1, dtype=bool)
     touched[run[seeds]] = True
-    return (touched[run] & rows).reshape(open_THW.shape)
+    filled: np.ndarray = (touched[run] & rows).reshape(open_THW.shape)
+    return filled
 
 
 def _check(frames_THWC: np.ndarray) -> None:
-    if frames_THWC.ndim != 4 or frames_THWC.shape[-1] != 4 or frames_THWC.dtype != np.uint8:
+    if frames_THWC.ndim != 4 or frames_THWC.shape[-1] != RGBA or frames_THWC.dtype != np.uint8:
         raise UserError(
             f"frames must be uint8 RGBA of shape [T, H, W, 4], got {frames_THWC.dtype} {list(frames_THWC.shape)}"
         )

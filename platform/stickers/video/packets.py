@@ -1,7 +1,7 @@
-"""FFmpeg's part of reading: opening a file, decoding it whole, or only as much of it as some frames need.
+"""FFmpeg's part of reading: opening a file and decoding all of it, or only the packets that some frames need.
 
-A clip of eight frames needs few of the packets of its video. Decoding starts at the last frame that stands alone, and
-in H.264 leaves out every frame that neither is wanted nor serves another. decord, the usual choice for this, was slower
+A clip of eight frames needs few packets of its video. Decoding starts at the last frame that stands alone; in H.264 it
+skips every frame that is neither requested nor a reference. decord, the usual choice for this, was slower
 (docs/log/index.md), drops alpha and is no longer maintained.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TypeAlias
 
 import av
 import numpy as np
@@ -21,19 +22,28 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from stickers.video.headers import refuse_cut_matroska, refuse_damaged_mp4
-from stickers.video.source import MAX_SIDE, Clock, Source, UnreadableVideo, Watch
+from stickers.video.source import MAX_SIDE, Clock, Source, UnreadableVideoError, Watch
 
-#: codecs of which each packet is one frame that is shown, so that a frame's index is known without decoding
+VideoPacket: TypeAlias = "Packet[VideoStream]"
+#: codecs in which each packet is one shown frame, so that frames can be indexed without decoding
 ONE_FRAME_A_PACKET = ("h264", "hevc", "vp9", "av1", "png", "mjpeg")
-#: packets between two looks at whether enough have been gone through
+#: packets between two checks whether enough have been read
 CHECK_EVERY = 16
-#: NAL unit types of H.264
+#: NAL units of H.264: the types of slices from the plain to the IDR, and the bits of the first byte for the type and
+#: for whether other frames refer to the unit
 SLICE, IDR = 1, 5
+TYPE_BITS, REFERENCE_BITS = 0x1F, 0x60
+#: H.264 in Annex B marks each unit by a start code
+START_CODE = b"\0\0\1"
+#: H.264 in MP4 puts its length before each unit; these bits of the header's fifth byte are that length's size less one
+AVCC_VERSION, AVCC_LENGTH_AT, AVCC_LENGTH_BITS = b"\x01", 4, 0x03
+#: degrees; display matrices turn by quarters
+QUARTER_TURN, QUARTERS = 90, 4
 
 
 @dataclass
 class Film:
-    """An opened video, its decoder and what turns its frames into pixels."""
+    """An opened video, its decoder and the converter of its frames to pixels."""
 
     source: Source
     container: InputContainer
@@ -43,27 +53,33 @@ class Film:
 
     @property
     def codec(self) -> str:
+        """FFmpeg's name of the codec, such as h264."""
         return self.stream.codec_context.name
 
     @property
     def hides_alpha(self) -> bool:
-        """WebM keeps alpha beside the video and says so in a tag whose case depends on who wrote it."""
-        return {k.lower(): v for k, v in self.stream.metadata.items()}.get("alpha_mode") == "1"
+        """True where a WebM keeps alpha beside the video; the case of its tag depends on the program that wrote it."""
+        tags = {name.lower(): value for name, value in self.stream.metadata.items()}
+        return tags.get("alpha_mode") == "1"
 
     @property
     def has_alpha(self) -> bool:
+        """True where the pixel format or a tag declares alpha."""
         pixel = self.stream.codec_context.format
         return self.hides_alpha or any(plane.is_alpha for plane in (pixel.components if pixel else ()))
 
     def upright(self, frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
-        """RGBA pixels, turned as the file's display matrix says (phones film sideways)."""
-        # one reformatter for all frames: setting one up costs more than a frame of 256 pixels
+        """RGBA pixels, turned as the file's display matrix says (phones film sideways); `size` is width and height."""
+        # One reformatter serves all frames: its set-up costs more than a frame of 256 pixels.
         scaled = self.reformatter.reformat(
             frame, size[0], size[1], format="rgba", interpolation=Interpolation.AREA, threads=1
         )
-        return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), round(frame.rotation / 90) % 4))
+        return np.ascontiguousarray(
+            np.rot90(scaled.to_ndarray(), round(frame.rotation / QUARTER_TURN) % QUARTERS)
+        )
 
     def clock(self, ticks: list[int | None], last: int) -> Clock:
+        """The clock of frames at these times whose last one stays for `last` ticks."""
         rate = self.stream.average_rate or self.stream.guessed_rate or self.stream.base_rate
         tick = self.stream.time_base or Fraction(0)
         return Clock(ticks, tick, last, float(rate) if rate else None)
@@ -71,11 +87,11 @@ class Film:
 
 @contextmanager
 def opened(source: Source, *, num_threads: int, options: dict[str, str] | None = None) -> Iterator[Film]:
-    """Open a video and turn every way in which that or its decoding fails into one UnreadableVideo.
+    """Open a video; a failure to open or decode it becomes one UnreadableVideoError.
 
     Args:
         num_threads: of the decoder; 0 takes all processors.
-        options: more of the decoder's own.
+        options: further options of the decoder.
     """
     with source.view() as view:
         refuse_damaged_mp4(source.name, view)
@@ -86,32 +102,32 @@ def opened(source: Source, *, num_threads: int, options: dict[str, str] | None =
     try:
         with av.open(file, options=limits, metadata_errors="replace") as container:
             if not container.streams.video or _is_picture(container):
-                raise UnreadableVideo(f"{source.name}: the file holds no video")
+                raise UnreadableVideoError(f"{source.name}: the file holds no video")
             stream = container.streams.video[0]
             if stream.codec_context is None:
-                raise UnreadableVideo(f"{source.name}: the video's codec is unknown")
+                raise UnreadableVideoError(f"{source.name}: the video's codec is unknown")
             watch.check_size(stream.width, stream.height)
             stream.codec_context.options = {**limits, **(options or {})}
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = num_threads
             yield Film(source, container, stream, watch)
     except av.FFmpegError as error:
-        raise UnreadableVideo(
+        raise UnreadableVideoError(
             f"{source.name}: cannot be decoded as a video ({error.strerror or error})"
         ) from error
 
 
 def _is_picture(container: InputContainer) -> bool:
-    """FFmpeg opens a still picture, and even a text file, as a video of one frame."""
+    """True for a still picture or a text file, which FFmpeg opens as a video of one frame."""
     name = container.format.name
     return name in ("image2", "tty", "png_pipe") or name.endswith("_pipe")
 
 
-def decoded(film: Film, packets: Iterator[Packet] | None = None) -> Iterator[VideoFrame]:
-    """Decoded frames of all packets, or of these, the last of which is empty.
+def decoded(film: Film, packets: Iterator[VideoPacket] | None = None) -> Iterator[VideoFrame]:
+    """Decoded frames of all packets, or of `packets`, the last of which is empty (`ended`).
 
-    VP8 and VP9 with alpha go through libvpx, since FFmpeg's own decoder drops the alpha. UnreadableVideo for a frame
-    that is damaged or larger than accepted, or when the file has taken too long.
+    VP8 and VP9 with alpha go through libvpx, since FFmpeg's own decoder drops the alpha. UnreadableVideoError for a
+    damaged frame, one larger than accepted, or a file that takes too long.
     """
     decoder = film.stream.codec_context
     if film.codec in ("vp8", "vp9") and film.hides_alpha:
@@ -121,7 +137,7 @@ def decoded(film: Film, packets: Iterator[Packet] | None = None) -> Iterator[Vid
         film.watch.check_time()
         for frame in decoder.decode(packet if packet.size else None):
             if frame.is_corrupt:
-                raise UnreadableVideo(f"{film.source.name}: frame {count} is damaged")
+                raise UnreadableVideoError(f"{film.source.name}: frame {count} is damaged")
             film.watch.check_size(frame.width, frame.height)
             count += 1
             yield frame
@@ -129,24 +145,24 @@ def decoded(film: Film, packets: Iterator[Packet] | None = None) -> Iterator[Vid
 
 @dataclass(frozen=True)
 class Index:
-    """The packets of a video in decoding order, and which of them each frame is.
+    """The packets of a video in decoding order, and the packet of each frame in the order of showing.
 
-    `order[i]` is the packet of the frame that is shown as the i-th; `ticks[i]` its time and `last` how long the last
-    one stays, both in ticks.
+    `packets[order[i]]` holds the i-th frame; `ticks[i]` is its time; `last` is how long the last frame stays. Both are
+    in ticks.
     """
 
-    packets: list[Packet]
+    packets: list[VideoPacket]
     order: list[int]
     ticks: list[int | None]
     last: int
 
 
 def index_packets(film: Film, num_frames: int | None = None) -> Index:
-    """Go through the file without decoding, to its end or until the first `num_frames` frames are certain.
+    """Read packets without decoding, to the file's end or until the first `num_frames` frames are certain.
 
-    Holds what it went through in memory, encoded.
+    The encoded packets stay in memory.
     """
-    packets: list[Packet] = []
+    packets: list[VideoPacket] = []
     for packet in film.container.demux(film.stream):
         film.watch.check_time()
         if packet.size:
@@ -160,17 +176,17 @@ def index_packets(film: Film, num_frames: int | None = None) -> Index:
     return Index(packets, shown, [packets[i].pts for i in shown], last)
 
 
-def _certain(packets: list[Packet], now: int | None) -> int:
-    """How many frames have their place: no later packet is shown before it is decoded, and that is in order."""
+def _certain(packets: list[VideoPacket], now: int | None) -> int:
+    """How many frames are certain of their index: packets come in order of decoding, and none is shown before that."""
     if now is None:
         return 0
-    return sum(each.pts is not None and each.pts <= now and not each.is_discard for each in packets)
+    return sum(packet.pts is not None and packet.pts <= now and not packet.is_discard for packet in packets)
 
 
-def decode_some(film: Film, index: Index, wanted: Collection[int]) -> dict[int, VideoFrame] | None:
-    """The frames of these indices, decoding as little as that takes; None where only decoding all can tell them.
+def decode_indices(film: Film, index: Index, indices: Collection[int]) -> dict[int, VideoFrame] | None:
+    """The frames of these indices, decoding as few packets as possible; None where all must be decoded.
 
-    Exact: the pixels are those of decoding everything.
+    The pixels are exactly those of decoding all.
     """
     ticks = index.ticks
     regular = all(tick is not None for tick in ticks) and len(set(ticks)) == len(ticks)
@@ -181,8 +197,8 @@ def decode_some(film: Film, index: Index, wanted: Collection[int]) -> dict[int, 
     if not starts or starts[0] != 0:
         return None
     number_of = {packets[i].pts: number for number, i in enumerate(index.order)}
-    found: dict[int, VideoFrame] = {}
-    for start, numbers in _runs(index, starts, wanted).items():
+    frames: dict[int, VideoFrame] = {}
+    for start, numbers in _runs(index, starts, indices).items():
         needed = {index.order[number] for number in numbers}
         run = range(start, max(needed) + 1)
         chosen = (packets[i] for i in run if i in needed or serves_others(film, packets[i]))
@@ -194,67 +210,68 @@ def decode_some(film: Film, index: Index, wanted: Collection[int]) -> dict[int, 
                 return None
             latest = number
             if number in numbers:
-                found[number] = frame
+                frames[number] = frame
         film.stream.codec_context.flush_buffers()
-    return found if len(found) == len(set(wanted)) else None
+    return frames if len(frames) == len(set(indices)) else None
 
 
-def _runs(index: Index, starts: list[int], wanted: Collection[int]) -> dict[int, set[int]]:
-    """Wanted frames by the packet at which decoding must start for them.
+def _runs(index: Index, starts: list[int], indices: Collection[int]) -> dict[int, set[int]]:
+    """The indices grouped by the packet at which decoding must start for them.
 
-    That is the last start before them in the file which is also shown before them: frames shown earlier than a start
-    that follows them in the file lean on what came before it.
+    A frame's start is the last one that lies before it in the file and is also shown before it: a frame that is shown
+    before a start refers to packets in front of that start.
     """
     runs: dict[int, set[int]] = {}
-    for number in wanted:
+    for number in indices:
         at = index.order[number]
-        place = bisect_right(starts, at) - 1
-        while place > 0 and (index.packets[starts[place]].pts or 0) > (index.packets[at].pts or 0):
-            place -= 1
-        runs.setdefault(starts[place], set()).add(number)
+        position = bisect_right(starts, at) - 1
+        while position > 0 and (index.packets[starts[position]].pts or 0) > (index.packets[at].pts or 0):
+            position -= 1
+        runs.setdefault(starts[position], set()).add(number)
     return runs
 
 
-def ended(packets: Iterable[Packet]) -> Iterator[Packet]:
-    """These packets, and the empty one at which the decoder gives what it holds back."""
+def ended(packets: Iterable[VideoPacket]) -> Iterator[VideoPacket]:
+    """These packets and an empty one, which makes the decoder return the frames that it holds back."""
     yield from packets
     yield Packet()
 
 
-def stands_alone(film: Film, packet: Packet) -> bool:
-    """Whether decoding can start here.
+def stands_alone(film: Film, packet: VideoPacket) -> bool:
+    """True where decoding can start at this packet.
 
-    H.264 itself is asked, since a file also calls a frame a key frame with which a gradual refresh only begins.
+    In H.264 the slices decide, since containers also mark the beginning of a gradual refresh as a key frame.
     """
     return packet.is_keyframe and (
-        film.codec != "h264" or any(kind & 31 == IDR for kind in _slices(film, packet))
+        film.codec != "h264" or any(kind & TYPE_BITS == IDR for kind in _slices(film, packet))
     )
 
 
-def serves_others(film: Film, packet: Packet) -> bool:
-    """Whether another frame may lean on this one, as far as the file says."""
+def serves_others(film: Film, packet: VideoPacket) -> bool:
+    """True where another frame may refer to this packet, as far as the file says."""
     if film.codec != "h264":
         return True
     slices = _slices(film, packet)
-    return not slices or any(kind & 0x60 for kind in slices)
+    return not slices or any(kind & REFERENCE_BITS for kind in slices)
 
 
-def _slices(film: Film, packet: Packet) -> list[int]:
-    """Of the units that hold picture: their first bytes."""
+def _slices(film: Film, packet: VideoPacket) -> list[int]:
+    """The first bytes of the units that hold picture."""
     units = _units(memoryview(packet), film.stream.codec_context.extradata or b"")
-    return [kind for kind in units if SLICE <= kind & 31 <= IDR]
+    return [kind for kind in units if SLICE <= kind & TYPE_BITS <= IDR]
 
 
 def _units(data: memoryview, extradata: bytes) -> Iterator[int]:
     """The first byte of each NAL unit: its type (5 bits) and whether it is referred to (2 bits above)."""
-    if extradata[:1] != b"\x01" or len(extradata) < 5:  # units marked by start codes
+    if extradata[:1] != AVCC_VERSION or len(extradata) <= AVCC_LENGTH_AT:  # Annex B
         content = bytes(data)
-        at = content.find(b"\0\0\1")
-        while 0 <= at < len(content) - 3:
-            yield content[at + 3]
-            at = content.find(b"\0\0\1", at + 3)
+        at = content.find(START_CODE)
+        while 0 <= at < len(content) - len(START_CODE):
+            at += len(START_CODE)
+            yield content[at]
+            at = content.find(START_CODE, at)
         return
-    width, at = (extradata[4] & 3) + 1, 0  # units behind their length
+    width, at = (extradata[AVCC_LENGTH_AT] & AVCC_LENGTH_BITS) + 1, 0
     while at + width < len(data):
         yield data[at + width]
         at += width + int.from_bytes(data[at : at + width], "big")
