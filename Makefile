@@ -12,7 +12,7 @@ RUNS ?= $(STICKERS_RUNS)
 PORT ?= 8000
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup quickstart quickstart-full mlflow serve annotate test soak check format
+.PHONY: help setup quickstart quickstart-full mlflow serve annotate test soak check house format
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -49,6 +49,9 @@ check: setup ## format, lint, types, floors
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+house: setup ## measure the tree; each mirror test runs by itself, which takes as long as the suite the first time
+	nice $(PYTHON) .ci/house.py --cover .house.json $(ARGS)
 
 format: setup ## write the format and the lint fixes
 	$(BIN)/ruff format .
