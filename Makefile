@@ -21,10 +21,10 @@ setup: ## create .venv and install the exact versions of requirements.lock (noth
 	@bash .ci/setup.sh $(VENV)
 
 quickstart: setup ## from nothing to a distilled student and a report
-	$(PYTHON) experiments/quickstart.py --runs "$(RUNS)" $(ARGS)
+	$(PYTHON) experiments/quickstart.py --project tiny --runs "$(RUNS)" $(ARGS)
 
 quickstart-full: setup ## larger pictures, more of everything, for figures
-	$(PYTHON) experiments/quickstart.py --profile full --runs "$(RUNS)" $(ARGS)
+	$(PYTHON) experiments/quickstart.py --project full --runs "$(RUNS)" $(ARGS)
 
 mlflow: setup ## open the page that compares teachers and students (http://127.0.0.1:5000)
 	@test -f "$(RUNS)/mlflow.db" || { echo "make mlflow: no $(RUNS)/mlflow.db yet; run 'make quickstart' first"; exit 1; }

@@ -9,10 +9,12 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import ray
 import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from stickers.errors import UserError
 from stickers.training.estimate import GIB
@@ -140,3 +142,24 @@ def check_room(recipes: Iterable[Recipe | Distillation]) -> int:
             )
     cores = (os.cpu_count() or 1) if kind == "CPU" and len(ray.nodes()) == 1 else there
     return max(1, min(there, cores) // largest)
+
+
+def missing_on_cluster(paths: Sequence[str]) -> list[str]:
+    """Those of some local paths that a machine of the connected cluster does not have; none on a private one."""
+    if is_private() or not paths:
+        return []
+    look = ray.remote(num_cpus=0)(_absent)
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    answers = ray.get(
+        [
+            look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
+                list(paths)
+            )
+            for node in nodes
+        ]
+    )
+    return sorted({path for absent in answers for path in absent})
+
+
+def _absent(paths: list[str]) -> list[str]:
+    return [path for path in paths if not Path(path).exists()]

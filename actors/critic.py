@@ -1,4 +1,4 @@
-"""An actor that measures what teachers drew of one sticker: pixels alone, and in the toy world the oracle as well."""
+"""An actor that measures what teachers drew of one sticker: pixels, and the project's truth where there is one."""
 
 from dataclasses import asdict
 from typing import Any
@@ -7,30 +7,24 @@ import torch
 
 from stickers.artifacts.records import Candidate
 from stickers.evaluation.quality import measure
-from stickers.metrics.truth_error import read
+from stickers.evaluation.truth import Truth
 from stickers.models.folders import load_autoencoder
-from stickers.toy.measure import ToyOracle
 from stickers.video.codec import decode_strip
 
 
 class Critic:
-    """`foundations` is the folder of the autoencoder that the oracle sees through; without one there is no oracle.
+    """`encoders` is the folder of the autoencoder through which the truth is seen."""
 
-    Pictures are `size` pixels a side.
-    """
-
-    def __init__(self, foundations: str | None, size: int) -> None:
+    def __init__(self, truth: Truth | None, encoders: str) -> None:
         torch.set_num_threads(1)
-        self.autoencoder, self.size = load_autoencoder(foundations) if foundations else None, size
+        self.truth = truth
+        self.autoencoder = load_autoencoder(encoders) if truth else None
 
     def look(self, image_index: int, candidates: list[Candidate]) -> list[dict[str, Any]]:
         """The made candidates of one sticker, all of one number of frames, measured: one row each."""
-        clips = [decode_strip(each.clip or b"", each.num_frames) for each in candidates]
+        clips = [decode_strip(row.clip or b"", row.num_frames) for row in candidates]
         errors: list[float | None] = [None] * len(clips)
-        if self.autoencoder is not None:
-            oracle = ToyOracle(self.autoencoder, self.size, candidates[0].num_frames)
-            scale = oracle.scale(candidates[0].prompt, image_index, grid="coarse", with_landmarks=False)
-            readings = [read(clip, scale) for clip in clips]
-            errors = [each.distance / each.still_distance for each in readings]
-        measured = (measure(*each) for each in zip(candidates, clips, errors, strict=True))
-        return [{"sticker_id": candidates[0].sticker_id, **asdict(each)} for each in measured]
+        if self.truth is not None and self.autoencoder is not None:
+            errors = [*self.truth.errors(self.autoencoder, candidates[0].prompt, image_index, clips)]
+        measured = (measure(*row) for row in zip(candidates, clips, errors, strict=True))
+        return [{"sticker_id": candidates[0].sticker_id, **asdict(row)} for row in measured]

@@ -2,7 +2,6 @@
 
 import io
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -12,8 +11,9 @@ from stickers.metrics.consistency import consistency
 from stickers.metrics.motion_size import motion_size
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.pipeline import AnimationPipeline
-from stickers.prompts.tables import toy_prompts, toy_stickers
+from stickers.prompts.tables import Stickers
 from stickers.training.job import TrainingJob, folder_of
+from stickers.video.clips import fit, on_white
 from stickers.video.codec import decode_picture, encode_animation
 
 NUM_CLIPS = 6
@@ -29,14 +29,16 @@ class Preview:
     prompts: tuple[str, ...]
 
     @classmethod
-    @lru_cache(maxsize=4)
-    def toy(cls, size: int) -> "Preview":
-        """The same stickers of the toy world in every run."""
-        prompts = toy_prompts(NUM_CLIPS, SEED)
-        first = {each.prompt_id: each for each in reversed(toy_stickers(prompts, size))}
+    def of(cls, stickers: Stickers, size: int) -> "Preview":
+        """The first picture of each of the first prompts, fitted to `size` pixels; the same in every run."""
+        first = {row.prompt_id: row for row in reversed(stickers.stickers)}
+        prompts = [prompt for prompt in stickers.prompts if prompt.prompt_id in first][:NUM_CLIPS]
         return cls(
-            tuple(decode_picture(first[each.prompt_id].png) for each in prompts),
-            tuple(each.text for each in prompts),
+            tuple(
+                on_white(fit(decode_picture(first[prompt.prompt_id].png)[None], size))[0]
+                for prompt in prompts
+            ),
+            tuple(prompt.text for prompt in prompts),
         )
 
 

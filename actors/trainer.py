@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from queue import Empty, Queue
 from threading import Thread
 
@@ -27,11 +28,12 @@ from rich.table import Table
 
 from actors.board import Board
 from actors.cluster import check_memory, check_room, connect, is_private, worker_resource
-from actors.preview import Preview, film
+from actors.preview import NUM_CLIPS, Preview, film
 from actors.tracking import RunTracker, SilentTracker, Tracking
 from stickers import storage
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
+from stickers.project import Project
 from stickers.training import loop
 from stickers.training.engine import DeepSpeedEngine
 from stickers.training.job import FOLDERS, ROOT, TrainingJob, training_name
@@ -40,6 +42,8 @@ from stickers.training.job import FOLDERS, ROOT, TrainingJob, training_name
 RESTARTS = 3
 POLL_SECONDS = 1.0
 CHECKPOINT = "checkpoint"
+#: the variable in which a job carries the revision of its code
+REVISION = "STICKERS_REVISION"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +195,7 @@ def train_all(
     jobs: Sequence[TrainingJob],
     runs: str,
     *,
-    ensemble: str,
+    project: Project,
     simulated: bool = False,
     validate_every: int = 0,
     console: Console | None = None,
@@ -201,7 +205,8 @@ def train_all(
     Args:
         jobs: what to train; each is checked before the first one starts.
         runs: the runs folder, absolute.
-        ensemble: name of the MLflow parent run, a profile's; what is finished is current under it afterwards.
+        project: whose held-out stickers are previewed; its name is that of the MLflow parent run, and what is
+            finished is current under it afterwards.
         simulated: whether simulated people had a part in the data.
         validate_every: steps from one animated preview to the next; 0 for one at the end alone.
 
@@ -218,11 +223,11 @@ def train_all(
             side_by_side = min(len(todo), check_room(job.recipe for job in todo))
             check_memory(todo, side_by_side)
             tracking = Tracking.open(runs)
-            works = _assign(todo, runs, tracking, side_by_side, ensemble, simulated, validate_every)
+            works = _assign(todo, runs, tracking, side_by_side, project, simulated, validate_every)
             outcomes += _run(works, side_by_side, tracking, console)
     for each in outcomes:
         if not each.reason:
-            name = training_name(ensemble, each.job.recipe.name)
+            name = training_name(project.name, each.job.recipe.name)
             storage.set_current(runs, FOLDERS[each.job.role], name, each.job.folder)
     summary(outcomes, console)
     return outcomes
@@ -233,21 +238,22 @@ def _assign(
     runs: str,
     tracking: Tracking,
     side_by_side: int,
-    ensemble: str,
+    project: Project,
     simulated: bool,
     validate_every: int,
 ) -> list[Assignment]:
-    parent, revision = tracking.parent(ensemble), code_revision()
+    parent, revision = tracking.parent(project.name), code_revision()
+    held_out = project.evaluation.stickers.stickers(NUM_CLIPS)
     return [
         Assignment(
             job=job,
             runs=runs,
             tracking_uri=tracking.uri,
-            run_id=_open_run(tracking, parent, job, revision, ensemble, simulated),
+            run_id=_open_run(tracking, parent, job, revision, project.name, simulated),
             num_threads=max(1, (os.cpu_count() or 1) // (side_by_side * job.recipe.num_workers)),
             revision=revision,
             simulated=simulated,
-            preview=Preview.toy(job.picture_size),
+            preview=Preview.of(held_out, job.picture_size),
             validate_every=validate_every,
         )
         for job in jobs
@@ -336,8 +342,19 @@ def summary(outcomes: Sequence[Outcome], console: Console) -> None:
 
 
 def code_revision() -> str:
-    """The git commit of the code, or "unknown" outside a checkout."""
-    asked = subprocess.run(
-        ["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return asked.stdout.strip() or "unknown"
+    """The commit of the code, with `-dirty` where the tree differs from it.
+
+    A job carries it in STICKERS_REVISION, since a cluster that has only the dependencies has no checkout; an installed
+    package tells its version.
+    """
+    if os.environ.get(REVISION):
+        return os.environ[REVISION]
+    commit = _git("rev-parse", "HEAD")
+    if not commit:
+        return f"animated-stickers {version('animated-stickers')}"
+    return f"{commit}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

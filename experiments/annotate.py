@@ -18,7 +18,8 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from experiments.cli.keeping import join_queue, keep, show, votes_on, votes_url
-from experiments.cli.options import RUNS, Runs, choose_profile, current, foundations_of, run_script
+from experiments.cli.options import RUNS, Runs, current, run_script
+from experiments.cli.projects import ProjectName, choose_project
 from serve.annotation.deployment import AnnotationOptions, open_annotation
 from serve.annotation.lead import sign_in_link
 from serve.standalone import address_of, listen, run
@@ -65,14 +66,14 @@ class Place:
 class OfPlan(Place):
     """The same, for one plan."""
 
-    profile: Annotated[str, tyro.conf.arg(help="tiny, full or smoke")] = "tiny"
+    project: ProjectName = None
     plan: Annotated[str | None, tyro.conf.arg(help="the finished plan; by default the one made last")] = None
 
     def found(self) -> storage.Artifact:
         place = storage.resolve_runs(self.runs)
         if self.plan:
             return storage.find_record(place, "plans", self.plan)
-        return current(place, "plans", choose_profile(self.profile).name)
+        return current(place, "plans", choose_project(self.project))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -393,19 +394,14 @@ class Import(Place):
 
 @dataclass(frozen=True, kw_only=True)
 class Keep(OfPlan):
-    """Make the kept set of what people chose: frozen votes, a table with its lineage, latents, preference pairs."""
-
-    foundations: Annotated[
-        str | None,
-        tyro.conf.arg(help="folder of autoencoder, text encoder and tokenizer; by default the profile's"),
-    ] = None
+    """Make the kept set of what people chose: frozen votes, a table with its lineage, preference pairs."""
 
     def run(self) -> None:
-        chosen, found = choose_profile(self.profile), self.found()
+        chosen, found = choose_project(self.project), self.found()
         with self.open() as votes:
             cast, settings = votes_on(votes, found.record["plan_id"])
         place = storage.resolve_runs(self.runs)
-        kept, fresh = keep(place, found, cast, settings, chosen, foundations_of(chosen, self.foundations), {})
+        kept, fresh = keep(place, found, cast, settings, chosen)
         if not fresh:
             console.print(
                 f"nothing to do, the kept set is finished: {kept.uri}", highlight=False, soft_wrap=True

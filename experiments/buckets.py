@@ -1,6 +1,6 @@
 """The page for setting motion buckets: `python experiments/buckets.py --collection keyword`, after `prepare.py`.
 
-It shows windows of a prepared collection by how much they move; the line that it prints goes into a recipe.
+It shows windows of a prepared collection by how much they move; the line that it prints goes into the project file.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from experiments.cli.options import RUNS, Runs, choose_profile, current, foundations_of, run_script
+from experiments.cli.options import RUNS, Runs, current, foundations_of, run_script
+from experiments.cli.projects import ProjectName, choose_project
 from stickers import storage
 from stickers.curation.bucket_page import EXAMPLE_FPS, Window, sample_windows, suggest_edges, write_page
 from stickers.data.collections import source_of
@@ -80,8 +81,8 @@ def show_spread(
 
 def main(
     runs: Runs = RUNS,
-    profile: str = "tiny",
-    collection: str = "keyword",
+    project: ProjectName = None,
+    collection: str | None = None,
     score: Score = "vmaf",
     edges: tuple[float, ...] = (),
     rates: tuple[int, ...] = (4, 6, 8),
@@ -91,15 +92,16 @@ def main(
     """Write the page.
 
     Args:
-        collection: which prepared collection.
+        collection: which prepared collection; by default the project's last.
         score: vmaf, or vectors for H.264 files.
         edges: scores a second between the buckets; by default those that fill them evenly.
         rates: frames a second of each bucket, slow ones first.
         examples: windows that are shown.
         out: where the page goes.
     """
-    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
-    found = current(place, "latents", profile)
+    chosen, place = choose_project(project), storage.resolve_runs(runs)
+    collection = collection or chosen.collections[-1].name
+    found = current(place, "latents", chosen)
     videos = videos_of(found, collection)
     size = found.record["sizes"][0]
     autoencoder = load_autoencoder(foundations_of(chosen, None)) if found.record["online"] else None

@@ -18,16 +18,16 @@ from experiments.cli.ensembles import encoders_of, find_teachers, obey_choice, o
 from experiments.cli.options import (
     RUNS,
     Runs,
-    choose_profile,
+    absolute,
     current,
     encoder_digests,
     foundations_of,
     run_script,
 )
 from experiments.cli.plans import audit_plan, budgeted, regenerated, show_status, source_of, watching
+from experiments.cli.projects import ProjectName, choose_project
 from experiments.draw import read_stickers
 from experiments.prices import collect
-from recipes.toy.profiles import Profile
 from stickers import storage
 from stickers.artifacts.records import PlanRow, Refused
 from stickers.candidates.archive import Candidates, compact, counts_of, remove_blocks
@@ -35,20 +35,33 @@ from stickers.candidates.budget import FLOOR
 from stickers.candidates.driver import driving
 from stickers.candidates.plan import Plan, PlannedTeacher, as_saved, make_plan, save_plan
 from stickers.errors import UserError
-from stickers.prompts.tables import Stickers, import_stickers, toy_prompts, toy_stickers
+from stickers.evaluation.reservation import without_reserved
+from stickers.project import Project
+from stickers.prompts.sources import first_prompts
+from stickers.prompts.tables import Stickers, import_stickers
 
 console = Console()
 
 
-def gather_stickers(runs: str, profile: Profile, pictures: str | None, num_prompts: int | None) -> Stickers:
-    """The user's own table; or the stickers that were drawn last for the profile; or the toy world's."""
+def gather_stickers(runs: str, project: Project, pictures: str | None, num_prompts: int | None) -> Stickers:
+    """The user's own table; or the stickers that were drawn last for the project; or the project's source.
+
+    Prompts that the project keeps for its evaluation are refused.
+    """
     if pictures:
-        return import_stickers(pictures, profile.picture_size)
-    drawn = storage.current(runs, "stickers", profile.name)
-    if drawn and num_prompts is None:
-        return read_stickers(drawn.uri)
-    prompts = toy_prompts(num_prompts or profile.num_prompts, profile.seed)
-    return Stickers(prompts, toy_stickers(prompts, profile.picture_size), [])
+        return first_prompts(without_reserved(import_stickers(pictures), project.evaluation), num_prompts)
+    drawn = storage.current(runs, "stickers", project.name)
+    if drawn:
+        return first_prompts(read_stickers(drawn.uri), num_prompts)
+    return without_reserved(project.stickers.stickers(num_prompts), project.evaluation)
+
+
+def origin_of(runs: str, project: Project, pictures: str | None) -> str:
+    """Where a plan's stickers come from, in a few words."""
+    if pictures:
+        return f"table {absolute(pictures)}"
+    drawn = storage.current(runs, "stickers", project.name)
+    return f"{project.stickers.origin}, set {drawn.folder}" if drawn else project.stickers.origin
 
 
 def show(plan_id: str, counts: list[dict], refused: Sequence[Refused]) -> None:
@@ -75,6 +88,7 @@ class Asked:
     plan: Plan
     found: dict[str, storage.Artifact]
     encoders: Mapping[str, str]
+    origin: str
     words: str = "plan"
     refused: Sequence[Refused] = ()
     also: Mapping[str, Any] = field(default_factory=dict)
@@ -82,10 +96,10 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """Where plans are asked for: the runs, the profile, and the encoders of the teachers that have others."""
+    """Where plans are asked for: the runs, the project, and the encoders of the teachers that have others."""
 
     runs: str
-    profile: Profile
+    project: Project
     foundations: str
     own: Mapping[str, str]
 
@@ -93,36 +107,50 @@ class Desk:
         self, names: tuple[str, ...]
     ) -> tuple[dict[str, storage.Artifact], dict[str, str], list[PlannedTeacher]]:
         """Teachers with the folders of their encoders, and as a plan knows them."""
-        found = find_teachers(self.runs, self.profile, names)
+        found = find_teachers(self.runs, self.project, names)
         encoders = encoders_of(found, self.foundations, self.own)
         return found, encoders, [planned(name, each, encoders[name]) for name, each in found.items()]
 
-    def whole(self, names: tuple[str, ...], sources: Stickers) -> Asked:
+    def whole(self, names: tuple[str, ...], sources: Stickers, origin: str) -> Asked:
         """Every sticker by every teacher that takes part."""
         found, encoders, ensemble = self.teachers(names)
-        ensemble = obey_choice(self.runs, self.profile, ensemble, found, names)
-        plan = make_plan(sources.prompts, sources.stickers, ensemble, self.profile.seed)
-        return Asked(plan=plan, found=found, encoders=encoders, refused=sources.refused)
+        ensemble = obey_choice(self.runs, self.project, ensemble, found, names)
+        plan = make_plan(sources.prompts, sources.stickers, ensemble, self.project.seed)
+        return Asked(plan=plan, found=found, encoders=encoders, refused=sources.refused, origin=origin)
 
     def again(self, old: storage.Artifact, expression: str, reseed: int | None) -> Asked:
         """Some candidates of a finished plan, by their teachers as they are now."""
         plan = regenerated(old, expression, lambda names: self.teachers(names)[2], reseed)
         found, encoders, _ = self.teachers(tuple(plan.teachers))
         words = f"regeneration of part of plan {plan.supersedes}, plan"
-        return Asked(plan=plan, found=found, encoders=encoders, words=words, also={"filter": expression})
+        return Asked(
+            plan=plan,
+            found=found,
+            encoders=encoders,
+            origin=old.record.get("stickers_from", ""),
+            words=words,
+            also={"filter": expression},
+        )
 
     def by_budget(self, old: storage.Artifact, names: tuple[str, ...], seconds: float, floor: float) -> Asked:
         """More candidates of a finished plan's stickers, where people keep them."""
-        cells, source = collect(self.runs, self.profile.name).cells, source_of(self.runs, old)
+        cells, source = collect(self.runs, self.project.name).cells, source_of(self.runs, old)
         found, encoders, ensemble = self.teachers(names or tuple(source.teachers))
-        plan = budgeted(self.runs, source, cells, ensemble, seconds, floor, self.profile.seed)
+        plan = budgeted(self.runs, source, cells, ensemble, seconds, floor, self.project.seed)
         also = {"budget": seconds, "floor": floor, "continues": old.folder}
-        return Asked(plan=plan, found=found, encoders=encoders, words="plan by budget", also=also)
+        return Asked(
+            plan=plan,
+            found=found,
+            encoders=encoders,
+            origin=old.record.get("stickers_from", ""),
+            words="plan by budget",
+            also=also,
+        )
 
 
 def main(
     runs: Runs = RUNS,
-    profile: str = "tiny",
+    project: ProjectName = None,
     teachers: tuple[str, ...] = (),
     pictures: str | None = None,
     num_prompts: int | None = None,
@@ -142,13 +170,12 @@ def main(
     """Make every candidate of the plan; or look after one that is there.
 
     Args:
-        profile: tiny, full or smoke.
         teachers: names of the teachers to use; by default those that a person has chosen
-            (experiments/select_teachers.py), or all of the profile when nobody has.
-        pictures: your own table of prompts and pictures (CSV or Parquet: prompt, picture, optionally bucket); by
-            default the stickers that experiments/draw.py drew last.
-        num_prompts: how many toy prompts, whatever was drawn; where nothing was, the profile's number.
-        foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
+            (experiments/select_teachers.py), or all of the project when nobody has.
+        pictures: another table of prompts and pictures than the project's (CSV or Parquet: prompt, picture, optionally
+            bucket); by default the project's stickers, or those that experiments/draw.py drew last.
+        num_prompts: at most so many prompts of those.
+        foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
         encoders: for teachers that were trained with other encoders, such as one of other latents: name and folder.
         gpus: what a teacher's actor takes of a GPU, where there are any; 0.5 puts two on each.
         plan: for --regenerate, --budget, --status and --audit, the plan; by default the one made last.
@@ -163,7 +190,7 @@ def main(
         decode: with --audit, decode every clip as well; --no-decode compares digests alone, much faster.
         dry_run: show the plan and stop.
     """
-    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
+    chosen, place = choose_project(project), storage.resolve_runs(runs)
     wish = the_wish(
         {
             "--regenerate": regenerate is not None,
@@ -187,10 +214,10 @@ def main(
         show_status(place, plan)
         return 0
     desk = Desk(
-        runs=place, profile=chosen, foundations=foundations_of(chosen, foundations), own=encoders or {}
+        runs=place, project=chosen, foundations=foundations_of(chosen, foundations), own=encoders or {}
     )
     if wish != NEW:
-        old = storage.find_record(place, "plans", plan) if plan else current(place, "plans", profile)
+        old = storage.find_record(place, "plans", plan) if plan else current(place, "plans", chosen)
         if audit:
             return audit_plan(old.uri, decode=decode)
         asked = (
@@ -199,14 +226,18 @@ def main(
             else desk.by_budget(old, teachers, budget or 0.0, floor)
         )
     else:
-        asked = desk.whole(teachers, gather_stickers(place, chosen, pictures, num_prompts))
+        asked = desk.whole(
+            teachers,
+            gather_stickers(place, chosen, pictures, num_prompts),
+            origin_of(place, chosen, pictures),
+        )
     announce(asked.words, asked.plan)
     if not dry_run:
         made = make_candidates(
             place, asked.plan, asked.found, asked.encoders,
-            profile=profile, refused=asked.refused, gpus=gpus, also=asked.also,
+            project=chosen.name, refused=asked.refused, origin=asked.origin, gpus=gpus, also=asked.also,
         )  # fmt: skip
-        storage.set_current(place, "plans", profile, made.folder)
+        storage.set_current(place, "plans", chosen.name, made.folder)
     return 0
 
 
@@ -252,8 +283,9 @@ def make_candidates(
     found: dict[str, storage.Artifact],
     encoders: Mapping[str, str],
     *,
-    profile: str,
+    project: str,
     refused: Sequence[Refused] = (),
+    origin: str = "",
     kind: str = "plan",
     gpus: float = 1.0,
     actor: type[Teacher] = Teacher,
@@ -263,6 +295,7 @@ def make_candidates(
 
     Args:
         encoders: the folder of each teacher's.
+        origin: where the plan's stickers come from, for its record.
     """
     uri = save_plan(place, plan)
     there = as_saved(
@@ -285,7 +318,8 @@ def make_candidates(
             facts = {
                 "kind": kind,
                 "plan_id": plan.plan_id,
-                "profile": profile,
+                "project": project,
+                "stickers_from": origin,
                 "teachers": {name: asdict(each) for name, each in origins(checkpoints, found).items()},
                 "counts": counts_of(Candidates(uri)),
                 "supersedes": plan.supersedes,

@@ -1,4 +1,4 @@
-"""Two pictures a prompt: `python experiments/draw.py`, by a text-to-image model or the toy world's renderer.
+"""Two pictures a prompt: `python experiments/draw.py`, by a text-to-image model or the project's own source.
 
 It draws the prompts that `experiments/prompts.py` made last; `experiments/candidates.py` animates what comes of it.
 """
@@ -12,7 +12,8 @@ from rich.table import Table
 
 from actors.artist import draw_stickers
 from actors.cluster import connect
-from experiments.cli.options import RUNS, Runs, absolute, choose_profile, run_script
+from experiments.cli.options import RUNS, Runs, absolute, run_script
+from experiments.cli.projects import ProjectName, choose_project
 from experiments.prompts import prompt_set
 from stickers import storage
 from stickers.artifacts.ids import content_id, sticker_id
@@ -20,22 +21,25 @@ from stickers.artifacts.records import PROMPTS, REFUSED, STICKERS, Prompt, Refus
 from stickers.artifacts.schema import table_of
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
-from stickers.prompts.tables import IMAGES_PER_PROMPT, Stickers, toy_stickers
+from stickers.prompts.sources import DrawnStickers, StickerSource
+from stickers.prompts.tables import IMAGES_PER_PROMPT, Stickers
 from stickers.prompts.text_to_image import DRAWINGS, DRAWN, TEMPLATE, drawings_of
 
 console = Console()
 REFUSED_SHOWN = 10
+#: pixels a side: what text-to-image models draw
+STICKER_SIZE = 512
 
 
-def drawn_by_renderer(prompts: list[Prompt], size: int) -> Stickers:
-    """What the toy world can draw; other prompts are refused."""
+def drawn_by_source(source: StickerSource, prompts: list[Prompt]) -> Stickers:
+    """The pictures that a project's own source has; prompts of which it has none are refused."""
     stickers: list[Sticker] = []
     refused: list[Refused] = []
-    for each in prompts:
+    for prompt in prompts:
         try:
-            stickers += toy_stickers([each], size)
+            stickers += source.pictures(prompt)
         except UserError as error:
-            refused.append(Refused(uri=each.text, source=each.source, reason=str(error)))
+            refused.append(Refused(uri=prompt.text, source=prompt.source, reason=str(error)))
     return Stickers(prompts, stickers, refused)
 
 
@@ -108,26 +112,30 @@ def show(name: str, found: Stickers) -> None:
 
 def main(
     runs: Runs = RUNS,
-    profile: str = "tiny",
+    project: ProjectName = None,
     prompts: str | None = None,
     model: str | None = None,
-    template: str = TEMPLATE,
+    template: str | None = None,
     steps: int | None = None,
+    size: int = STICKER_SIZE,
     seed: int = 0,
     gpus: float = 1.0,
 ) -> None:
     """Draw two stickers of every prompt of a set.
 
     Args:
-        profile: tiny, full or smoke; its picture size is drawn.
         prompts: the set of prompts; by default the one made last (experiments/prompts.py).
-        model: folder of a diffusers text-to-image pipeline; without it the toy world's renderer draws.
+        model: folder of a diffusers text-to-image pipeline; by default the project's, and where that has none its own
+            source draws.
         template: what the model is given, with {prompt} in it. A plain background can be cut out.
         steps: of the model's sampler; by default its own number.
+        size: pixels a side of the stickers that a model draws; teachers shrink them to their own size.
         seed: of the model's noise; each picture has one of its own that follows from it.
         gpus: what the model takes of a GPU, where there are any; 0.5 puts two on each.
     """
-    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
+    chosen, place = choose_project(project), storage.resolve_runs(runs)
+    of_models = chosen.stickers if isinstance(chosen.stickers, DrawnStickers) else None
+    template = template or (of_models.template if of_models else TEMPLATE)
     if "{prompt}" not in template:
         raise UserError(
             f"the template {template!r} has no place for the prompt; write {{prompt}} where it belongs"
@@ -135,33 +143,34 @@ def main(
     source = (
         storage.find_record(place, "prompts", prompts)
         if prompts
-        else storage.current(place, "prompts", profile)
+        else storage.current(place, "prompts", chosen.name)
     )
     if source is None:
-        raise UserError(f"there are no prompts for profile {profile!r} yet; run experiments/prompts.py first")
-    asked, model = prompt_set(source.uri).prompts, absolute(model) if model else None
+        raise UserError(
+            f"there are no prompts of project {chosen.name!r} yet; run experiments/prompts.py first"
+        )
+    folder = absolute(model) if model else (of_models.text_to_image if of_models else None)
     inputs = {
         "prompts": source.folder,
-        "model": weights_digest(storage.local_folder(model)) if model else "",
-        "template": template if model else "",
+        "model": weights_digest(storage.local_folder(folder)) if folder else repr(chosen.stickers),
+        "template": template if folder else "",
         "steps": steps,
         "seed": seed,
-        "size": chosen.picture_size,
+        "size": size if folder else None,
         "images": IMAGES_PER_PROMPT,
     }
     uri = storage.join(place, "stickers", content_id("stickers", inputs)[:12])
     if storage.exists(storage.join(uri, storage.RECORD)):
         console.print(f"nothing to do, the stickers are there: {uri}", soft_wrap=True)
     else:
-        options = {"folder": model, "template": template, "seed": seed, "steps": steps, "gpus": gpus}
-        found = (
-            drawn_by_model(uri, asked, chosen.picture_size, options)
-            if model
-            else drawn_by_renderer(asked, chosen.picture_size)
+        rows = prompt_set(source.uri).prompts
+        options = {"folder": folder, "template": template, "seed": seed, "steps": steps, "gpus": gpus}
+        stickers = (
+            drawn_by_model(uri, rows, size, options) if folder else drawn_by_source(chosen.stickers, rows)
         )
-        save(uri, found, {"profile": profile, "inputs": inputs})
+        save(uri, stickers, {"project": chosen.name, "inputs": inputs})
     name = uri.rsplit("/", 1)[1]
-    storage.set_current(place, "stickers", profile, name)
+    storage.set_current(place, "stickers", chosen.name, name)
     show(name, read_stickers(uri))
 
 

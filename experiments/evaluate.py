@@ -1,13 +1,16 @@
-"""Every system on held-out stickers, measured against what their prompts admit: `python experiments/evaluate.py`.
+"""Every system on held-out stickers: `python experiments/evaluate.py`.
 
-Held-out pairs of subject and motion are in no training set, plan or kept set. Each sticker's readings are written as
-soon as they exist, so an interrupted evaluation goes on where it stopped.
+Held-out stickers are in no plan or kept set. Every system animates them as it serves; each sticker's readings are
+written as soon as they exist, so an interrupted evaluation goes on where it stopped. Where a project knows a truth,
+clips are measured against it too; elsewhere metrics describe the clips, and people judge them.
 """
 
 import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import ray
 from ray.util import ActorPool
@@ -16,16 +19,14 @@ from rich.table import Table
 from tqdm import tqdm
 
 from actors.cluster import connect
-from actors.judge import Item, Judge, foundation_systems
-from experiments.cli.options import RUNS, Runs, choose_profile, current_training, foundations_of, run_script
-from recipes.toy.profiles import Profile
+from actors.evaluator import STILL, Evaluator, HeldOut, foundation_systems
+from experiments.cli.options import RUNS, Runs, current_training, encoder_digests, foundations_of, run_script
+from experiments.cli.projects import ProjectName, choose_project
 from stickers import storage
 from stickers.artifacts.ids import content_id
-from stickers.data.latents import weights_digest
-from stickers.evaluation.comparisons import Difference, Figures, figures, paired
-from stickers.metrics.truth_error import Reading
-from stickers.prompts.tables import held_out_prompts
-from stickers.toy.words import meaning
+from stickers.evaluation.comparisons import Difference, Figure, MeasuredClip, difference, figure
+from stickers.evaluation.verdict import verdicts
+from stickers.project import Project
 
 console = Console()
 READINGS = pa.schema(
@@ -33,154 +34,176 @@ READINGS = pa.schema(
         ("item", pa.string()),
         ("prompt", pa.string()),
         ("bucket", pa.string()),
+        ("cluster", pa.string()),
         ("system", pa.string()),
         ("seed", pa.int64()),
         ("fps", pa.int32()),
         ("num_frames", pa.int32()),
-        ("distance", pa.float64()),
-        ("still_distance", pa.float64()),
+        ("size", pa.int32()),
+        ("values", pa.map_(pa.string(), pa.float64())),
+        ("weights", pa.map_(pa.string(), pa.float64())),
         ("nearest", pa.string()),
-        ("right", pa.bool_()),
-        ("motion_score", pa.float64()),
         ("clip", pa.binary()),
     ]
 )
 
 
-def trained_systems(runs: str, profile: Profile) -> dict[str, storage.Artifact]:
-    """The profile's finished teachers, students and distilled student, in that order."""
-    wanted = {
-        "teachers": [recipe.name for recipe in profile.teachers],
-        "students": [recipe.name for recipe in profile.students],
-        "distilled": [profile.distillation.name],
+def trained_systems(runs: str, project: Project) -> dict[str, storage.Artifact]:
+    """The project's finished teachers, students and distilled students, in that order."""
+    names = {
+        "teachers": [recipe.name for recipe in project.teachers],
+        "students": [recipe.name for recipe in project.students],
+        "distilled": [recipe.name for recipe in project.distillations],
     }
-    found: dict[str, storage.Artifact] = {}
-    for kind, names in wanted.items():
-        for name in names:
-            one = current_training(runs, kind, profile, name)
-            if one:
-                found[name] = one
-    return found
+    trained = {
+        name: current_training(runs, kind, project, name)
+        for kind, of_kind in names.items()
+        for name in of_kind
+    }
+    return {name: artifact for name, artifact in trained.items() if artifact}
 
 
-def items(profile: Profile) -> list[Item]:
-    """The held-out stickers, one picture a prompt."""
-    prompts = held_out_prompts(profile.num_evaluation, profile.seed)
-    return [Item(prompt.text, 0, profile.seeds_per_sticker) for prompt in prompts]
+def held_out(project: Project) -> list[HeldOut]:
+    """The held-out stickers with their prompts."""
+    stickers = project.evaluation.stickers.stickers()
+    prompts = {prompt.prompt_id: prompt for prompt in stickers.prompts}
+    return [
+        HeldOut(prompt=prompts[row.prompt_id], sticker=row, num_seeds=project.evaluation.num_seeds)
+        for row in stickers.stickers
+    ]
 
 
-def judge_all(todo: list[Item], place: str, systems: dict[str, str], foundations: str, size: int) -> None:
-    """Judge what is missing on one actor a core."""
-    todo = [item for item in todo if not storage.exists(storage.join(place, "items", f"{item.key}.parquet"))]
+def evaluate_all(
+    todo: Sequence[HeldOut], place: str, systems: dict[str, tuple[str, str]], project: Project
+) -> None:
+    """Evaluate what is missing, on one actor a core."""
+    todo = [work for work in todo if not storage.exists(_file(place, work.key))]
     if not todo:
         return
-    make = ray.remote(num_cpus=1)(Judge)
-    workers = min(len(todo), max(1, os.cpu_count() or 1))
-    pool = ActorPool([make.remote(systems, foundations, size) for _ in range(workers)])
-    results = pool.map_unordered(lambda actor, item: actor.judge.remote(item), todo)
+    make = ray.remote(num_cpus=1)(Evaluator)
+    num_actors = min(len(todo), max(1, os.cpu_count() or 1))
+    evaluation = project.evaluation
+    pool = ActorPool([make.remote(systems, evaluation.metrics, evaluation.truth) for _ in range(num_actors)])
+    results = pool.map_unordered(lambda actor, work: actor.evaluate.remote(work), todo)
     for rows in tqdm(results, total=len(todo), desc="evaluate", unit="sticker"):
-        table = pa.Table.from_pylist(rows, schema=READINGS)
-        storage.write_table(storage.join(place, "items", f"{rows[0]['item']}.parquet"), table, READINGS)
+        readings = pa.Table.from_pylist(
+            [
+                {**row, "values": list(row["values"].items()), "weights": list(row["weights"].items())}
+                for row in rows
+            ],
+            schema=READINGS,
+        )
+        storage.write_table(_file(place, rows[0]["item"]), readings, READINGS)
 
 
-def compare(rows: list[dict]) -> tuple[list[Figures], list[Difference]]:
-    """Figures of each system, and students against still and foundation, sticker by sticker.
+def _file(place: str, item: str) -> str:
+    return storage.join(place, "items", f"{item}.parquet")
 
-    The bootstrap draws pairs of subject and motion: the phrases of one pair are no independent samples.
-    """
-    systems = list(dict.fromkeys(row["system"] for row in rows))
-    by_system: dict[str, list[dict]] = {name: [] for name in systems}
-    for row in sorted(rows, key=lambda r: (r["item"], r["seed"])):
-        by_system[row["system"]].append(row)
-    said = [meaning(row["prompt"]) for row in by_system["still"]]
-    groups = [f"{each.subject} {each.motions}" for each in said]
-    readings = {
-        name: [Reading(r["distance"], r["still_distance"], r["nearest"], r["right"]) for r in mine]
-        for name, mine in by_system.items()
+
+def read_rows(place: str) -> list[dict[str, Any]]:
+    """All readings of an evaluation, in the order of stickers and seeds."""
+    rows: list[dict[str, Any]] = storage.read_table(storage.join(place, "items")).to_pylist()
+    return sorted(rows, key=lambda row: (row["item"], row["seed"]))
+
+
+def compare(rows: list[dict[str, Any]], project: Project) -> tuple[list[Figure], list[Difference]]:
+    """Every metric of every system, and students against the still, their foundation and each other."""
+    clips: dict[str, list[MeasuredClip]] = {}
+    for row in rows:
+        clips.setdefault(row["system"], []).append(MeasuredClip.of_row(row))
+    metrics = list(dict.fromkeys(name for row in rows for name in dict(row["values"])))
+    figures = [
+        figure(system, metric, measured)
+        for system, measured in clips.items()
+        for metric in metrics
+        if any(metric in clip.values for clip in measured)
+    ]
+    differences = [
+        difference(system, baseline, metric, clips)
+        for system, baseline in _pairs(project, clips)
+        for metric in metrics
+    ]
+    return figures, differences
+
+
+def _pairs(project: Project, systems: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Students and distilled students against the still, what they started from, and the first student."""
+    foundations = {
+        recipe.name: f"foundation {recipe.foundation.rsplit('/', 1)[-1]}" for recipe in project.students
     }
-    students = [name for name in systems if "student" in name or name == "distilled"]
-    students = [name for name in students if not name.startswith("foundation")]
-    pairs = [(name, base) for name in students for base in ("still", "foundation student")]
-    if "student-from-all" in systems:
-        pairs.append(("student", "student-from-all"))
-    return (
-        [figures(name, readings[name], groups) for name in systems],
-        [paired(readings, name, base, groups) for name, base in pairs],
-    )
+    starts = {row.name: row.student for row in project.distillations}
+    for name in (*foundations, *starts):
+        start = foundations.get(name) or starts[name]
+        for baseline in dict.fromkeys((STILL, start)):
+            if name in systems and baseline in systems:
+                yield name, baseline
+    first, *others = [name for name in foundations if name in systems] or [""]
+    for name in others:
+        yield first, name
 
 
-def show(found: list[Figures], gaps: list[Difference], motion: dict[str, float]) -> None:
-    """The table that the issue of honesty asks for: error, share of right motions, intervals, motion size."""
-    table = Table(
-        "system", "error (truth 0, still 1)", "right motion", "motion size", "n", title="held-out stickers"
-    )
-    for each in found:
-        table.add_row(
-            each.system,
-            f"{each.error:.2f}  [{each.error_low:.2f}, {each.error_high:.2f}]",
-            f"{each.right:.2f}  [{each.right_low:.2f}, {each.right_high:.2f}]",
-            f"{motion[each.system]:.2f}",
-            str(each.count),
-        )
+def show(figures: Sequence[Figure], differences: Sequence[Difference], project: Project) -> None:
+    """A row a system with every metric and its interval, then in words what came of it."""
+    metrics = list(dict.fromkeys(row.metric for row in figures))
+    cells = {(row.system, row.metric): row for row in figures}
+    table = Table("system", *metrics, "clips", title="held-out stickers")
+    for system in dict.fromkeys(row.system for row in figures):
+        texts = [_cell(cells.get((system, metric))) for metric in metrics]
+        count = max(row.count for row in figures if row.system == system)
+        table.add_row(system, *texts, str(count))
     console.print(table)
-    for gap in gaps:
-        verdict = "excludes 0" if gap.significant else "includes 0"
-        console.print(
-            f"{gap.system} minus {gap.baseline}: {gap.difference:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}], {verdict}",
-            highlight=False,
-        )
+    for sentence in verdicts(figures, differences, project):
+        console.print(sentence, highlight=False, soft_wrap=True)
 
 
-def read_rows(place: str) -> list[dict]:
-    """All readings of an evaluation."""
-    return storage.read_table(storage.join(place, "items")).to_pylist()
+def _cell(row: Figure | None) -> str:
+    return f"{row.value:.2f}  [{row.low:.2f}, {row.high:.2f}]" if row else ""
 
 
-def main(
-    runs: Runs = RUNS,
-    profile: str = "tiny",
-    foundations: str | None = None,
-) -> None:
-    """Evaluate every finished system on held-out stickers, with paired 95 % bootstrap intervals.
+def main(runs: Runs = RUNS, project: ProjectName = None, foundations: str | None = None) -> None:
+    """Evaluate every finished system on the project's held-out stickers, with 95 % bootstrap intervals.
 
     Args:
-        profile: tiny, full or smoke.
-        foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
+        foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
     """
-    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
+    chosen, place = choose_project(project), storage.resolve_runs(runs)
     base = foundations_of(chosen, foundations)
-    found = trained_systems(place, chosen)
-    todo = items(chosen)
+    trained = trained_systems(place, chosen)
+    todo = held_out(chosen)
+    evaluation = chosen.evaluation
     key = content_id(
         "evaluation",
-        *(f.folder for f in found.values()),
-        [[item.key, item.num_seeds] for item in todo],
-        chosen.picture_size,
-        weights_digest(Path(base)),
+        *(artifact.folder for artifact in trained.values()),
+        [[work.key, work.num_seeds] for work in todo],
+        [metric.name for metric in evaluation.metrics],
+        evaluation.truth.name if evaluation.truth else "",
+        *encoder_digests(base),
     )
     target = storage.join(place, "evaluation", key)
-    folders = {name: storage.local_folder(f.uri) for name, f in found.items()}
-    systems = {**foundation_systems(base), **folders}
-    if not storage.exists(storage.join(target, storage.RECORD)):
-        with connect():
-            judge_all(todo, target, systems, base, chosen.picture_size)
-    rows = read_rows(target)
-    measured, gaps = compare(rows)
-    motion = {
-        f.system: float(np.mean([r["motion_score"] for r in rows if r["system"] == f.system]))
-        for f in measured
+    record = storage.join(target, storage.RECORD)
+    folders = {name: storage.local_folder(artifact.uri) for name, artifact in trained.items()}
+    systems = {
+        name: (folder, base)
+        for name, folder in {**foundation_systems(storage.local_folder(base)), **folders}.items()
     }
-    show(measured, gaps, motion)
-    if not storage.exists(storage.join(target, storage.RECORD)):
-        record = {
-            "profile": profile,
-            "figures": [vars(f) for f in measured],
-            "differences": [vars(g) for g in gaps],
+    if not storage.exists(record):
+        with connect():
+            evaluate_all(todo, target, systems, chosen)
+    figures, differences = compare(read_rows(target), chosen)
+    show(figures, differences, chosen)
+    if not storage.exists(record):
+        facts = {
+            "project": chosen.name,
+            "stickers_from": evaluation.stickers.origin,
+            "truth": evaluation.truth.name if evaluation.truth else "",
+            "systems": {name: Path(folder).name for name, (folder, _) in systems.items()},
+            "stickers": len(todo),
+            "figures": [asdict(row) for row in figures],
+            "differences": [asdict(row) for row in differences],
+            "verdicts": verdicts(figures, differences, chosen),
         }
-        storage.write_record(
-            target, {**record, "motion_size": motion, "systems": systems, "stickers": len(todo)}
-        )
-    storage.set_current(place, "evaluation", profile, key)
+        storage.write_record(target, facts)
+    storage.set_current(place, "evaluation", chosen.name, key)
 
 
 if __name__ == "__main__":

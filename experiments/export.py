@@ -9,12 +9,13 @@ from actors.tracking import CHAMPION, STUDENT, Tracking
 from experiments.cli.options import (
     RUNS,
     Runs,
-    choose_profile,
     current_training,
     encoder_digests,
     foundations_of,
     run_script,
 )
+from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.training import NO_CHANGES, choose
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.data.latents import weights_digest
@@ -25,20 +26,26 @@ console = Console()
 
 
 def main(
-    runs: Runs = RUNS, profile: str = "tiny", alias: str = CHAMPION, foundations: str | None = None
+    runs: Runs = RUNS,
+    project: ProjectName = None,
+    only: str | None = None,
+    alias: str = CHAMPION,
+    foundations: str | None = None,
 ) -> None:
-    """Export a profile's distilled student and register it.
+    """Export a project's distilled student and register it.
 
     Args:
-        profile: tiny, full or smoke.
+        only: the name of one of the project's distillations; by default the first.
         alias: the registry alias that serving follows.
-        foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
+        foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
     """
-    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
-    found = current_training(place, "distilled", chosen, chosen.distillation.name)
+    chosen, place = choose_project(project), storage.resolve_runs(runs)
+    (recipe,) = choose(chosen.distillations, only or chosen.distillations[0].name, NO_CHANGES)
+    found = current_training(place, "distilled", chosen, recipe.name)
     if found is None:
         raise UserError(
-            f"{place} holds no distilled student for profile {profile!r}; run experiments/distil.py first"
+            f"{place} holds no distilled student {recipe.name!r} of project {chosen.name!r}; "
+            "run experiments/distil.py first"
         )
     base = foundations_of(chosen, foundations)
     folder = Path(storage.local_folder(found.uri))
@@ -49,8 +56,12 @@ def main(
         with TemporaryDirectory() as local:
             assemble(folder, base).save(local)
             storage.upload_folder(local, target)
-        origin = {"trained": found.folder, "simulated": found.record["simulated"]}
-        storage.write_record(target, {"profile": profile, "digests": digests, **origin})
+        origin = {
+            "trained": found.folder,
+            "simulated": found.record["simulated"],
+            "licences": {"foundation": chosen.foundation.licence},
+        }
+        storage.write_record(target, {"project": chosen.name, "digests": digests, **origin})
     version = Tracking.open(place).register(target, found.record["mlflow_run"], alias=alias)
     console.print(f"exported to {target}", soft_wrap=True, highlight=False)
     console.print(f"registered as models:/{STUDENT}@{alias}, version {version}")

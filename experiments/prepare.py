@@ -1,13 +1,13 @@
-"""Videos to a manifest and frame latents: `python experiments/prepare.py [--videos PATH | --sets NAME=PATH ...]`.
+"""Videos to a manifest and frame latents: `python experiments/prepare.py --project FILE.py`.
 
-Without either it first draws the toy collections as files; from there on all go the same way. What an earlier run has
-decoded and encoded is found in the cache by its content, whatever it was called then.
+Collections that a project draws itself are first written as files; from there on all go the same way. What an earlier
+run has decoded and encoded is found in the cache by its content, whatever it was called then.
 """
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple, replace
 from hashlib import blake2b
 from itertools import chain, islice
 from pathlib import Path
@@ -22,10 +22,10 @@ from rich.markup import escape
 from rich.table import Table
 from tqdm import tqdm
 
-from actors.cluster import connect
+from actors.cluster import connect, missing_on_cluster
 from actors.encoder import COLUMNS, ClipEncoder
-from experiments.cli.options import RUNS, Runs, choose_profile, encoder_digests, foundations_of, run_script
-from recipes.toy.profiles import Profile
+from experiments.cli.options import RUNS, Runs, absolute, encoder_digests, foundations_of, run_script
+from experiments.cli.projects import ProjectName, check_places, choose_project
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import CLIPS
@@ -34,7 +34,7 @@ from stickers.data.collections import CAPTIONS, MEMBER, Listed, list_collection
 from stickers.data.sets import SetBuilder
 from stickers.errors import UserError
 from stickers.models.folders import load_autoencoder
-from stickers.toy.video_files import write_broken_files, write_captions, write_clip
+from stickers.project import Collection, Project, VideoSource
 
 console = Console()
 LISTED = pa.schema([(name, pa.string()) for name in COLUMNS])
@@ -43,56 +43,73 @@ CHUNK = 10
 PART = 20_000
 #: reasons that are printed; all of them stand in the manifest
 SHOWN = 20
-#: the collections that the shipped recipes read, best first
-USER_SETS = ("artist", "keyword", "neighbours")
 T = TypeVar("T")
 Listing = Callable[[], Iterable[Listed]]
 
 
-def draw_collections(profile: Profile, root: Path) -> list[Listed]:
-    """Write the toy world's files, in parallel; what exists already is left alone."""
+def drawn_collections(project: Project, root: Path) -> list[Listed]:
+    """Write the videos that a project draws itself, in parallel; what exists already is left alone."""
     listed: list[Listed] = []
     write = ray.remote(num_cpus=1)(_draw_chunk)
-    for name, count in profile.collections:
-        folder = root / name
-        if not (folder / "captions.csv").exists():
+    for collection in project.collections:
+        source = collection.draw
+        if source is None:
+            continue
+        folder = root / collection.name
+        if not (folder / CAPTIONS).exists():
             folder.mkdir(parents=True, exist_ok=True)
+            count = source.num_videos
             chunks = [list(range(i, min(i + CHUNK, count))) for i in range(0, count, CHUNK)]
-            waiting = [write.remote(str(folder), name, chunk, profile.seed) for chunk in chunks]
-            rows = [row for done in tqdm(waiting, desc=f"draw {name}", unit="chunk") for row in ray.get(done)]
-            write_captions(str(folder), rows + (write_broken_files(str(folder)) if name == "keyword" else []))
-        listed += list_collection(str(folder), name)
+            waiting = [write.remote(source, str(folder), chunk) for chunk in chunks]
+            done = tqdm(waiting, desc=f"draw {collection.name}", unit="chunk")
+            source.finish(str(folder), [row for chunk in done for row in ray.get(chunk)])
+        listed += list_collection(str(folder), collection.name)
     return listed
 
 
-def _draw_chunk(folder: str, name: str, indices: list[int], seed: int) -> list[dict[str, str]]:
-    return [write_clip(folder, name, index, seed) for index in indices]
+def _draw_chunk(source: VideoSource, folder: str, indices: list[int]) -> list[dict[str, str]]:
+    return source.write(folder, indices)
 
 
-def user_listing(videos: Path | None, sets: tuple[str, ...]) -> Listing:
-    """What a user gives, to be listed again and again.
+def with_own_videos(project: Project, videos: Path | None, sets: tuple[str, ...]) -> Project:
+    """The project with collections from the command line instead of its own.
 
-    `videos` is one collection, or a folder whose subfolders named artist, keyword or neighbours are those sets, with
-    captions in each one's own table or for all of them in one at the top. `sets` are collections by name.
+    `videos` is one collection, or a folder whose subfolders bear the names of the project's collections, with captions
+    in each one's own table or for all of them in one at the top. `sets` are further collections by name.
 
     Raises:
         UserError: a set is not given as NAME=PATH.
     """
-    named: list[tuple[str, str, Path | None]] = []
-    for each in sets:
-        name, found, path = each.partition("=")
-        if not (name and found and path):
-            raise UserError(f"--sets takes NAME=PATH, got {each!r}")
-        named.append((name, str(Path(path).expanduser().resolve()), None))
+    collections: list[Collection] = []
     if videos:
-        place = videos.expanduser().resolve()
-        inside = [name for name in USER_SETS if (place / name).is_dir()]
-        top = place / CAPTIONS if (place / CAPTIONS).exists() else None
-        named += [(name, str(place / name), top) for name in inside] or [("artist", str(place), None)]
+        folder = videos.expanduser().resolve()
+        names = [row.name for row in project.collections if (folder / row.name).is_dir()]
+        captions = str(folder / CAPTIONS) if (folder / CAPTIONS).exists() else ""
+        collections += [
+            Collection(name=name, place=str(folder / name), captions=captions) for name in names
+        ] or [Collection(name=project.collections[0].name, place=str(folder))]
+    for text in sets:
+        name, _, path = text.partition("=")
+        if not (name and path):
+            raise UserError(f"--sets takes NAME=PATH, got {text!r}")
+        collections.append(Collection(name=name, place=absolute(path)))
+    if not collections:
+        return project
+    # the project's recipes may ask for sets that the command line does not bring: the best one stands for those
+    names = [row.name for row in collections]
+    absent = [replace(collections[0], name=row.name) for row in project.collections if row.name not in names]
+    return replace(project, collections=(*collections, *absent))
+
+
+def file_listing(project: Project) -> Listing:
+    """The files that a project's collections name, to be listed again and again. A place that stands under two names is
+    listed once, under the first."""
+    places = {row.place: row for row in reversed(project.collections) if row.place}
 
     def listing() -> Iterator[Listed]:
-        for name, path, captions in named:
-            yield from list_collection(path, name, captions=captions)
+        for row in reversed(places.values()):
+            captions = Path(row.captions) if row.captions else None
+            yield from list_collection(row.place, row.name, captions=captions)
 
     return listing
 
@@ -162,8 +179,11 @@ def in_parts(rows: Iterable[T]) -> Iterator[list[T]]:
         yield part
 
 
-def write_sets(place: str, cache: FrameCache, foundations: str) -> dict[str, Any]:
-    """The manifest, and a set for each collection and size; the best there is stands for absent ones.
+def write_sets(place: str, cache: FrameCache, foundations: str, names: Sequence[str]) -> dict[str, Any]:
+    """The manifest, and a set for each collection and size.
+
+    Args:
+        names: the project's collections, best first; the best that has a usable clip stands for those that have none.
 
     Returns:
         What the record says of them: clips by set, and how many files were listed, refused and seen twice.
@@ -188,8 +208,8 @@ def write_sets(place: str, cache: FrameCache, foundations: str) -> dict[str, Any
     if not builders:
         raise UserError(f"none of the {counts.total()} files can be used; first reason: {first_reason}")
     made = [name for name, _ in builders]
-    best = next((name for name in USER_SETS if name in made), made[0])
-    standing = {name: name if name in made else best for name in (*USER_SETS, *made)}
+    best = next(name for name in names if name in made)
+    standing = {name: name if name in made else best for name in names}
     autoencoder, clips = load_autoencoder(foundations), {}
     for name, source in standing.items():
         for size in cache.sizes:
@@ -201,6 +221,7 @@ def write_sets(place: str, cache: FrameCache, foundations: str) -> dict[str, Any
         "listed": counts.total(),
         "refused": counts["refused"],
         "duplicates": counts["duplicate"],
+        "stand_ins": {name: source for name, source in standing.items() if name != source},
     }
 
 
@@ -210,6 +231,8 @@ def show(place: str, record: dict[str, Any]) -> None:
     for name, count in record["clips"].items():
         table.add_row(name, str(count))
     console.print(table)
+    for name, source in record["stand_ins"].items():
+        console.print(f"[yellow]set {escape(name)} has no usable clip: {escape(source)} stands for it[/]")
     silent, said = 0, 0
     for row in chain.from_iterable(
         storage.read_table(part).to_pylist() for part in storage.listing(storage.join(place, "clips"))
@@ -226,51 +249,61 @@ def show(place: str, record: dict[str, Any]) -> None:
 
 def main(
     runs: Runs = RUNS,
-    profile: str = "tiny",
+    project: ProjectName = None,
     videos: Path | None = None,
     sets: tuple[str, ...] = (),
     sizes: tuple[int, ...] = (),
-    online: bool = False,
+    online: bool | None = None,
     foundations: str | None = None,
 ) -> None:
-    """Make the manifest and the frame latents.
+    """Make the manifest and the frame latents of a project's collections.
 
     Args:
-        profile: tiny, full or smoke.
-        videos: your own: a folder with a captions.csv (file, caption), a table (CSV, JSONL, Parquet) or a .tar of
-            WebDataset; by default the toy collections.
+        videos: other videos than the project's: a folder with a captions.csv (file, caption), a table (CSV, JSONL,
+            Parquet) or a .tar of WebDataset.
         sets: further collections as NAME=PATH; recipes name them.
-        sizes: pixels a side, one or several; by default the profile's.
-        online: keep no frame latents: decode and encode in training, for collections too large to cache.
-        foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
+        sizes: pixels a side, one or several; by default those that the project's teachers ask for.
+        online: keep no frame latents: decode and encode in training, for collections too large to cache; by default as
+            the project has it.
+        foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
     """
-    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
-    base, own = foundations_of(chosen, foundations), bool(videos or sets)
-    if not own and "://" in place:
+    place = storage.resolve_runs(runs)
+    chosen = with_own_videos(choose_project(project), videos, sets)
+    base = foundations_of(chosen, foundations)
+    drawn = [row for row in chosen.collections if row.draw]
+    if drawn and "://" in place:
         raise UserError(
-            f"the toy videos cannot be drawn into {place}; give --videos, or --runs a folder of this machine"
+            f"collection {drawn[0].name!r} is drawn and cannot be drawn into {place}; give --videos, or --runs a "
+            "folder of this machine"
         )
-    listing = user_listing(videos, sets)
-    asked = tuple(sorted(set(sizes))) or (chosen.picture_size,)
+    asked = tuple(sorted(set(sizes))) or chosen.teacher_sizes
+    is_online = chosen.online if online is None else online
     autoencoder, *text = encoder_digests(base)
     cache = FrameCache(
-        place=place, autoencoder=autoencoder, text=content_id(*text), sizes=asked, with_frames=not online
+        place=place, autoencoder=autoencoder, text=content_id(*text), sizes=asked, with_frames=not is_online
     )
-    state = fingerprint(listing) if own else [[list(pair) for pair in chosen.collections], chosen.seed]
-    key = content_id("latents", state, list(asked), online, autoencoder, *text)
+    listing = file_listing(chosen)
+    names = [row.name for row in chosen.collections]
+    state = [fingerprint(listing), [repr(row.draw) for row in drawn], names]
+    key = content_id("latents", state, list(asked), is_online, autoencoder, *text)
     target = storage.join(place, "latents", key)
     if storage.exists(storage.join(target, storage.RECORD)):
-        storage.set_current(place, "latents", profile, key)
+        storage.set_current(place, "latents", chosen.name, key)
         console.print(f"prepared already: {target}")
         return
     with connect():
-        listed = listing() if own else draw_collections(chosen, Path(place) / "collections" / key)
-        encode(listed, target, base, cache)
-    record = write_sets(target, cache, base)
+        check_places(chosen, missing_on_cluster)
+        drawings = drawn_collections(chosen, Path(place) / "collections" / key) if drawn else []
+        encode(chain(drawings, listing()), target, base, cache)
+    record = write_sets(target, cache, base, names)
     show(target, record)
     cache.remember(key, rows_of(target))
-    storage.write_record(target, {"profile": profile, "sizes": list(asked), "online": online, **record})
-    storage.set_current(place, "latents", profile, key)
+    licences = {row.name: row.licence for row in chosen.collections}
+    storage.write_record(
+        target,
+        {"project": chosen.name, "sizes": list(asked), "online": is_online, "licences": licences, **record},
+    )
+    storage.set_current(place, "latents", chosen.name, key)
     for leftover in ("rows", "checkpoint", "listed"):  # what served resuming alone
         storage.remove(storage.join(target, leftover))
 

@@ -35,6 +35,7 @@ from recipes.toy.foundations import (
     SEED,
     TRUNK,
 )
+from recipes.toy.world import SUBJECTS, Look, render_still, words, write_captions, write_clip
 from stickers.data.encoding import canonical
 from stickers.data.latents import LatentSet, encode_clips
 from stickers.data.mixture import Mixture
@@ -43,10 +44,6 @@ from stickers.models.autoencoder import RGBAAutoencoder
 from stickers.models.text import TextEncoder
 from stickers.models.unet import VideoUNet
 from stickers.models.weights import inflate
-from stickers.toy import words
-from stickers.toy.characters import SUBJECTS, Look
-from stickers.toy.motions import render_still
-from stickers.toy.video_files import write_captions, write_clip
 from stickers.training.loop import PlainEngine, train
 from stickers.training.objective import RecipeTask
 from stickers.training.recipe import Recipe, sized

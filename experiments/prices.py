@@ -5,7 +5,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from experiments.cli.options import RUNS, Runs, choose_profile, run_script
+from experiments.cli.options import RUNS, Runs, run_script
+from experiments.cli.projects import ProjectName, choose_project
 from stickers import storage
 from stickers.candidates.prices import Cell, spending, spent, together, total, unit_of
 from stickers.errors import UserError
@@ -25,17 +26,17 @@ def judgement(runs: str, plan: storage.Artifact) -> dict[str, Any] | None:
     return judgement(runs, storage.find_record(runs, "plans", before)) if before else None
 
 
-def collect(runs: str, profile: str, plan: str | None = None) -> SpendingData:
-    """A profile's finished plans, or one of them, with what people decided over each last.
+def collect(runs: str, project: str, plan: str | None = None) -> SpendingData:
+    """A project's finished plans, or one of them, with what people decided over each last.
 
     Raises:
         UserError: there is no finished plan.
     """
     every = [storage.find_record(runs, "plans", plan)] if plan else storage.find_records(runs, "plans")
-    plans = [each for each in every if each.record["profile"] == profile]
+    plans = [each for each in every if (each.record.get("project") or each.record.get("profile")) == project]
     if not plans:
         raise UserError(
-            f"{storage.join(runs, 'plans')} holds no finished plan of profile {profile!r}; "
+            f"{storage.join(runs, 'plans')} holds no finished plan of project {project!r}; "
             "experiments/candidates.py makes one"
         )
     replaced = {each.record.get("supersedes") for each in plans}  # what a regeneration paid for holds these
@@ -46,7 +47,7 @@ def collect(runs: str, profile: str, plan: str | None = None) -> SpendingData:
         simulated = simulated or bool(judged and judged["simulated"])
         cells += spending(spent(each.uri), judged["rates"] if judged else ())
         units.add(unit_of(each.uri))
-    title = f"What candidates cost: {f'plan {plan}' if plan else f'{profile} profile'}"
+    title = f"What candidates cost: {f'plan {plan}' if plan else f'project {project}'}"
     unit = " and ".join(sorted({part for unit in units for part in unit.split(" and ")}))
     return SpendingData(title=title, unit=unit, cells=together(cells), simulated=simulated)
 
@@ -68,15 +69,14 @@ def show(data: SpendingData) -> None:
     console.print(table)
 
 
-def main(runs: Runs = RUNS, profile: str = "tiny", plan: str | None = None) -> None:
+def main(runs: Runs = RUNS, project: ProjectName = None, plan: str | None = None) -> None:
     """Say what candidates cost, by teacher and bucket, and what a kept clip does.
 
     Args:
-        profile: tiny, full or smoke.
-        plan: of one finished plan alone; by default of all of the profile.
+        plan: of one finished plan alone; by default all of the project.
     """
     place = storage.resolve_runs(runs)
-    data = collect(place, choose_profile(profile).name, plan)
+    data = collect(place, choose_project(project).name, plan)
     show(data)
     page = storage.join(place, "spending.html")
     storage.write_bytes(page, render_spending(data).encode())

@@ -1,17 +1,18 @@
-"""The whole method, from video files to a distilled student: `make quickstart`.
+"""The whole method, from videos to a distilled student: `make quickstart`, or with `--project` for any project.
 
 Each stage is the script that also runs alone; stages share artifacts, never a process. Interrupt it whenever you like
-and give the same command again: finished stages are left alone.
+and give the same command again: finished stages are left alone. Where real people choose, it stops when it is their
+turn and goes on once they have chosen.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Literal
 
 import psutil
 from rich.console import Console
@@ -19,62 +20,96 @@ from rich.table import Table
 
 from experiments.cli import times
 from experiments.cli.options import run_script
+from experiments.cli.projects import ProjectName, choose_project, project_path
 from stickers import storage
 from stickers.errors import UserError
+from stickers.project import Project
+from stickers.prompts.sources import DrawnStickers
 
 console = Console()
 RUNS = os.environ.get("STICKERS_RUNS", "runs")
-STAGES = (
-    "prepare",
-    "teachers",
-    "candidates",
-    "simulate",
-    "students",
-    "distil",
-    "export",
-    "evaluate",
-    "report",
-)
-#: a stage dies with the quickstart, however that ends: a second one would otherwise run beside it
-TIED = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
-WHAT = {
-    "prepare": "draw the toy world's videos, list them, encode their frames",
-    "teachers": "fine-tune four teachers: two data orders x two frame rates over two foundations",
+#: what each stage does
+STAGES = {
+    "prepare": "list the videos, encode their frames",
+    "teachers": "fine-tune the teachers",
+    "prompts": "write the prompts, sort them into buckets",
+    "draw": "draw a sticker for every prompt",
     "candidates": "every teacher animates every sticker",
-    "simulate": "simulated people keep the good clips: two of three, then an expert",
-    "students": "a smaller network learns from what was kept",
-    "distil": "32 guided steps become eight single passes",
+    "simulate": "simulated people keep the good clips",
+    "students": "smaller networks learn from what was kept",
+    "distil": "guided steps become few single passes",
     "export": "one folder, registered for serving",
     "evaluate": "every system on held-out stickers",
     "report": "one page with everything",
 }
+#: stages of a project whose stickers models draw
+DRAWING = ("prompts", "draw")
+PEOPLE = "simulate"
+#: a stage dies with the quickstart, however that ends: a second one would otherwise run beside it
+TIED = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
 
 
-def main(
-    runs: str = RUNS, profile: Literal["tiny", "full", "smoke"] = "tiny", videos: Path | None = None
-) -> None:
+def stages_of(project: Project) -> list[str]:
+    """The stages that a project needs, in order."""
+    draws = isinstance(project.stickers, DrawnStickers)
+    return [stage for stage in STAGES if draws or stage not in DRAWING]
+
+
+def main(runs: str = RUNS, project: ProjectName = None, videos: Path | None = None) -> None:
     """Run every stage that is not finished, then show what came of it.
 
     Args:
         runs: where results go: a folder.
-        profile: tiny (at most 15 minutes on two cores), full (at most 90) or smoke (a few steps of everything).
-        videos: your own folder of videos with a captions.csv instead of the toy collections.
+        videos: your own folder of videos with a captions.csv instead of the project's collections.
     """
+    chosen = choose_project(project)
+    path = str(project_path(project))
     place = storage.resolve_runs(runs)
     if "://" in place:
         raise UserError(
             f"the quickstart keeps its videos and votes in a folder of this machine, not in {place}"
         )
+    stages, spent = stages_of(chosen), {}
+    before = times.recall(place, chosen.name)
     with PeakMemory() as memory:
-        spent = {stage: run_stage(stage, place, profile, videos) for stage in STAGES}
-    show(place, spent, memory.peak_gib)
+        for number, stage in enumerate(stages, 1):
+            announce(number, stages, stage, before)
+            if stage == PEOPLE and not chosen.simulated:
+                if storage.current(place, "kept", chosen.name) is None:
+                    ask_people(place, chosen, path)
+                    return
+                continue
+            spent[stage] = run_stage(stage, place, chosen, path, videos)
+    show(place, chosen, spent, memory.peak_gib)
 
 
-def run_stage(stage: str, runs: str, profile: str, videos: Path | None) -> float:
+def announce(number: int, stages: list[str], stage: str, before: dict[str, float]) -> None:
+    """Stage n of m, and when all will be done as far as an earlier run tells."""
+    known = [before[name] for name in stages[number - 1 :] if name in before]
+    rest = (
+        f", about {sum(known) / 60:.0f} min to go by the last run"
+        if len(known) == len(stages) - number + 1
+        else ""
+    )
+    console.rule(f"[bold]stage {number} of {len(stages)}: {stage}[/]  {STAGES[stage]}{rest}", align="left")
+
+
+def ask_people(runs: str, project: Project, path: str) -> None:
+    """Say that it is people's turn, and how the chain goes on after them."""
+    named = shlex.join(["--project", path, "--runs", runs])
+    console.print(
+        f"people choose now: python experiments/annotate.py serve {named}\n"
+        f"then make the kept set: python experiments/annotate.py keep {named}\n"
+        f"then go on: python experiments/quickstart.py {named}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def run_stage(stage: str, runs: str, project: Project, path: str, videos: Path | None) -> float:
     """One stage in a process of its own, its output shown as it comes. Returns its seconds."""
-    console.rule(f"[bold]{stage}[/]  {WHAT[stage]}", align="left")
     script = Path(__file__).with_name(f"{stage}.py")
-    command = [*TIED, sys.executable, str(script), "--runs", runs, "--profile", profile]
+    command = [*TIED, sys.executable, str(script), "--runs", runs, "--project", path]
     if videos and stage == "prepare":
         command += ["--videos", str(videos)]
     start = time.monotonic()
@@ -82,23 +117,28 @@ def run_stage(stage: str, runs: str, profile: str, videos: Path | None) -> float
         code = subprocess.run(command, check=False).returncode
     finally:
         seconds = time.monotonic() - start
-        times.remember(runs, profile, stage, seconds)
+        times.remember(runs, project.name, stage, seconds)
     if code:
         raise SystemExit(
-            f"error: stage {stage} failed (exit {code}); what it said stands above. The same command resumes"
+            f"error: stage {stage} failed (exit {code}); its output stands above. The same command resumes"
         )
     return seconds
 
 
-def show(runs: str, spent: dict[str, float], peak_gib: float) -> None:
-    """The closing table: times, memory, and where to go on."""
-    table = Table("stage", "what", "seconds", title="quickstart")
+def show(runs: str, project: Project, spent: dict[str, float], peak_gib: float) -> None:
+    """The closing tables: times and memory, then the result in words, and where to go on."""
+    table = Table("stage", "what it does", "seconds", title=f"quickstart of project {project.name}")
     for stage, seconds in spent.items():
-        table.add_row(stage, WHAT[stage], f"{seconds:.0f}")
+        table.add_row(stage, STAGES[stage], f"{seconds:.0f}")
     table.add_row(
         "all", f"peak memory of all processes {peak_gib:.1f} GiB", f"{sum(spent.values()):.0f}", style="bold"
     )
     console.print(table)
+    evaluation = storage.current(runs, "evaluation", project.name)
+    result = Table("result on held-out stickers", title=project.name)
+    for sentence in evaluation.record["verdicts"] if evaluation else ():
+        result.add_row(sentence)
+    console.print(result)
     page = Path(runs, "report.html").as_uri()
     console.print(f"report    {page}", soft_wrap=True, highlight=False)
     console.print(f"MLflow    make mlflow RUNS={runs}", soft_wrap=True, highlight=False)
@@ -124,9 +164,9 @@ class PeakMemory:
         self.thread.join()
 
     def watch(self) -> None:
-        mine = psutil.Process()
+        driver = psutil.Process()
         while not self.done.wait(self.INTERVAL):
-            total = sum(resident(process) for process in [mine, *mine.children(recursive=True)])
+            total = sum(resident(process) for process in [driver, *driver.children(recursive=True)])
             self.peak_gib = max(self.peak_gib, total / 2**30)
 
 

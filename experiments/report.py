@@ -1,14 +1,15 @@
 """What a run achieved, on one page: `python experiments/report.py` writes `report.html` and `report.png`."""
 
-from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 
+from actors.evaluator import ERROR, FOUNDATION, RIGHT, STILL
 from experiments.cli import times
-from experiments.cli.options import RUNS, Runs, choose_profile, current, run_script
+from experiments.cli.options import RUNS, Runs, current, run_script
+from experiments.cli.projects import ProjectName, choose_project
 from experiments.evaluate import read_rows
-from recipes.toy.profiles import Profile
 from stickers import storage
 from stickers.evaluation.contact_sheet import contact_sheet
 from stickers.evaluation.report import (
@@ -17,6 +18,7 @@ from stickers.evaluation.report import (
     FigureRow,
     GapRow,
     Kind,
+    MetricColumn,
     Pointer,
     PromptRow,
     ReportClip,
@@ -24,6 +26,7 @@ from stickers.evaluation.report import (
     Timing,
     render_report,
 )
+from stickers.project import Project
 from stickers.video.codec import decode_strip
 
 console = Console()
@@ -31,21 +34,20 @@ ROWS_SHOWN = 12
 PICTURE_ROWS = 6
 
 
-def kind_of(system: str, profile: Profile) -> Kind:
+def kind_of(system: str, project: Project) -> Kind:
     """What a system is, by its name."""
-    if system.startswith("foundation"):
+    if system.startswith(FOUNDATION):
         return "foundation"
-    if system in {recipe.name for recipe in profile.teachers}:
-        return "teacher"
-    if system in {recipe.name for recipe in profile.students}:
-        return "student"
-    named: Mapping[str, Kind] = {"still": "still", "truth": "truth", profile.distillation.name: "distilled"}
+    named: dict[str, Kind] = {STILL: "still", "truth": "truth"}
+    named |= {recipe.name: "teacher" for recipe in project.teachers}
+    named |= {recipe.name: "student" for recipe in project.students}
+    named |= {recipe.name: "distilled" for recipe in project.distillations}
     return named.get(system, "reference")
 
 
-def counts(runs: str, profile: Profile) -> list[Count]:
+def counts(runs: str, project: Project) -> list[Count]:
     """The numbers on the way, stage by stage."""
-    latents, plan, kept = (current(runs, kind, profile.name).record for kind in ("latents", "plans", "kept"))
+    latents, plan, kept = (current(runs, kind, project).record for kind in ("latents", "plans", "kept"))
     chosen, simulated = kept["counts"], kept["simulated"]
     return [
         Count(stage="videos", label="files listed", value=latents["listed"]),
@@ -65,40 +67,89 @@ def counts(runs: str, profile: Profile) -> list[Count]:
         ),
         *(
             Count(stage="kept by motion", label=motion, value=row["kept"], simulated=simulated)
-            for motion, row in kept.get("motions", {}).items()  # the toy oracle alone can say
+            for motion, row in kept.get("motions", {}).items()
         ),
     ]
 
 
-def prompt_rows(rows: list[dict], size: int) -> list[PromptRow]:
-    """The first held-out prompts, every system's clip of the first seed."""
-    found: dict[str, PromptRow] = {}
-    for row in sorted(rows, key=lambda r: (r["item"], r["seed"])):
-        line = found.setdefault(row["item"], PromptRow(prompt=row["prompt"], bucket=row["bucket"], clips={}))
+def prompt_rows(rows: list[dict[str, Any]]) -> list[PromptRow]:
+    """The first held-out stickers, every system's clip of the first seed."""
+    lines: dict[str, PromptRow] = {}
+    for row in rows:
+        line = lines.setdefault(row["item"], PromptRow(prompt=row["prompt"], bucket=row["bucket"], clips={}))
         if row["system"] in line.clips:
             continue
-        error = row["distance"] / row["still_distance"]
         clip = ReportClip(
-            strip=row["clip"],
-            num_frames=row["num_frames"],
-            fps=row["fps"],
-            size=size,
-            note=f"error {error:.2f}, nearest: {row['nearest']}",
+            strip=row["clip"], num_frames=row["num_frames"], fps=row["fps"], size=row["size"], note=_note(row)
         )
         line.clips[row["system"]] = [clip]  # type: ignore[index]
-    return list(found.values())[:ROWS_SHOWN]
+    return list(lines.values())[:ROWS_SHOWN]
 
 
-def figure_rows(record: dict, profile: Profile) -> list[FigureRow]:
+def _note(row: dict[str, Any]) -> str:
+    """A few words below a clip: its error where a truth is known, else how much it moves."""
+    values = dict(row["values"])
+    if ERROR in values:
+        return f"error {values[ERROR]:.2f}, nearest: {row['nearest']}"
+    return f"motion {values['motion_size']:.2f}" if "motion_size" in values else ""
+
+
+def metric_columns(record: dict[str, Any], project: Project) -> list[MetricColumn]:
+    """The metrics that an evaluation has, those against a truth first."""
+    columns = {
+        ERROR: MetricColumn(
+            name=ERROR,
+            better="less",
+            explanation=f"squared distance to the nearest clip that the prompt admits, by {record.get('truth')}, over "
+            "the frozen still's: truth is about 0, the still 1",
+        ),
+        RIGHT: MetricColumn(
+            name=RIGHT,
+            better="more",
+            explanation="share of clips whose nearest motion is one that the prompt admits",
+        ),
+        **{
+            metric.name: MetricColumn(name=metric.name, better=metric.better, explanation=metric.explanation)
+            for metric in project.evaluation.metrics
+        },
+    }
+    present = {row["metric"] for row in record["figures"]}
+    return [column for name, column in columns.items() if name in present]
+
+
+def figure_rows(record: dict[str, Any], project: Project) -> list[FigureRow]:
     """The evaluation's figures as the page shows them."""
+    systems = dict.fromkeys(row["system"] for row in record["figures"])
     return [
         FigureRow(
-            name=each["system"],
-            kind=kind_of(each["system"], profile),
-            motion_size=record["motion_size"][each["system"]],
-            **{key: value for key, value in each.items() if key != "system"},
+            name=system,
+            kind=kind_of(system, project),
+            values={
+                row["metric"]: (row["value"], row["low"], row["high"])
+                for row in record["figures"]
+                if row["system"] == system
+            },
+            count=max(row["count"] for row in record["figures"] if row["system"] == system),
         )
-        for each in record["figures"]
+        for system in systems
+    ]
+
+
+def gap_rows(record: dict[str, Any], columns: list[MetricColumn]) -> list[GapRow]:
+    """The paired differences of the first metrics."""
+    better = {column.name: column.better for column in columns}
+    return [
+        GapRow(
+            system=row["system"],
+            baseline=row["baseline"],
+            metric=row["metric"],
+            better=better[row["metric"]],
+            difference=row["value"],
+            low=row["low"],
+            high=row["high"],
+        )
+        for row in record["differences"]
+        if row["metric"] in better
     ]
 
 
@@ -114,36 +165,39 @@ def picture(rows: list[PromptRow], columns: list[Column]) -> bytes:
     return contact_sheet(lines, [column.label for column in columns])
 
 
-def build(runs: str, profile: Profile) -> tuple[str, bytes]:
-    """The page and the picture of a profile's evaluation."""
-    evaluation = current(runs, "evaluation", profile.name)
+def build(runs: str, project: Project) -> tuple[str, bytes]:
+    """The page and the picture of a project's evaluation."""
+    evaluation = current(runs, "evaluation", project)
     record = evaluation.record
-    systems = [each["system"] for each in record["figures"]]
+    systems = list(dict.fromkeys(row["system"] for row in record["figures"]))
     order: list[Kind] = ["still", "foundation", "teacher", "student", "distilled", "truth", "reference"]
-    systems.sort(key=lambda name: order.index(kind_of(name, profile)))
-    columns = [Column(name=name, kind=kind_of(name, profile), label=name) for name in systems]
-    simulated = current(runs, "kept", profile.name).record["simulated"]
-    people = "a simulated panel" if simulated else "people"
-    rows = prompt_rows(read_rows(evaluation.uri), profile.picture_size)
+    systems.sort(key=lambda name: order.index(kind_of(name, project)))
+    columns = [Column(name=name, kind=kind_of(name, project), label=name) for name in systems]
+    kept = current(runs, "kept", project).record
+    people = "simulated people" if kept["simulated"] else "people"
+    rows = prompt_rows(read_rows(evaluation.uri))
+    metrics = metric_columns(record, project)
     data = ReportData(
-        title=f"Animated stickers: {profile.name} profile",
+        title=f"Animated stickers: {project.name}",
         summary=(
-            f"Teachers trained on real video files made candidates, {people} kept the good ones, a smaller "
-            "student learned from those and was distilled to eight single-pass steps. Everything here is held out: "
-            "these pairs of subject and motion are in no training set."
+            f"Teachers trained on videos made candidates, {people} kept the good ones, a smaller student learned from "
+            "those and was distilled to few single-pass steps. The stickers here are held out."
         ),
-        facts=[("picture", f"{profile.picture_size} pixels"), ("held-out stickers", str(record["stickers"]))],
+        facts=[
+            ("project", project.name),
+            ("stickers", kept.get("stickers_from") or project.stickers.origin),
+            ("held-out stickers", f"{record['stickers']}, {record.get('stickers_from', '')}"),
+        ],
         columns=columns,
         rows=rows,
-        counts=counts(runs, profile),
-        figures=figure_rows(record, profile),
-        gaps=[
-            GapRow(**{k: gap[k] for k in ("system", "baseline", "difference", "low", "high")})
-            for gap in record["differences"]
-        ],
+        counts=counts(runs, project),
+        verdicts=record["verdicts"],
+        metrics=metrics,
+        figures=figure_rows(record, project),
+        gaps=gap_rows(record, metrics),
         times=[
             Timing(stage=stage, seconds=seconds)
-            for stage, seconds in times.recall(runs, profile.name).items()
+            for stage, seconds in times.recall(runs, project.name).items()
         ],
         pointers=[
             Pointer(label="MLflow", command=f"make mlflow RUNS={runs}", address="http://127.0.0.1:5000"),
@@ -151,20 +205,16 @@ def build(runs: str, profile: Profile) -> tuple[str, bytes]:
                 label="endpoint and page", command=f"make serve RUNS={runs}", address="http://127.0.0.1:8000"
             ),
         ],
-        simulated=simulated,
+        simulated=kept["simulated"],
     )
-    shown = [column for column in columns if column.kind not in ("reference",)]
-    return render_report(data), picture(rows, shown)
+    pictured = [column for column in columns if column.kind not in ("reference",)]
+    return render_report(data), picture(rows, pictured)
 
 
-def main(runs: Runs = RUNS, profile: str = "tiny") -> None:
-    """Write the report of a profile's evaluation.
-
-    Args:
-        profile: tiny, full or smoke.
-    """
+def main(runs: Runs = RUNS, project: ProjectName = None) -> None:
+    """Write the report of a project's evaluation."""
     place = storage.resolve_runs(runs)
-    page, sheet = build(place, choose_profile(profile))
+    page, sheet = build(place, choose_project(project))
     storage.write_bytes(storage.join(place, "report.html"), page.encode())
     storage.write_bytes(storage.join(place, "report.png"), sheet)
     console.print(f"report: {storage.join(place, 'report.html')}", soft_wrap=True, highlight=False)

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.candidates import announce, gather_stickers, make_candidates
+from experiments.candidates import announce, gather_stickers, make_candidates, origin_of
 from experiments.cli.ensembles import find_teachers, planned
-from experiments.cli.options import RUNS, Runs, choose_profile, foundations_of, run_script
+from experiments.cli.options import RUNS, Runs, foundations_of, run_script
 from experiments.cli.pilot import (
     KIND,
     QualityName,
@@ -28,7 +28,7 @@ from experiments.cli.pilot import (
     score,
     votes_on,
 )
-from recipes.toy.profiles import Profile
+from experiments.cli.projects import ProjectName, choose_project
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import Candidate
@@ -40,6 +40,10 @@ from stickers.evaluation.quality import Quality
 from stickers.evaluation.report import PromptRow, ReportClip
 from stickers.evaluation.teacher_page import choosing_data, render_choosing
 from stickers.evaluation.teacher_selection import Interval, Pilot, Scored, suggest
+from stickers.evaluation.truth import Truth
+from stickers.project import Project
+from stickers.prompts.sources import first_prompts
+from stickers.video.codec import strip_size
 
 console = Console()
 NUM_PROMPTS, NUM_SEEDS = 30, 2
@@ -83,7 +87,7 @@ class Evidence:
 
 
 def record_evidence(
-    runs: str, profile: str, evidence: Evidence, suggested: Sequence[str], threshold: float
+    runs: str, project: str, evidence: Evidence, suggested: Sequence[str], threshold: float
 ) -> storage.Artifact:
     """Write the scores and their figures, unless they are there."""
     uri = storage.join(runs, "selection", evidence.digest)
@@ -93,7 +97,7 @@ def record_evidence(
         record = {
             "kind": "selection",
             "digest": evidence.digest,
-            "profile": profile,
+            "project": project,
             "plan_id": evidence.plan.plan_id,
             "quality": evidence.quality.name,
             "source": evidence.quality.source,
@@ -148,7 +152,7 @@ def _span(each: Interval, form: str = ".2f") -> str:
     return f"{each.value:{form}} [{each.low:{form}}, {each.high:{form}}]"
 
 
-def wall(evidence: Evidence, size: int) -> list[PromptRow]:
+def wall(evidence: Evidence) -> list[PromptRow]:
     """Some prompts, of every group before a second of any, with each teacher's best and its median clip."""
     clips = {each.candidate_id: each for each in evidence.candidates if each.clip is not None}
     by_prompt: defaultdict[str, list[Scored]] = defaultdict(list)
@@ -160,10 +164,10 @@ def wall(evidence: Evidence, size: int) -> list[PromptRow]:
         queue.append((turns[rows[0].group], rows[0].bucket, rows[0].group, prompt))
         turns[rows[0].group] += 1
     shown = sorted(prompt for *_, prompt in sorted(queue)[:ROWS_SHOWN])
-    return [_prompt_row(prompt, by_prompt[prompt], clips, size) for prompt in shown]
+    return [_prompt_row(prompt, by_prompt[prompt], clips) for prompt in shown]
 
 
-def _prompt_row(prompt: str, rows: list[Scored], clips: dict[str, Candidate], size: int) -> PromptRow:
+def _prompt_row(prompt: str, rows: list[Scored], clips: dict[str, Candidate]) -> PromptRow:
     found: dict[str, list[ReportClip]] = {}
     for teacher in sorted({each.teacher for each in rows}):
         mine = [each for each in rows if each.teacher == teacher and each.candidate_id in clips]
@@ -174,7 +178,7 @@ def _prompt_row(prompt: str, rows: list[Scored], clips: dict[str, Candidate], si
                 strip=clips[each.candidate_id].clip or b"",
                 num_frames=clips[each.candidate_id].num_frames,
                 fps=clips[each.candidate_id].fps,
-                size=size,
+                size=strip_size(clips[each.candidate_id].clip or b""),
                 note=f"{each.quality:.2f}",
             )
             for each in picked
@@ -182,21 +186,22 @@ def _prompt_row(prompt: str, rows: list[Scored], clips: dict[str, Candidate], si
     return PromptRow(prompt=prompt, bucket=rows[0].bucket, clips=found)
 
 
-def command(runs: str, profile: str, given: Mapping[str, Any], names: Sequence[str]) -> str:
+def command(runs: str, project: str | None, given: Mapping[str, Any], names: Sequence[str]) -> str:
     """The command that records a choice on the same pilot, ready to be changed."""
-    usual = {"quality": "auto", "num-seeds": NUM_SEEDS}
+    usual = {"quality": "auto", "num-seeds": NUM_SEEDS, "num-prompts": NUM_PROMPTS}
     options = [
         word
         for name, value in given.items()
         if value is not None and value != usual.get(name)
         for word in (f"--{name}", str(value))
     ]
-    start = ("python", "experiments/select_teachers.py", "--runs", runs, "--profile", profile, *options)
+    named = ("--project", project) if project else ()
+    start = ("python", "experiments/select_teachers.py", "--runs", runs, *named, *options)
     return shlex.join((*start, "--choose", *names, "--by", "YOUR NAME", "--because", "WHY THESE"))
 
 
 def page(
-    profile: Profile,
+    project: Project,
     evidence: Evidence,
     suggested: Sequence[str],
     threshold: float,
@@ -207,7 +212,7 @@ def page(
     seeds = len(evidence.scored) // (len(evidence.plan.stickers) * len(evidence.teachers))
     data = choosing_data(
         evidence.pilot,
-        title=f"Choosing teachers: {profile.name} profile",
+        title=f"Choosing teachers: {project.name}",
         facts=[
             ("prompts", str(len(evidence.plan.prompts))),
             ("pictures", str(len(evidence.plan.stickers))),
@@ -218,7 +223,7 @@ def page(
         simulated=evidence.quality.simulated,
         threshold=threshold,
         suggested=suggested,
-        rows=wall(evidence, profile.picture_size),
+        rows=wall(evidence),
         choice=standing.sentence if standing else "",
         command=again,
     )
@@ -226,7 +231,7 @@ def page(
 
 
 def record_the_choice(
-    runs: str, profile: str, evidence: Evidence, names: Sequence[str], by: str, because: str
+    runs: str, project: str, evidence: Evidence, names: Sequence[str], by: str, because: str
 ) -> None:
     """A person's choice, written down.
 
@@ -242,7 +247,7 @@ def record_the_choice(
     if len(set(names)) < len(names):
         raise UserError(f"--choose names a teacher twice: {', '.join(names)}")
     choice = Choice(
-        profile=profile,
+        project=project,
         teachers={name: evidence.teachers[name] for name in sorted(names)},
         by=by.strip(),
         because=because.strip(),
@@ -255,24 +260,23 @@ def record_the_choice(
 
 def gather_evidence(
     runs: str,
-    profile: Profile,
+    truth: Truth | None,
     plan: Plan,
     made: storage.Artifact,
     base: str,
     quality: QualityName,
-    toy: bool,
 ) -> Evidence:
-    """A finished pilot, measured and scored; toy stickers are measured by the oracle too."""
+    """A finished pilot, measured and scored, by the project's truth too where there is one."""
     found = Candidates(made.uri)
     candidates = [*found.whole(found)]
-    measured = measure_clips(runs, made, candidates, base if toy else None, profile.picture_size)
+    measured = measure_clips(runs, made, candidates, truth, base)
     votes = votes_on(runs, plan.plan_id)
-    chosen = choose_quality(quality, votes, candidates, toy=toy, threshold=profile.panel_threshold)
+    chosen = choose_quality(quality, votes, candidates, truth)
     return Evidence(
         plan=plan,
         teachers={name: Origin(**origin) for name, origin in made.record["teachers"].items()},
         candidates=candidates,
-        scored=score(candidates, measured, chosen, toy=toy),
+        scored=score(candidates, measured, chosen, truth),
         quality=chosen,
     )
 
@@ -298,7 +302,7 @@ def refuse_unseen(runs: str, kind: str, folder: str) -> None:
 
 def decide(
     runs: str,
-    profile: str,
+    project: str,
     evidence: Evidence,
     threshold: float,
     choose: Sequence[str],
@@ -310,46 +314,46 @@ def decide(
         refuse_unseen(runs, "selection", evidence.digest)
     suggested = suggest(evidence.pilot.greedy(), threshold)
     show(evidence, suggested, threshold)
-    record_evidence(runs, profile, evidence, suggested, threshold)
+    record_evidence(runs, project, evidence, suggested, threshold)
     if choose:
-        record_the_choice(runs, profile, evidence, choose, by, because)
+        record_the_choice(runs, project, evidence, choose, by, because)
     return suggested
 
 
 def main(
     runs: Runs = RUNS,
-    profile: str = "tiny",
+    project: ProjectName = None,
     choose: tuple[str, ...] = (),
     by: str = "",
     because: str = "",
     quality: QualityName = "auto",
     threshold: float = THRESHOLD,
     pictures: str | None = None,
-    num_prompts: int | None = None,
+    num_prompts: int = NUM_PROMPTS,
     num_seeds: int = NUM_SEEDS,
     foundations: str | None = None,
     dry_run: bool = False,
 ) -> None:
-    """Judge the profile's finished teachers by a pilot, and record whom a person chooses.
+    """Judge the project's finished teachers by a pilot, and record whom a person chooses.
 
     Args:
-        profile: tiny, full or smoke.
         choose: names of the teachers that you choose; the evidence must be there already.
         by: who chooses.
         because: why.
-        quality: what a clip is worth: votes, oracle (toy world), pixels, or auto, the first of these that there is.
+        quality: what a clip is worth: votes, truth (where the project has one), pixels, or auto, the first
+            of these that there is.
         threshold: gain of quality below which a program would leave a teacher out.
         pictures: your own table of prompts and pictures (CSV or Parquet: prompt, picture, optionally bucket).
-        num_prompts: how many toy prompts; by default 30, or the profile's where it has fewer.
+        num_prompts: how many prompts of the project's stickers at most.
         num_seeds: how often each teacher draws each picture.
-        foundations: folder of autoencoder, text encoder and tokenizer; by default the profile's.
+        foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
         dry_run: show the pilot and stop.
     """
-    chosen, place = choose_profile(profile), storage.resolve_runs(runs)
+    chosen, place = choose_project(project), storage.resolve_runs(runs)
     check_words(choose, by, because)
     base = foundations_of(chosen, foundations)
     found = find_teachers(place, chosen, ())
-    sources = gather_stickers(place, chosen, pictures, num_prompts or min(NUM_PROMPTS, chosen.num_prompts))
+    sources = first_prompts(gather_stickers(place, chosen, pictures, None), num_prompts)
     plan = pilot_plan(chosen, sources, [planned(name, each, base) for name, each in found.items()], num_seeds)
     announce(KIND, plan)
     if dry_run:
@@ -357,13 +361,22 @@ def main(
     if choose:
         refuse_unseen(place, "plans", plan.plan_id)
     made = make_candidates(
-        place, plan, found, dict.fromkeys(found, base), profile=profile, refused=sources.refused, kind=KIND
+        place,
+        plan,
+        found,
+        dict.fromkeys(found, base),
+        project=chosen.name,
+        refused=sources.refused,
+        origin=origin_of(place, chosen, pictures),
+        kind=KIND,
     )
-    evidence = gather_evidence(place, chosen, plan, made, base, quality, toy=pictures is None)
-    suggested = decide(place, profile, evidence, threshold, choose, by, because)
+    evidence = gather_evidence(
+        place, chosen.evaluation.truth if pictures is None else None, plan, made, base, quality
+    )
+    suggested = decide(place, chosen.name, evidence, threshold, choose, by, because)
     given = {"quality": quality, "pictures": pictures, "num-prompts": num_prompts, "num-seeds": num_seeds}
-    again = command(place, profile, {**given, "foundations": foundations}, suggested)
-    whole = page(chosen, evidence, suggested, threshold, current_choice(place, profile), again)
+    again = command(place, project, {**given, "foundations": foundations}, suggested)
+    whole = page(chosen, evidence, suggested, threshold, current_choice(place, chosen.name), again)
     storage.write_bytes(storage.join(place, PAGE), whole.encode())
     console.print(f"page: {storage.join(place, PAGE)}", soft_wrap=True, highlight=False)
 

@@ -1,34 +1,53 @@
 """Train the students on what people kept: `python experiments/students.py`.
 
 The data are the kept set that was made last; a new vote makes a new kept set, and that a new student beside the old.
+Its clips are encoded for each student: by the student's own encoders, at its own resolution.
 """
 
-from experiments.cli.options import choose_profile, current, run_script
+from collections.abc import Sequence
+
+from experiments.cli.keeping import kept_latents
+from experiments.cli.options import current, run_script
+from experiments.cli.projects import choose_project
 from experiments.cli.training import Options, choose, show
 from stickers import storage
 from stickers.training.job import TrainingJob
-from stickers.training.recipe import sized
+from stickers.training.recipe import Distillation, Recipe, sized
+
+#: the sets that can be made of a plan's votes
+KEPT_SETS = ("kept", "all")
 
 
-def kept_sets(kept: storage.Artifact, size: int) -> dict[str, str]:
-    """Latents of what people kept, and of every candidate they saw, for comparison; `size` is that of the clips."""
+def kept_sets(kept: storage.Artifact, recipe: Recipe | Distillation, base: str) -> dict[str, str]:
+    """Latents of the sets that a recipe asks for: what people kept, or every candidate they saw, for comparison."""
+    if isinstance(recipe, Distillation):
+        pairs = {(recipe.dataset, recipe.resolution)}
+    else:
+        pairs = {(name, stage.resolution) for stage in recipe.stages for name, _ in stage.datasets}
     return {
-        sized("kept", size): storage.join(kept.uri, "latents.safetensors"),
-        sized("all", size): storage.join(kept.uri, "all.safetensors"),
+        sized(name, size): kept_latents(kept, name, base, size)
+        for name, size in sorted(pairs)
+        if name in KEPT_SETS
     }
 
 
+def student_jobs(kept: storage.Artifact, recipes: Sequence[Recipe], base: str) -> list[TrainingJob]:
+    """A job for each student."""
+    return [
+        TrainingJob.of_recipe(recipe, foundations=base, sets=kept_sets(kept, recipe, base))
+        for recipe in recipes
+    ]
+
+
 def main(options: Options) -> int:
-    """Train every student of a profile."""
-    recipes = choose(choose_profile(options.profile).students, options.only, options.changes)
+    """Train every student of a project."""
+    project = choose_project(options.project)
+    recipes = choose(project.students, options.only, options.changes)
+    base = options.base(project)
     if options.dry_run:
-        return show(recipes, options.base)
-    kept = current(options.place, "kept", options.profile)
-    sets = kept_sets(kept, choose_profile(options.profile).picture_size)
-    return options.train(
-        [TrainingJob.of_recipe(recipe, foundations=options.base, sets=sets) for recipe in recipes],
-        simulated=bool(kept.record["simulated"]),
-    )
+        return show(recipes, base)
+    kept = current(options.place, "kept", project)
+    return options.train(student_jobs(kept, recipes, base), project, simulated=bool(kept.record["simulated"]))
 
 
 if __name__ == "__main__":

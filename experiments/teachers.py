@@ -4,7 +4,8 @@ Teachers train side by side and fail alone. The command can be stopped at any in
 is missing, and a finished teacher is left alone.
 """
 
-from experiments.cli.options import choose_profile, current, run_script
+from experiments.cli.options import current, run_script
+from experiments.cli.projects import choose_project
 from experiments.cli.training import Options, choose, show
 from stickers import storage
 from stickers.training.job import TrainingJob
@@ -21,14 +22,15 @@ def prepared_sets(latents: storage.Artifact) -> dict[str, str]:
 
 
 def main(options: Options) -> int:
-    """Train every teacher of a profile."""
-    recipes = choose(choose_profile(options.profile).teachers, options.only, options.changes)
+    """Train every teacher of a project."""
+    project = choose_project(options.project)
+    recipes = choose(project.teachers, options.only, options.changes)
+    base = options.base(project)
     if options.dry_run:
-        return show(recipes, options.base)
-    sets = prepared_sets(current(options.place, "latents", options.profile))
-    return options.train(
-        [TrainingJob.of_recipe(recipe, foundations=options.base, sets=sets) for recipe in recipes]
-    )
+        return show(recipes, base)
+    sets = prepared_sets(current(options.place, "latents", project))
+    jobs = [TrainingJob.of_recipe(recipe, foundations=base, sets=sets) for recipe in recipes]
+    return options.train(jobs, project)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def author_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def prepared_runs(tmp_path: Path) -> Path:
-    """A runs folder with what prepare.py and simulate.py leave for the tiny profile: random latents of 32 pixels."""
+    """A runs folder with what prepare.py and simulate.py leave for the tiny project: random latents of 32 pixels."""
     import torch
 
     from stickers import storage

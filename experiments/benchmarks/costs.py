@@ -20,7 +20,8 @@ from actors.ensemble import BATCH_SIZE
 from actors.teacher import rows_per_block
 from experiments.benchmarks.sizes import FACTOR, NUM_FRAMES, flops
 from experiments.cli.options import run_script
-from recipes.toy.profiles import TINY
+from recipes.toy.projects import TINY
+from recipes.toy.world import Mode, look_of, meaning, render_motion, toy_prompts
 from stickers.data.encoding import to_tensor
 from stickers.diffusion.sampling import TRAINING_FREE
 from stickers.errors import UserError
@@ -29,10 +30,6 @@ from stickers.models.folders import load_autoencoder
 from stickers.models.sizes import SIZES
 from stickers.models.unet import VideoUNet
 from stickers.pipeline import to_bytes
-from stickers.prompts.tables import toy_prompts
-from stickers.toy.motions import Mode, render_motion
-from stickers.toy.oracle import look_of
-from stickers.toy.words import meaning
 from stickers.video.clips import on_white
 from stickers.video.codec import encode_strip
 
@@ -77,7 +74,7 @@ def clip_flops(size: str, picture: int) -> tuple[int, int]:
 
 def measure_strips(picture: int, num_clips: int, seed: int) -> Strips:
     """Encode toy clips of that many pixels a side: sharp as drawn, and with what an autoencoder adds to them."""
-    autoencoder, rng = load_autoencoder(TINY.foundations), np.random.default_rng(seed)
+    autoencoder, rng = load_autoencoder(TINY.foundation.place), np.random.default_rng(seed)
     drawn, decoded, seconds = [], [], 0.0
     for prompt in toy_prompts(num_clips, seed):
         times = np.arange(NUM_FRAMES) / TRAINING_FREE.fps

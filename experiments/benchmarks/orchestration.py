@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,31 +21,36 @@ from rich.console import Console
 from rich.table import Table
 
 from actors.cluster import connect
-from actors.preview import Preview, film
+from actors.preview import NUM_CLIPS, Preview, film
 from actors.tracking import RunTracker, Tracking
 from actors.trainer import train_all
-from experiments.cli.options import RUNS, Runs, choose_profile, current, run_script
-from experiments.cli.training import Changes
+from experiments.cli.options import RUNS, Runs, current, run_script
+from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.training import Changes, apply
 from experiments.teachers import prepared_sets
+from recipes.toy.projects import TINY
 from stickers import storage
 from stickers.errors import UserError
+from stickers.project import Project
 from stickers.training import loop
 from stickers.training.engine import DeepSpeedEngine
 from stickers.training.job import TrainingJob
 
 console = Console()
 STEPS = 300
+#: what the trainings are filed under
+ORCHESTRATION = replace(TINY, name="orchestration")
 #: this machine's cores, one thread each: what `train_all` gives side by side
 SIDE_BY_SIDE = max(1, os.cpu_count() or 1)
 
 
-def jobs_of(runs: str, profile: str, steps: int) -> list[TrainingJob]:
-    """The profile's teachers, `steps` in each stage, with no checkpoint but the last."""
-    chosen, changes = choose_profile(profile), Changes(steps=steps, checkpoint_every=10**9)
-    sets = prepared_sets(current(runs, "latents", profile))
+def jobs_of(runs: str, project: Project, steps: int) -> list[TrainingJob]:
+    """The project's teachers, `steps` in each stage, with no checkpoint but the last."""
+    changes = Changes(steps=steps, checkpoint_every=10**9)
+    sets = prepared_sets(current(runs, "latents", project))
     return [
-        TrainingJob.of_recipe(changes.apply(recipe), foundations=chosen.foundations, sets=sets)
-        for recipe in chosen.teachers
+        TrainingJob.of_recipe(apply(changes, recipe), foundations=project.foundation.place, sets=sets)
+        for recipe in project.teachers
     ]
 
 
@@ -63,7 +69,13 @@ def train_bare(job: TrainingJob, folder: Path) -> None:
         )
     network = str(folder / job.folder)
     engine.export_unet(network)
-    film(network, job, Preview.toy(job.picture_size), tracker, "cpu")
+    film(
+        network,
+        job,
+        Preview.of(TINY.evaluation.stickers.stickers(NUM_CLIPS), job.picture_size),
+        tracker,
+        "cpu",
+    )
 
 
 def spans(runs: str) -> list[float]:
@@ -81,18 +93,19 @@ def through_ray(jobs: list[TrainingJob], folder: Path, *, at_once: bool) -> tupl
     runs = storage.resolve_runs(folder)
     with connect(num_cpus=SIDE_BY_SIDE):
         for part in [jobs] if at_once else [[job] for job in jobs]:
-            for outcome in train_all(part, runs, ensemble="orchestration", console=Console(quiet=True)):
+            for outcome in train_all(part, runs, project=ORCHESTRATION, console=Console(quiet=True)):
                 if outcome.reason:
                     raise UserError(f"{outcome.job.recipe.name} failed: {outcome.reason}")
     return time.monotonic() - start, spans(runs)
 
 
-def bare(runs: str, profile: str, steps: int, count: int, folder: Path) -> tuple[float, list[float]]:
+def bare(runs: str, project: str | None, steps: int, count: int, folder: Path) -> tuple[float, list[float]]:
     """The same by processes that know no Ray."""
 
     def run(number: int) -> list[float]:
         own = folder / str(number)
-        command = [sys.executable, __file__, "--runs", runs, "--profile", profile, "--steps", str(steps)]
+        command = [sys.executable, __file__, "--runs", runs, "--steps", str(steps)]
+        command += ["--project", project] if project else []
         subprocess.run(
             [*command, "--only", str(number), "--into", own], check=True, stdout=subprocess.DEVNULL
         )
@@ -105,7 +118,11 @@ def bare(runs: str, profile: str, steps: int, count: int, folder: Path) -> tuple
 
 
 def main(
-    runs: Runs = RUNS, profile: str = "tiny", steps: int = STEPS, only: int | None = None, into: Path = Path()
+    runs: Runs = RUNS,
+    project: ProjectName = None,
+    steps: int = STEPS,
+    only: int | None = None,
+    into: Path = Path(),
 ) -> None:
     """Measure.
 
@@ -115,7 +132,8 @@ def main(
         into: where its results go.
     """
     place = storage.resolve_runs(runs)
-    jobs = jobs_of(place, profile, steps)
+    chosen = choose_project(project)
+    jobs = jobs_of(place, chosen, steps)
     if only is not None:
         train_bare(jobs[only], into)
         return
@@ -124,7 +142,7 @@ def main(
     )
     with tempfile.TemporaryDirectory() as folder:
         ways: dict[str, Callable[[], tuple[float, list[float]]]] = {
-            "bare DeepSpeed processes": lambda: bare(place, profile, steps, len(jobs), Path(folder, "bare")),
+            "bare DeepSpeed processes": lambda: bare(place, project, steps, len(jobs), Path(folder, "bare")),
             "Ray, side by side": lambda: through_ray(jobs, Path(folder, "together"), at_once=True),
             "Ray, one after another": lambda: through_ray(jobs, Path(folder, "alone"), at_once=False),
         }

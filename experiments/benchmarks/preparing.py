@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from experiments.benchmarks.reading import draw_frames
 from experiments.cli.options import run_script
-from recipes.toy.profiles import TINY
+from recipes.toy.projects import TINY
 from stickers import storage
 from stickers.data.cache import CollectionEncoder, FrameCache
 from stickers.data.collections import Listed
@@ -45,7 +45,7 @@ from stickers.video.codec import write_video
 console = Console()
 SCRIPT = Path(__file__).parents[1] / "prepare.py"
 VIDEO_SIDE, VIDEO_FRAMES, VIDEO_FPS = 256, 120, 24
-SIZE = TINY.picture_size
+(SIZE,) = TINY.teacher_sizes
 
 
 def write_videos(folder: Path, count: int) -> list[tuple[str, Listed]]:
@@ -63,8 +63,8 @@ def write_videos(folder: Path, count: int) -> list[tuple[str, Listed]]:
 
 def make_set(cache: FrameCache, videos: list[tuple[str, Listed]]) -> LatentSet:
     """The videos as a set, cached or to be decoded online."""
-    autoencoder = load_autoencoder(TINY.foundations)
-    encoder = CollectionEncoder(cache, autoencoder, load_text_encoder(TINY.foundations))
+    autoencoder = load_autoencoder(TINY.foundation.place)
+    encoder = CollectionEncoder(cache, autoencoder, load_text_encoder(TINY.foundation.place))
     builder = SetBuilder(cache, SIZE)
     for row in encoder.encode(videos):
         builder.add(row)
@@ -81,8 +81,8 @@ def measure_cache(videos: int, repeats: int) -> None:
             "online": make_set(replace(cached, with_frames=False), listed),
         }
         recipe = TINY.teachers[0]
-        unet = load_unet(Path(TINY.foundations) / recipe.foundation).train()
-        null = load_text_encoder(TINY.foundations).encode([""])[0]
+        unet = load_unet(Path(TINY.foundation.place) / recipe.foundation).train()
+        null = load_text_encoder(TINY.foundation.place).encode([""])[0]
         names = {sized(name, SIZE) for stage in recipe.stages for name, _ in stage.datasets}
         tasks = {
             kind: RecipeTask(recipe, unet, Mixture(dict.fromkeys(names, latents)), null)

@@ -29,9 +29,9 @@ os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # before Ray's f
 from actors.cluster import connect
 from actors.conditions import encode_conditions
 from actors.ensemble import BATCH_SIZE, Encoders, Ensemble, run_ensemble
-from experiments.cli.options import choose_profile, encoder_digests, run_script
+from experiments.cli.options import encoder_digests, run_script
 from experiments.trials.kills import TEACHERS, make_teachers, plan_of
-from recipes.toy.profiles import TINY
+from recipes.toy.projects import TINY
 from stickers import storage
 from stickers.candidates.archive import Candidates, compact
 from stickers.candidates.conditions import EncodedConditions
@@ -47,7 +47,7 @@ LENGTHS = (500, 5000)
 
 
 def ensemble_of(runs: str) -> Ensemble:
-    base = choose_profile("tiny").foundations
+    base = TINY.foundation.place
     found = {name: storage.find_record(runs, "teachers", name) for name in TEACHERS}
     return Ensemble(teachers=found, encoders=dict.fromkeys(TEACHERS, Encoders(base, encoder_digests(base))))
 

@@ -7,30 +7,30 @@ from rich.console import Console
 from rich.markup import escape
 
 from experiments.cli.options import absolute, current_training, encoder_digests
-from recipes.toy.profiles import Profile
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.candidates.plan import PlannedTeacher
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.errors import UserError
 from stickers.evaluation.choice import Origin, current_choice
+from stickers.project import Project
 
 console = Console()
 
 
-def find_teachers(runs: str, profile: Profile, names: tuple[str, ...]) -> dict[str, storage.Artifact]:
-    """The profile's teachers, or those of the given names: the profile's own, or where it has none of that name the
+def find_teachers(runs: str, project: Project, names: tuple[str, ...]) -> dict[str, storage.Artifact]:
+    """The project's teachers, or those of the given names: the project's own, or where it has none of that name the
     newest, which may draw at a size of its own."""
     every = storage.find_records(runs, "teachers")
-    wanted = names or tuple(recipe.name for recipe in profile.teachers)
-    ours = {name: current_training(runs, "teachers", profile, name) for name in wanted}
+    wanted = names or tuple(recipe.name for recipe in project.teachers)
+    ours = {name: current_training(runs, "teachers", project, name) for name in wanted}
     newest = {each.record["name"]: each for each in every if each.record["name"] in names}
     found = newest | {name: each for name, each in ours.items() if each}
     missing = [name for name in wanted if name not in found]
     if (names and missing) or not found:
         there = ", ".join(sorted({each.record["name"] for each in every})) or "none"
         raise UserError(
-            f"profile {profile.name!r} has no finished teacher {missing[0]} in {storage.join(runs, 'teachers')}; "
+            f"project {project.name!r} has no finished teacher {missing[0]} in {storage.join(runs, 'teachers')}; "
             f"finished are: {there} (experiments/teachers.py trains them)"
         )
     for name in missing:
@@ -67,17 +67,17 @@ def origins(checkpoints: Mapping[str, str], found: Mapping[str, storage.Artifact
 
 def obey_choice(
     runs: str,
-    profile: Profile,
+    project: Project,
     ensemble: list[PlannedTeacher],
     found: Mapping[str, storage.Artifact],
     names: tuple[str, ...],
 ) -> list[PlannedTeacher]:
-    """The teachers that a person has chosen for the profile; all when none are, or when `names` came with the command.
+    """The teachers that a person has chosen for the project; all when none are, or when `names` came with the command.
 
     Raises:
         UserError: a chosen teacher is not finished, or is no longer what was chosen.
     """
-    choice = current_choice(runs, profile.name)
+    choice = current_choice(runs, project.name)
     if choice is None:
         return ensemble
     if names:

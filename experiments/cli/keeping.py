@@ -1,16 +1,16 @@
-"""What people kept of a plan becomes a kept set: frozen votes, a table with its lineage, and latents to train on."""
+"""What people kept of a plan becomes a kept set: frozen votes, a table with its lineage, latents."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
+from actors.cluster import connect
+from actors.kept_encoder import KeptClip, encode_kept
 from experiments.cli.options import encoder_digests
-from recipes.toy.profiles import Profile
 from stickers import storage
 from stickers.annotation.kept import keep_rates, kept_rows, survivors
 from stickers.annotation.library import chain_of
@@ -22,12 +22,16 @@ from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import KEPT, MADE, PREFERENCES, Candidate, Kept, Preference, Vote
 from stickers.artifacts.schema import table_of
 from stickers.candidates.archive import Candidates
-from stickers.data.latents import encode_clips
+from stickers.data.latents import LatentSet, shape_of
 from stickers.errors import UserError
-from stickers.models.folders import load_autoencoder, load_text_encoder
-from stickers.video.codec import decode_strip
+from stickers.project import Project
+from stickers.training.job import latent_factor
 
 console = Console()
+KEPT_TABLE = "kept.parquet"
+ROWS_PER_GROUP = 64
+#: where kept sets of older versions hold their latents
+OLDER_LATENTS = {"kept": "latents.safetensors", "all": "all.safetensors"}
 
 
 def votes_url(runs: str, given: str | None, *, simulated: bool = False) -> str:
@@ -73,20 +77,24 @@ def votes_on(votes: VoteStore, plan_id: str) -> tuple[list[Vote], Settings]:
     )
 
 
+def nothing_further(candidates: list[Candidate], kept: list[Kept]) -> dict[str, Any]:
+    """A kept set of which nothing more is known."""
+    return {}
+
+
 def keep(
     place: str,
     plan: storage.Artifact,
     cast: list[Vote],
     settings: Settings,
-    profile: Profile,
-    foundations: str,
-    also: Mapping[str, Any],
+    project: Project,
+    further: Callable[[list[Candidate], list[Kept]], Mapping[str, Any]] = nothing_further,
 ) -> tuple[storage.Artifact, bool]:
     """The finished kept set of a plan's votes, and whether it is new.
 
     Args:
         cast: the votes that count.
-        also: what its record remembers beside what every one does; of values that have to be worked out, a function.
+        further: more facts for its record, of the made candidates and the kept clips.
 
     Raises:
         UserError: nothing is kept.
@@ -102,16 +110,17 @@ def keep(
         )
     kept = kept_rows(found.whole(through), cast, settings)
     rounds = [asdict(each) for each in settings.rounds]
-    made_of = [plan.record["plan_id"], votes_digest(cast), rounds, *encoder_digests(foundations)]
-    digest = content_id("kept", *made_of, profile.picture_size)[:12]
+    digest = content_id("kept", plan.record["plan_id"], votes_digest(cast), rounds)[:12]
     uri = storage.join(place, "kept", digest)
     fresh = not storage.exists(storage.join(uri, storage.RECORD))
     if fresh:
-        _write(place, uri, found, rows, kept, cast, settings, foundations, profile.picture_size)
+        _write(place, uri, rows, kept, cast, settings)
         record = {
             "kind": "kept",
             "digest": digest,
-            "profile": profile.name,
+            "project": project.name,
+            "plan": plan.uri,
+            "stickers_from": plan.record.get("stickers_from", ""),
             "plan_id": plan.record["plan_id"],
             "votes": f"{votes_digest(cast)}.parquet",
             "simulated": any(row.simulated for row in kept),
@@ -119,44 +128,80 @@ def keep(
             "rounds": rounds,
             "counts": _counts(rows, kept, cast, settings),
             "rates": keep_rates(rows, kept),
-            **{name: value(rows, kept) if callable(value) else value for name, value in also.items()},
+            **further(rows, kept),
         }
         storage.write_record(uri, record)
     if plan.record.get("kind") != "pilot":
         # what comes of the pilot, by which teachers are chosen, stands for nothing
-        storage.set_current(place, "kept", profile.name, digest)
+        storage.set_current(place, "kept", project.name, digest)
     return storage.Artifact(uri, storage.read_json(storage.join(uri, storage.RECORD))), fresh
 
 
 def _write(
-    place: str,
-    uri: str,
-    found: Candidates,
-    rows: list[Candidate],
-    kept: list[Kept],
-    cast: list[Vote],
-    settings: Settings,
-    foundations: str,
-    size: int,
+    place: str, uri: str, rows: list[Candidate], kept: list[Kept], cast: list[Vote], settings: Settings
 ) -> None:
     freeze(cast, place)
-    storage.write_table(storage.join(uri, "kept.parquet"), table_of(kept, Kept), KEPT, rows_per_group=64)
+    storage.write_table(
+        storage.join(uri, KEPT_TABLE), table_of(kept, Kept), KEPT, rows_per_group=ROWS_PER_GROUP
+    )
     pairs = table_of(preferences(rows, cast, settings), Preference)
     storage.write_table(storage.join(uri, "preferences.parquet"), pairs, PREFERENCES)
-    write_latents(storage.join(uri, "latents.safetensors"), kept, len(kept), foundations, size)
-    write_latents(storage.join(uri, "all.safetensors"), found.whole(rows), len(rows), foundations, size)
 
 
-def write_latents(
-    uri: str, rows: Iterable[Candidate] | Iterable[Kept], count: int, foundations: str, size: int
-) -> None:
-    """Encode `count` clips as students are trained on them, unless it is done."""
-    if storage.exists(uri):
-        return
-    clips = ((decode_strip(r.clip or b"", r.num_frames), float(r.fps), r.prompt) for r in rows)
-    bar = tqdm(clips, total=count, desc=f"encode {uri.rpartition('/')[2]}", unit="clip")
-    latents = encode_clips(bar, load_autoencoder(foundations), load_text_encoder(foundations), size)
-    storage.write_bytes(uri, latents.to_bytes())
+def kept_latents(kept: storage.Artifact, name: str, encoders: str, size: int) -> str:
+    """The latents of a kept set (`kept`) or of every candidate of its plan (`all`), made when they are first asked for.
+
+    Args:
+        encoders: folder of the autoencoder and text encoder.
+        size: pixels a side.
+
+    Returns:
+        The URI of a latent file.
+    """
+    older = storage.join(kept.uri, OLDER_LATENTS[name])
+    if storage.exists(older) and _fits(older, encoders, size):
+        return older
+    runs = kept.uri.rsplit("/", 2)[0]
+    key = content_id("kept latents", kept.folder, name, *encoder_digests(encoders), size)[:12]
+    place = storage.join(runs, "kept-latents", key)
+    target = storage.join(place, "latents.safetensors")
+    if not storage.exists(storage.join(place, storage.RECORD)):
+        with connect():
+            clips, count = _clips_of(kept, runs, name)
+            latents = encode_kept(clips, count, place, encoders, size)
+        storage.write_bytes(target, latents.to_bytes())
+        storage.write_record(
+            place, {"kind": "kept latents", "kept": kept.folder, "set": name, "size": size, "clips": count}
+        )
+        storage.remove(storage.join(place, "chunks"))  # they served resuming alone
+    return target
+
+
+def _fits(latents: str, encoders: str, size: int) -> bool:
+    """Whether latents that an older version left in the kept set are of this size."""
+    frames = LatentSet.load(latents, None).frames
+    return int(shape_of(frames)[-1]) == size // latent_factor(encoders)
+
+
+def _clips_of(kept: storage.Artifact, runs: str, name: str) -> tuple[Iterator[KeptClip], int]:
+    """The clips of a set, one after another, and how many there are."""
+    if name == "kept":
+        table = storage.join(kept.uri, KEPT_TABLE)
+        columns = ["clip", "num_frames", "fps", "prompt"]
+        batches = storage.read_batches(table, KEPT, columns=columns, rows=ROWS_PER_GROUP)
+        rows = (row for batch in batches for row in batch.to_pylist())
+        clips = (
+            KeptClip(strip=row["clip"], num_frames=row["num_frames"], fps=row["fps"], prompt=row["prompt"])
+            for row in rows
+        )
+        return clips, int(kept.record["counts"]["kept"])
+    plan = Candidates(kept.record.get("plan") or storage.join(runs, "plans", kept.record["plan_id"]))
+    made = [row for row in plan if row.status == MADE]
+    whole = plan.whole(made)
+    return (
+        KeptClip(strip=row.clip or b"", num_frames=row.num_frames, fps=float(row.fps), prompt=row.prompt)
+        for row in whole
+    ), len(made)
 
 
 def _counts(rows: list[Candidate], kept: list[Kept], cast: list[Vote], settings: Settings) -> dict[str, int]:
@@ -188,7 +233,6 @@ def show(record: Mapping[str, Any]) -> None:
         **record["counts"]
     )
     if "quality" in record:
-        said += "; by the oracle {right_share:.0%} were right, precision {precision:.2f}, recall {recall:.2f}".format(
-            **record["quality"]
-        )
+        choice = "; by the project's truth {right_share:.0%} were right, precision {precision:.2f}, recall {recall:.2f}"
+        said += choice.format(**record["quality"])
     console.print(said, highlight=False, soft_wrap=True)

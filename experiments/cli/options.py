@@ -1,4 +1,4 @@
-"""What the scripts share: how they start, which profile, which foundations, and what the stage before left."""
+"""What the scripts share: how they start, which foundations, and what the stage before left."""
 
 import errno
 import os
@@ -11,10 +11,10 @@ import tyro
 from ray.exceptions import RayTaskError
 from sqlalchemy.exc import OperationalError
 
-from recipes.toy.profiles import PROFILES, Profile
 from stickers import storage
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
+from stickers.project import Project
 from stickers.training.job import training_name
 
 RUNS = os.environ.get("STICKERS_RUNS", "runs")
@@ -38,10 +38,10 @@ def run_script(main: Callable[..., int | None]) -> None:
         print("\nstopped; the same command goes on", file=sys.stderr, flush=True)
         os._exit(130)  # at once, Ray and its threads included: a private cluster ends with its driver
     except Exception as error:
-        said = _mendable(error)
-        if not said:
+        sentence = _mendable(error)
+        if not sentence:
             raise
-        raise SystemExit(f"error: {said}") from None
+        raise SystemExit(f"error: {sentence}") from None
 
 
 def _mendable(error: BaseException | None) -> str:
@@ -58,21 +58,14 @@ def _mendable(error: BaseException | None) -> str:
     return ""
 
 
-def choose_profile(name: str) -> Profile:
-    """UserError lists the profiles."""
-    if name not in PROFILES:
-        raise UserError(f"there is no profile {name!r}; profiles: {', '.join(PROFILES)}")
-    return PROFILES[name]
+def foundations_of(project: Project, choice: str | None) -> str:
+    """The folder or URI of the encoders, absolute; by default the project's own."""
+    return absolute(choice) if choice else project.foundation.place
 
 
-def foundations_of(profile: Profile, given: str | None) -> str:
-    """The folder or URI of the encoders, absolute; by default the profile's own."""
-    return absolute(given) if given else profile.foundations
-
-
-def absolute(given: str) -> str:
+def absolute(choice: str) -> str:
     """A place that a person has given, as a URI or an absolute path."""
-    return given if "://" in given else str(Path(given).expanduser().resolve())
+    return choice if "://" in choice else str(Path(choice).expanduser().resolve())
 
 
 def encoder_digests(foundations: str) -> list[str]:
@@ -81,16 +74,17 @@ def encoder_digests(foundations: str) -> list[str]:
     return [weights_digest(storage.local_folder(storage.join(foundations, part))) for part in parts]
 
 
-def current(runs: str, kind: str, profile: str) -> storage.Artifact:
-    """What the stage of that kind made, or found finished, last for a profile. UserError when there is nothing."""
-    found = storage.current(runs, kind, profile)
-    if not found:
+def current(runs: str, kind: str, project: Project) -> storage.Artifact:
+    """What the stage of that kind made, or found finished, last for a project. UserError when there is nothing."""
+    artifact = storage.current(runs, kind, project.name)
+    if not artifact:
         raise UserError(
-            f"{storage.join(runs, kind)} holds nothing for profile {profile!r}; run experiments/{MAKERS[kind]} first"
+            f"{storage.join(runs, kind)} holds nothing of project {project.name!r}; "
+            f"run experiments/{MAKERS[kind]} first"
         )
-    return found
+    return artifact
 
 
-def current_training(runs: str, kind: str, profile: Profile, name: str) -> storage.Artifact | None:
-    """The training of that name that was finished, or found finished, last for a profile; or none."""
-    return storage.current(runs, kind, training_name(profile.name, name))
+def current_training(runs: str, kind: str, project: Project, name: str) -> storage.Artifact | None:
+    """The training of that name that was finished, or found finished, last for a project; or none."""
+    return storage.current(runs, kind, training_name(project.name, name))

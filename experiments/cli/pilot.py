@@ -1,6 +1,6 @@
 """The pilot by which teachers are chosen: what it draws, what is measured on it, and what its clips are worth.
 
-A pilot is a small plan of its own with several seeds; it never stands for the plan of its profile. Measurements are
+A pilot is a small plan of its own with several seeds; it never stands for the plan of its project. Measurements are
 kept sticker by sticker, so an interrupted command goes on where it stopped.
 """
 
@@ -18,22 +18,22 @@ from tqdm import tqdm
 from actors.cluster import connect
 from actors.critic import Critic
 from experiments.cli.options import encoder_digests
-from recipes.toy.profiles import Profile
 from stickers import storage
 from stickers.annotation.store.votes import thaw
 from stickers.artifacts.ids import content_id, seed_from
 from stickers.artifacts.records import STICKERS, Candidate, Vote
 from stickers.candidates.plan import Plan, PlannedTeacher, make_plan
 from stickers.errors import UserError
-from stickers.evaluation.quality import Measured, Quality, by_oracle, by_pixels, by_votes
+from stickers.evaluation.quality import Measured, Quality, by_pixels, by_truth, by_votes
 from stickers.evaluation.teacher_selection import Scored
+from stickers.evaluation.truth import Truth
 from stickers.metrics.motion_size import motion_per_second
+from stickers.project import Project
 from stickers.prompts.tables import Stickers
-from stickers.toy.measure import asked_for
 
 console = Console()
 KIND = "pilot"
-QualityName = Literal["auto", "votes", "oracle", "pixels"]
+QualityName = Literal["auto", "votes", "truth", "pixels"]
 MEASURED = pa.schema(
     [
         ("sticker_id", pa.string()),
@@ -46,21 +46,22 @@ MEASURED = pa.schema(
 )
 
 
-def pilot_plan(profile: Profile, sources: Stickers, teachers: list[PlannedTeacher], num_seeds: int) -> Plan:
-    """The pilot's plan; its noise is not that of the profile's own plan."""
-    seed = seed_from(KIND, profile.seed)
+def pilot_plan(project: Project, sources: Stickers, teachers: list[PlannedTeacher], num_seeds: int) -> Plan:
+    """The pilot's plan; its noise is not that of the project's own plan."""
+    seed = seed_from(KIND, project.seed)
     return make_plan(sources.prompts, sources.stickers, teachers, seed, num_seeds=num_seeds)
 
 
 def measure_clips(
-    runs: str, pilot: storage.Artifact, candidates: Sequence[Candidate], oracle: str | None, size: int
+    runs: str, pilot: storage.Artifact, candidates: Sequence[Candidate], truth: Truth | None, encoders: str
 ) -> dict[str, Measured]:
     """What can be read off every made clip, by candidate id.
 
     Args:
-        oracle: the foundations through which the toy world's oracle sees, or none for stickers it did not draw.
+        truth: the project's, or none for stickers that it does not know.
+        encoders: folder of the autoencoder through which the truth is seen.
     """
-    key = content_id("measured", pilot.folder, encoder_digests(oracle) if oracle else "no oracle")[:12]
+    key = content_id("measured", pilot.folder, encoder_digests(encoders) if truth else "no truth")[:12]
     place = storage.join(runs, "measured", key)
     table = storage.read_table(storage.join(pilot.uri, "stickers.parquet"), STICKERS)
     index = dict(zip(table["sticker_id"].to_pylist(), table["image_index"].to_pylist(), strict=True))
@@ -71,7 +72,7 @@ def measure_clips(
     todo = {key: rows for key, rows in looks.items() if not storage.exists(_file(place, *key))}
     if todo:
         with connect():
-            _measure(place, [(index[sticker], rows) for (sticker, _), rows in todo.items()], oracle, size)
+            _measure(place, [(index[sticker], rows) for (sticker, _), rows in todo.items()], truth, encoders)
     rows = [row for key in looks for row in storage.read_table(_file(place, *key), MEASURED).to_pylist()]
     return {row["candidate_id"]: Measured(**{k: row[k] for k in row if k != "sticker_id"}) for row in rows}
 
@@ -80,10 +81,12 @@ def _file(place: str, sticker_id: str, num_frames: int) -> str:
     return storage.join(place, f"{sticker_id}-{num_frames}.parquet")
 
 
-def _measure(place: str, work: list[tuple[int, list[Candidate]]], oracle: str | None, size: int) -> None:
+def _measure(place: str, work: list[tuple[int, list[Candidate]]], truth: Truth | None, encoders: str) -> None:
     """One actor a core; a sticker's measurements are written as soon as they exist."""
     make = ray.remote(num_cpus=1)(Critic)
-    pool = ActorPool([make.remote(oracle, size) for _ in range(min(len(work), max(1, os.cpu_count() or 1)))])
+    pool = ActorPool(
+        [make.remote(truth, encoders) for _ in range(min(len(work), max(1, os.cpu_count() or 1)))]
+    )
     frames = {rows[0].candidate_id: rows[0].num_frames for _, rows in work}
     results = pool.map_unordered(lambda actor, item: actor.look.remote(*item), work)
     for rows in tqdm(results, total=len(work), desc="measure", unit="sticker"):
@@ -103,20 +106,19 @@ def votes_on(runs: str, plan_id: str) -> list[Vote]:
 
 
 def choose_quality(
-    name: QualityName, votes: list[Vote], candidates: Sequence[Candidate], *, toy: bool, threshold: float
+    name: QualityName, votes: list[Vote], candidates: Sequence[Candidate], truth: Truth | None
 ) -> Quality:
     """How the pilot's clips are scored.
 
     Args:
-        name: votes, oracle or pixels; `auto` is votes when every clip was judged, else the oracle in the toy world,
+        name: votes, truth or pixels; `auto` is votes when every clip was judged, else the truth where there is one,
             else pixels.
-        threshold: error up to which the toy world's people share a clip.
 
     Raises:
-        UserError: votes are asked for and some clip has none, or the oracle of stickers it did not draw.
+        UserError: votes are asked for and some clip has none, or a truth where there is none.
     """
-    if name == "oracle" and not toy:
-        raise UserError("the oracle knows only the toy world's stickers; give --quality pixels or votes")
+    if name == "truth" and truth is None:
+        raise UserError("no truth is known of these stickers; give --quality pixels or votes")
     if name == "votes" or (name == "auto" and votes):
         try:
             return by_votes(votes, candidates)
@@ -124,11 +126,11 @@ def choose_quality(
             if name == "votes":
                 raise
             console.print(f"[yellow]votes take no part:[/] {error}", highlight=False, soft_wrap=True)
-    return by_oracle(threshold) if name == "oracle" or (name == "auto" and toy) else by_pixels()
+    return by_truth(truth) if truth is not None and name in ("truth", "auto") else by_pixels()
 
 
 def score(
-    candidates: Sequence[Candidate], measured: Mapping[str, Measured], quality: Quality, *, toy: bool
+    candidates: Sequence[Candidate], measured: Mapping[str, Measured], quality: Quality, truth: Truth | None
 ) -> list[Scored]:
     """Every clip of the pilot as it is counted; one that could not be made is worth nothing."""
     rows = []
@@ -140,7 +142,7 @@ def score(
                 teacher=each.teacher,
                 prompt=each.prompt,
                 bucket=each.bucket,
-                group=asked_for(each.prompt) if toy else each.bucket,
+                group=truth.group(each.prompt) if truth else each.bucket,
                 quality=quality.score(clip) if clip else 0.0,
                 speed=motion_per_second(clip.motion_size, each.fps) if clip else None,
                 consistency=clip.consistency if clip else None,

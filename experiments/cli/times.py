@@ -1,4 +1,4 @@
-"""How long a profile's stages took, in `<runs>/times.json`: the quickstart writes it, the report shows it."""
+"""How long a project's stages took, in `<runs>/times.json`: the quickstart writes it, the report shows it."""
 
 import json
 
@@ -7,17 +7,17 @@ from stickers import storage
 NAME = "times.json"
 
 
-def remember(runs: str, profile: str, stage: str, seconds: float) -> None:
+def remember(runs: str, project: str, stage: str, seconds: float) -> None:
     """Add to the seconds that a stage has taken, over all its runs, those that failed included."""
     spent = _read(runs)
-    mine = spent.setdefault(profile, {})
+    mine = spent.setdefault(project, {})
     mine[stage] = round(mine.get(stage, 0.0) + seconds, 1)
     storage.write_bytes(storage.join(runs, NAME), json.dumps(spent, indent=2).encode())
 
 
-def recall(runs: str, profile: str) -> dict[str, float]:
+def recall(runs: str, project: str) -> dict[str, float]:
     """Seconds by stage, in the order in which stages first ran."""
-    return _read(runs).get(profile, {})
+    return _read(runs).get(project, {})
 
 
 def _read(runs: str) -> dict[str, dict[str, float]]:

@@ -1,17 +1,21 @@
 """What the training scripts share: their command line, and which recipes it means, changed how."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, TypeVar
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from typing import Annotated, Any, Optional, TypeVar, get_type_hints
 
 import tyro
 from rich.console import Console
 from rich.pretty import Pretty
 
 from actors.trainer import train_all
-from experiments.cli.options import RUNS, Runs, choose_profile, foundations_of
+from experiments.cli.options import RUNS, Runs, foundations_of
+from experiments.cli.projects import ProjectName
 from stickers import storage
+from stickers.data.motion_buckets import MotionBuckets
+from stickers.diffusion.sampling import SamplerSettings
 from stickers.errors import UserError
+from stickers.project import Project
 from stickers.training.estimate import estimate
 from stickers.training.job import TrainingJob, foundation_of, latent_factor, network_config
 from stickers.training.recipe import Distillation, Recipe, Stage
@@ -20,47 +24,79 @@ console = Console()
 AnyRecipe = TypeVar("AnyRecipe", Recipe, Distillation)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Changes:
-    """Single values of the recipes, changed from the command line; a changed recipe has another digest."""
-
-    steps: int | None = None
-    """optimiser steps, of each stage"""
-    batch_size: int | None = None
-    """clips a step, over all workers"""
-    lr: float | None = None
-    """peak learning rate, of each stage"""
-    seed: int | None = None
-    """of data order, noise and dropout"""
-    num_workers: int | None = None
-    """processes a training, one GPU (or CPU) each"""
-    ema_decay: float | None = None
-    """how slowly the averaged weights follow, of teachers and students"""
-    checkpoint_every: int | None = None
-    """steps between checkpoints"""
-
-    def apply(self, recipe: AnyRecipe) -> AnyRecipe:
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        if isinstance(recipe, Recipe):
-            of_stage = {name: given.pop(name) for name in ("steps", "lr") if name in given}
-            stages: tuple[Stage, ...] = tuple(replace(stage, **of_stage) for stage in recipe.stages)
-            given["stages"] = stages
-        elif "ema_decay" in given:
-            raise UserError(f"distillation {recipe.name!r} averages no weights: it takes no ema_decay")
-        return replace(recipe, **given)
+def _overrides() -> type:
+    """One optional field for every value of recipes, stages, distillations and samplers."""
+    columns: dict[str, Any] = {}
+    for schema in (Recipe, Stage, Distillation):
+        hints = get_type_hints(schema)
+        columns |= {column.name: hints[column.name] for column in fields(schema) if column.name not in FIXED}
+    sampler = get_type_hints(SamplerSettings)
+    columns |= {f"{SAMPLER}{column.name}": sampler[column.name] for column in fields(SamplerSettings)}
+    buckets = get_type_hints(MotionBuckets)
+    columns |= {f"{BUCKETS}{column.name}": buckets[column.name] for column in fields(MotionBuckets)}
+    return make_dataclass(
+        "Changes",
+        [(name, Optional[kind], field(default=None)) for name, kind in columns.items()],  # noqa: UP045
+        frozen=True,
+        kw_only=True,
+        namespace={
+            "__doc__": "Single values of the recipes, changed from the command line.",
+            "__module__": __name__,
+        },
+    )
 
 
+#: what names a recipe or has a schema of its own
+FIXED = ("name", "role", "stages", "student", "sampler", "buckets")
+SAMPLER, BUCKETS = "sampler_", "bucket_"
+Changes = _overrides()
 NO_CHANGES = Changes()
 
 
-def choose(recipes: Sequence[AnyRecipe], only: str | None, changes: Changes) -> list[AnyRecipe]:
+def apply(changes: Any, recipe: AnyRecipe) -> AnyRecipe:
+    """The recipe with the changes that concern it; a changed recipe has another digest.
+
+    Raises:
+        UserError: a change concerns nothing in the recipe.
+    """
+    values = {name: value for name, value in vars(changes).items() if value is not None}
+    if isinstance(recipe, Recipe):
+        of_recipe = _taken(values, Recipe)
+        of_stage = _taken(values, Stage)
+        of_sampler = _prefixed(values, SAMPLER)
+        of_buckets = _prefixed(values, BUCKETS)
+        if of_buckets:
+            of_stage["buckets"] = MotionBuckets(**of_buckets)
+        changed: dict[str, Any] = {
+            **of_recipe,
+            "stages": tuple(replace(stage, **of_stage) for stage in recipe.stages),
+            "sampler": replace(recipe.sampler, **of_sampler),
+        }
+    else:
+        changed = _taken(values, Distillation)
+    if values:
+        raise UserError(f"recipe {recipe.name!r} has no {sorted(values)[0]}: it cannot be changed")
+    return replace(recipe, **changed)
+
+
+def _taken(values: dict[str, Any], schema: type) -> dict[str, Any]:
+    """The values that a schema has a field for, taken out of `values`."""
+    return {column.name: values.pop(column.name) for column in fields(schema) if column.name in values}
+
+
+def _prefixed(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The values whose names begin with `prefix`, without it, taken out of `values`."""
+    return {name.removeprefix(prefix): values.pop(name) for name in list(values) if name.startswith(prefix)}
+
+
+def choose(recipes: Sequence[AnyRecipe], only: str | None, changes: Any) -> list[AnyRecipe]:
     """The recipes asked for, changed. UserError lists the recipes."""
     chosen = [recipe for recipe in recipes if only in (None, recipe.name)]
     if not chosen:
         raise UserError(
             f"there is no recipe {only!r}; recipes: {', '.join(recipe.name for recipe in recipes)}"
         )
-    return [changes.apply(recipe) for recipe in chosen]
+    return [apply(changes, recipe) for recipe in chosen]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,39 +104,37 @@ class TrainOptions:
     """The command line of every training script."""
 
     runs: Runs = RUNS
-    profile: str = "tiny"
-    """tiny, full or smoke"""
+    project: ProjectName = None
     only: str | None = None
     """the name of one recipe"""
     foundations: str | None = None
-    """folder of autoencoder, text encoder, tokenizer and the networks to start from; by default the profile's"""
+    """folder of autoencoder, text encoder, tokenizer and the networks to start from; by default the project's"""
     dry_run: bool = False
     """print the resolved recipes, their digests, and what they take, and stop"""
     validate_every: int = 0
     """steps from one animated preview on the MLflow page to the next; 0 for one at the end alone"""
-    changes: tyro.conf.OmitArgPrefixes[Changes] = NO_CHANGES
+    changes: tyro.conf.OmitArgPrefixes[Changes] = NO_CHANGES  # type: ignore[valid-type]
 
     @property
     def place(self) -> str:
         """The runs folder, absolute."""
         return storage.resolve_runs(self.runs)
 
-    @property
-    def base(self) -> str:
+    def base(self, project: Project) -> str:
         """The absolute folder of the foundations."""
-        return foundations_of(choose_profile(self.profile), self.foundations)
+        return foundations_of(project, self.foundations)
 
-    def train(self, jobs: Sequence[TrainingJob], *, simulated: bool = False) -> int:
+    def train(self, jobs: Sequence[TrainingJob], project: Project, *, simulated: bool = False) -> int:
         """Train what is not finished. Returns 1 when a training failed: the others are finished all the same."""
         outcomes = train_all(
             jobs,
             self.place,
-            ensemble=self.profile,
+            project=project,
             simulated=simulated,
             validate_every=self.validate_every,
             console=console,
         )
-        return int(any(each.reason for each in outcomes))
+        return int(any(outcome.reason for outcome in outcomes))
 
 
 Options = Annotated[TrainOptions, tyro.conf.arg(name="")]

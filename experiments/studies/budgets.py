@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from experiments.cli.options import RUNS, Runs, choose_profile, run_script
+from experiments.cli.options import RUNS, Runs, run_script
+from experiments.cli.projects import ProjectName, choose_project
 from experiments.prices import collect
 from stickers import storage
 from stickers.candidates.budget import allocate, posteriors
@@ -105,7 +106,7 @@ def play(
 
 def main(
     runs: Runs = RUNS,
-    profile: str = "tiny",
+    project: ProjectName = None,
     candidates: int = 1000,
     rounds: int = 5,
     plays: int = 200,
@@ -114,17 +115,17 @@ def main(
     """Play recorded keep rates back under every policy.
 
     Args:
-        profile: tiny, full or smoke; of its finished plans and what was kept of them.
         candidates: that the budget would pay for if it were spread evenly.
         rounds: in which it is laid out.
         plays: of each policy; all have the same ones.
         seed: of the plays; the default floor was chosen on seed 0.
     """
-    data = collect(storage.resolve_runs(runs), choose_profile(profile).name)
+    chosen = choose_project(project)
+    data = collect(storage.resolve_runs(runs), chosen.name)
     cells = [each for each in data.cells if each.judged]
     if not cells:
         raise UserError(
-            f"nobody has judged a candidate of profile {profile!r}; run experiments/simulate.py first"
+            f"nobody has judged a candidate of project {chosen.name!r}; run experiments/simulate.py first"
         )
     truth = np.array([each.kept / each.judged for each in cells])
     seconds = candidates * float(prices(cells).mean())

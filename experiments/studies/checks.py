@@ -13,12 +13,9 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 
 from experiments.cli.options import run_script
+from recipes.toy.world import FAULTS, Mode, look_of, meaning, render_motion, toy_prompts
 from stickers.errors import UserError
 from stickers.metrics.checks import FLAGS, check
-from stickers.prompts.tables import toy_prompts
-from stickers.toy.faults import FAULTS
-from stickers.toy.motions import Mode, render_motion
-from stickers.toy.oracle import look_of, meaning
 
 RATES, SIZES, NUM_FRAMES = (4, 6, 8), (32, 64, 256), 8
 console = Console()

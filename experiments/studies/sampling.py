@@ -21,8 +21,10 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from experiments.cli.options import choose_profile, run_script
+from experiments.cli.options import run_script
 from recipes.toy.foundations import toy_sampler
+from recipes.toy.projects import TINY
+from recipes.toy.world import MOTIONS, Look, Mode, ToyOracle, render_motion, words
 from stickers.artifacts.ids import seed_from
 from stickers.curation.bucket_page import sample_windows, suggest_edges
 from stickers.data.collections import Listed
@@ -37,10 +39,6 @@ from stickers.metrics.consistency import consistency
 from stickers.metrics.truth_error import read
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.pipeline import AnimationPipeline
-from stickers.toy import words
-from stickers.toy.characters import Look
-from stickers.toy.measure import ToyOracle
-from stickers.toy.motions import MOTIONS, Mode, render_motion
 from stickers.training.loop import PlainEngine, train
 from stickers.training.objective import RecipeTask
 from stickers.training.recipe import Recipe, Stage, sized
@@ -333,7 +331,7 @@ def compare_teachers(
     count: int, rates: tuple[int, ...], steps: int, seeds: int, stickers: int, out: Path
 ) -> None:
     """Train every variant and show what their clips are like."""
-    foundations = choose_profile("tiny").foundations
+    foundations = TINY.foundation.place
     buckets = buckets_of(draw_videos(count, EDGES_SEED), "vmaf", rates)
     with tempfile.TemporaryDirectory() as folder:
         data = str(Path(folder, f"drawn-{SIZE}.safetensors"))

@@ -35,18 +35,20 @@ from ray.cluster_utils import Cluster
 from actors.teacher import CPUS_PER_EXECUTION, Teacher, TeacherWork
 from experiments.candidates import make_candidates
 from experiments.cli.ensembles import planned
-from experiments.cli.options import choose_profile, run_script
+from experiments.cli.options import run_script
 from experiments.cli.plans import audit_plan
+from recipes.toy.projects import TINY
+from recipes.toy.world import toy_prompts, toy_stickers
 from stickers import storage
 from stickers.artifacts.records import Candidate, PlanRow
 from stickers.candidates.archive import FACTS, Candidates
 from stickers.candidates.plan import Plan, make_plan
 from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
-from stickers.prompts.tables import toy_prompts, toy_stickers
 
 VICTIMS = ("driver", "worker", "raylet", "node")
 TEACHERS = ("motion", "consistency")
+SIZE = TINY.teacher_sizes[0]
 SETTINGS = SamplerSettings(num_steps=2, guided_steps=0, solver="ddim", num_frames=8, fps=8)
 NODES = 2
 #: candidates that one kill may cost: 2 % of a plan of 2,000
@@ -85,16 +87,15 @@ def lines(uri: str) -> list[str]:
 
 def make_teachers(runs: str, settings: SamplerSettings = SETTINGS) -> None:
     """Finished trainings that never trained: the shipped foundations as they are."""
-    chosen = choose_profile("tiny")
     for name in TEACHERS:
         place = storage.join(runs, "teachers", name)
         storage.upload_folder(
-            Path(chosen.foundations, "video_unets", name), storage.join(place, "checkpoint")
+            Path(TINY.foundation.place, "video_unets", name), storage.join(place, "checkpoint")
         )
         record = {
             "prediction": "v_prediction",
             "settings": asdict(settings),
-            "picture_size": chosen.picture_size,
+            "picture_size": SIZE,
         }
         storage.write_record(
             place, {"name": name, "weights": weights_digest(Path(place, "checkpoint")), **record}
@@ -103,21 +104,21 @@ def make_teachers(runs: str, settings: SamplerSettings = SETTINGS) -> None:
 
 def plan_of(runs: str, rows: int, seed: int) -> Plan:
     """A plan of so many rows: two pictures and two teachers a prompt, and as many seeds as it takes."""
-    chosen, found = choose_profile("tiny"), {n: storage.find_record(runs, "teachers", n) for n in TEACHERS}
+    found = {n: storage.find_record(runs, "teachers", n) for n in TEACHERS}
     num_seeds = max(1, rows // 200)
     prompts = toy_prompts(max(1, rows // (4 * num_seeds)), seed)
-    stickers = toy_stickers(prompts, chosen.picture_size)
-    teachers = [planned(name, each, chosen.foundations) for name, each in found.items()]
+    stickers = toy_stickers(prompts, SIZE)
+    teachers = [planned(name, each, TINY.foundation.place) for name, each in found.items()]
     return make_plan(prompts, stickers, teachers, seed, num_seeds=num_seeds)
 
 
 def drive(runs: str, rows: int, seed: int) -> None:
     """What the driver does: the plan, or what is missing of it."""
-    chosen, plan = choose_profile("tiny"), plan_of(runs, rows, seed)
+    plan = plan_of(runs, rows, seed)
     made_of(storage.join(runs, "plans", plan.plan_id)).mkdir(parents=True, exist_ok=True)
     found = {name: storage.find_record(runs, "teachers", name) for name in TEACHERS}
     make_candidates(
-        runs, plan, found, dict.fromkeys(found, chosen.foundations), profile="kills", actor=Counting
+        runs, plan, found, dict.fromkeys(found, TINY.foundation.place), project="kills", actor=Counting
     )
 
 

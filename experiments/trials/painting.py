@@ -17,7 +17,8 @@ from rich.table import Table
 from tqdm import tqdm
 
 from experiments.cli.keeping import join_queue
-from experiments.cli.options import RUNS, Runs, choose_profile, current, run_script
+from experiments.cli.options import RUNS, Runs, current, run_script
+from experiments.cli.projects import ProjectName, choose_project
 from serve.annotation.deployment import AnnotationOptions, open_annotation
 from serve.annotation.engine import Limits
 from serve.annotation.lead import sign_in_link
@@ -51,7 +52,7 @@ def answer(page: Page, jobs: int) -> list[float]:
 
 def main(
     runs: Runs = RUNS,
-    profile: str = "tiny",
+    project: ProjectName = None,
     plan: str | None = None,
     jobs: int = 40,
     chromium: str = "chromium",
@@ -59,7 +60,6 @@ def main(
     """Answer jobs in a browser and print how long the next one takes; returns 1 when the 95th percentile is too long.
 
     Args:
-        profile: tiny, full or smoke; of the finished plan.
         plan: by default the one made last.
         jobs: to answer; the plan has a sixth of its candidates.
         chromium: the program.
@@ -71,7 +71,7 @@ def main(
     found = (
         storage.find_record(place, "plans", plan)
         if plan
-        else current(place, "plans", choose_profile(profile).name)
+        else current(place, "plans", choose_project(project))
     )
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder, 'votes.db')}"

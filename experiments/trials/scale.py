@@ -38,8 +38,10 @@ from actors.ensemble import BATCH_SIZE
 from actors.teacher import CPUS_PER_EXECUTION, Teacher, TeacherWork, rows_per_block
 from experiments.candidates import make_candidates
 from experiments.cli.ensembles import planned
-from experiments.cli.options import choose_profile, run_script
+from experiments.cli.options import run_script
 from experiments.cli.plans import audit_plan
+from recipes.toy.projects import TINY
+from recipes.toy.world import Mode, look_of, meaning, render_motion, toy_prompts, toy_stickers
 from stickers import storage
 from stickers.artifacts.ids import clip_digest, content_id, prompt_id, sticker_id
 from stickers.artifacts.records import MADE, Candidate, PlanRow, Prompt, Sticker
@@ -48,9 +50,7 @@ from stickers.candidates.audit import audit_part, parts_of
 from stickers.candidates.plan import Plan, load_plan, make_plan, save_plan
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.metrics.checks import check
-from stickers.prompts.tables import IMAGES_PER_PROMPT, toy_prompts, toy_stickers
-from stickers.toy.motions import Mode, render_motion
-from stickers.toy.oracle import look_of, meaning
+from stickers.prompts.tables import IMAGES_PER_PROMPT
 from stickers.video.codec import encode_strip
 
 TEACHERS = ("appearance", "consistency", "motion", "prompt")
@@ -138,7 +138,7 @@ def prepare(runs: str, seed: int) -> None:
             "weights": content_id("simulated", name),
             "prediction": "v_prediction",
             "settings": asdict(SETTINGS),
-            "picture_size": choose_profile("tiny").picture_size,
+            "picture_size": TINY.teacher_sizes[0],
         }
         storage.write_record(storage.join(runs, "teachers", name), record)
 
@@ -147,7 +147,7 @@ def write_plan(runs: str, num_prompts: int, seed: int) -> dict[str, Any]:
     """The driver's first stage: the plan, from prompts and pictures in memory to storage."""
     pictures = storage.read_table(storage.join(runs, "pictures.parquet"), PICTURES)["png"].to_pylist()
     prompts, stickers = sources(num_prompts, pictures, seed)
-    base = choose_profile("tiny").foundations
+    base = TINY.foundation.place
     teachers = [planned(name, storage.find_record(runs, "teachers", name), base) for name in TEACHERS]
     started = time.monotonic()
     plan = make_plan(prompts, stickers, teachers, seed)
@@ -165,8 +165,8 @@ def drive(runs: str, stage: str, num_prompts: int, seed: int) -> dict[str, Any]:
         return audit(uri)
     plan: Plan = load_plan(uri)
     found = {name: storage.find_record(runs, "teachers", name) for name in TEACHERS}
-    encoders = dict.fromkeys(found, choose_profile("tiny").foundations)
-    make_candidates(runs, plan, found, encoders, profile="scale", actor=Sleeper)
+    encoders = dict.fromkeys(found, TINY.foundation.place)
+    make_candidates(runs, plan, found, encoders, project="scale", actor=Sleeper)
     return {}
 
 

@@ -17,15 +17,15 @@ from safetensors.torch import load_file
 
 from actors.tracking import Tracking
 from actors.trainer import CHECKPOINT, train_all
-from experiments.cli.training import Changes
-from recipes.toy.profiles import TINY
+from experiments.cli.training import Changes, apply
+from recipes.toy.projects import TINY
 from stickers.training.job import TrainingJob
 from tests.support.processes import kill_driver, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 #: two stages of 10 steps, averaged weights, a checkpoint every third step
 CHANGES = Changes(steps=10, batch_size=2, checkpoint_every=3, ema_decay=0.9)
-RECIPE = CHANGES.apply(TINY.teachers[0])
+RECIPE = apply(CHANGES, TINY.teachers[0])
 ROOT = Path(__file__).parents[2]
 
 
@@ -68,7 +68,7 @@ def undisturbed(
         copy = tmp_path / "undisturbed"
         shutil.copytree(prepared_runs, copy)
         job = job_in(copy, tiny_foundations)
-        assert not train_all([job], str(copy), ensemble="tiny")[0].reason
+        assert not train_all([job], str(copy), project=TINY)[0].reason
         found_undisturbed |= weights(job, copy)
     return found_undisturbed
 
@@ -107,7 +107,7 @@ def test_weights_are_those_of_an_undisturbed_training(
 ) -> None:
     job, outcomes = job_in(prepared_runs, tiny_foundations), list[Any]()
     thread = threading.Thread(
-        target=lambda: outcomes.extend(train_all([job], str(prepared_runs), ensemble="tiny"))
+        target=lambda: outcomes.extend(train_all([job], str(prepared_runs), project=TINY))
     )
     thread.start()
     wait_for(lambda: checkpointed(job, prepared_runs) or not thread.is_alive())

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from actors.cluster import connect
 from actors.trainer import CHECKPOINT, train_all
 from experiments.candidates import main
-from experiments.cli.training import Changes
-from recipes.toy.profiles import TINY
+from experiments.cli.training import Changes, apply
+from recipes.toy.projects import TINY
 from stickers import storage
 from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = SamplerSettings(num_steps=2, guided_steps=0, solver="ddim", num_frames=6, fps=6)
 NUM_PROMPTS = 24
-RECIPE = Changes(steps=8, batch_size=2, checkpoint_every=2).apply(TINY.teachers[0])
+RECIPE = apply(Changes(steps=8, batch_size=2, checkpoint_every=2), TINY.teachers[0])
 
 
 def make_teacher(runs: str, foundations: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_training_goes_on_from_its_checkpoint_in_the_bucket(
         return storage.exists(snapshot) and b"checkpoint_2" in storage.read_bytes(snapshot)
 
     with connect(num_cpus=4):
-        thread = threading.Thread(target=lambda: outcomes.extend(train_all([job], runs, ensemble="tiny")))
+        thread = threading.Thread(target=lambda: outcomes.extend(train_all([job], runs, project=TINY)))
         thread.start()
         wait_for(lambda: checkpointed() or not thread.is_alive())
         assert thread.is_alive(), outcomes
@@ -127,7 +127,7 @@ def test_a_training_goes_on_from_its_checkpoint_in_the_bucket(
             if "RayTrainWorker" in " ".join(each.cmdline()):
                 each.kill()
         local = job_in(str(prepared_runs), tiny_foundations)
-        undisturbed = train_all([local], str(prepared_runs), ensemble="tiny")
+        undisturbed = train_all([local], str(prepared_runs), project=TINY)
         thread.join(timeout=600)
     assert [each.status for each in (*outcomes, *undisturbed)] == ["trained", "trained"], outcomes
     found, wanted = weights(job, runs), weights(local, str(prepared_runs))

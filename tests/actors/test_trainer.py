@@ -9,8 +9,8 @@ import pytest
 from actors.cluster import check_room, connect
 from actors.tracking import Tracking
 from actors.trainer import CHECKPOINT, Outcome, train_all
-from experiments.cli.training import Changes
-from recipes.toy.profiles import TINY
+from experiments.cli.training import Changes, apply
+from recipes.toy.projects import TINY
 from stickers import storage
 from stickers.models.unet import VideoUNet
 from stickers.training.job import TrainingJob
@@ -18,7 +18,7 @@ from stickers.training.recipe import Recipe
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 CHANGES = Changes(steps=12, batch_size=2, checkpoint_every=4)
-TEACHER = CHANGES.apply(TINY.teachers[0])
+TEACHER = apply(CHANGES, TINY.teachers[0])
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def job_of(recipe: Recipe, foundations: Path, runs: Path) -> TrainingJob:
 
 
 def train(runs: Path, *jobs: TrainingJob) -> dict[str, Outcome]:
-    return {each.job.recipe.name: each for each in train_all(jobs, str(runs), ensemble="tiny")}
+    return {each.job.recipe.name: each for each in train_all(jobs, str(runs), project=TINY)}
 
 
 def child_runs(runs: Path) -> list[tuple[str, str, list[float]]]:
@@ -86,11 +86,11 @@ def test_one_fails_alone_and_a_rerun_repeats_nothing(
 def test_student_is_distilled(cluster: None, tiny_foundations: Path, prepared_runs: Path) -> None:
     """The distillation starts from the student's result. Killed workers: `test_kills.py`."""
     kept = {"kept@32": str(prepared_runs / "kept" / "0123456789ab" / "latents.safetensors")}
-    recipe = Changes(steps=4, batch_size=2).apply(TINY.students[0])
+    recipe = apply(Changes(steps=4, batch_size=2), TINY.students[0])
     student = TrainingJob.of_recipe(recipe, foundations=str(tiny_foundations), sets=kept)
     outcomes = train(prepared_runs, student)
     assert outcomes["student"].status == "trained", outcomes["student"].reason
-    distillation = Changes(steps=2, batch_size=2).apply(TINY.distillation)
+    distillation = apply(Changes(steps=2, batch_size=2), TINY.distillations[0])
     found = storage.find_record(str(prepared_runs), "students", "student")
     job = TrainingJob.of_distillation(distillation, found, foundations=str(tiny_foundations), sets=kept)
     outcome = train(prepared_runs, job)["distilled"]

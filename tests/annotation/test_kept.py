@@ -12,13 +12,13 @@ from stickers.annotation.kept import keep_rates, kept_rows, survivors, verdicts
 from stickers.annotation.settings import RoundSettings, Settings
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import Vote
-from stickers.toy.panel import Panel, Person, shares
+from stickers.toy.panel import Panel, Rater, shares
 from tests.support.clips import ROWS, candidate
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-PERFECT = [Person(name=name, false_accept=0, false_reject=0) for name in ("ana", "ben", "cem", "expert")]
+PERFECT = [Rater(name=name, false_accept=0, false_reject=0) for name in ("ana", "ben", "cem", "expert")]
 PANEL = Panel(annotators=tuple(PERFECT[:3]), expert=PERFECT[3], threshold=0.5)
 
 
@@ -154,7 +154,7 @@ def test_a_flag_waits_for_a_lead_and_a_lead_decides() -> None:
 
 
 def test_people_err_at_their_stated_rates_and_repeatably() -> None:
-    person = Person(name="ana", false_accept=0.2, false_reject=0.1)
+    person = Rater(name="ana", false_accept=0.2, false_reject=0.1)
     digests = [content_id("clip", i) for i in range(4000)]
     accepted = [shares(person, digest, 0.9, PANEL, round=1) for digest in digests]
     rejected = [not shares(person, digest, 0.1, PANEL, round=1) for digest in digests]
@@ -165,5 +165,5 @@ def test_people_err_at_their_stated_rates_and_repeatably() -> None:
 
 
 def test_another_panel_is_other_people() -> None:
-    assert set(PANEL.signatures()).isdisjoint(replace(PANEL, threshold=0.6).signatures())
-    assert len(set(Panel().signatures())) == 4
+    assert set(PANEL.roles()).isdisjoint(replace(PANEL, threshold=0.6).roles())
+    assert len(Panel().roles()) == 4

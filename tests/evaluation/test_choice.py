@@ -14,7 +14,7 @@ THERE = {
     "spare": Origin(record="spare-1", checkpoint="ccc"),
 }
 CHOICE = Choice(
-    profile="tiny",
+    project="tiny",
     teachers={name: THERE[name] for name in ("calm", "lively")},
     by="Ana",
     because="they run and they wave",
@@ -23,7 +23,7 @@ CHOICE = Choice(
 )
 
 
-def test_it_is_recorded_once_and_stands_for_its_profile(tmp_path: Path) -> None:
+def test_it_is_recorded_once_and_stands_for_its_project(tmp_path: Path) -> None:
     runs = str(tmp_path)
     assert current_choice(runs, "tiny") is None
     found = record_choice(runs, CHOICE)

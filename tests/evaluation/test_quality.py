@@ -1,4 +1,4 @@
-"""What a clip is worth by votes, by the oracle and by pixels; and what each of them cannot say."""
+"""What a clip is worth by votes, by a truth and by pixels; and what each of them cannot say."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,8 +8,8 @@ import pytest
 
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import Candidate, Vote
-from stickers.evaluation.quality import Measured, approval, by_oracle, by_pixels, by_votes, measure
-from stickers.toy.measure import asked_for
+from stickers.evaluation.quality import Measured, approval, by_pixels, by_truth, by_votes, measure
+from stickers.toy.measure import ToyTruth
 from stickers.toy.motions import Mode, render_motion
 from stickers.toy.oracle import draw_sticker, look_of
 from stickers.video.codec import encode_strip
@@ -45,11 +45,11 @@ def measured(truth_error: float) -> Measured:
     return Measured(candidate_id="x", clip_digest="y", motion_size=1, consistency=1, truth_error=truth_error)
 
 
-def test_the_oracle_is_one_for_truth_and_zero_from_the_still_on() -> None:
-    quality = by_oracle(threshold=0.65)
+def test_quality_is_one_for_truth_and_zero_from_the_still_on() -> None:
+    quality = by_truth(ToyTruth(able_error=0.65))
     assert [quality.score(measured(error)) for error in (0.0, 0.25, 1.0, 3.0)] == [1, 0.75, 0, 0]
     assert quality.able == pytest.approx(0.35) and quality.simulated and "0.35" in quality.explanation
-    assert by_oracle(threshold=100).able == 0
+    assert by_truth(ToyTruth(able_error=100)).able == 0
 
 
 def test_pixels_want_motion_and_consistency_both() -> None:
@@ -88,6 +88,6 @@ def test_votes_on_some_of_the_clips_are_refused() -> None:
 
 
 def test_what_a_toy_prompt_asks_for() -> None:
-    assert [asked_for(text) for text in (PROMPT, "a fox")] == ["wave", "any of several"]
+    assert [ToyTruth().group(text) for text in (PROMPT, "a fox")] == ["wave", "any of several"]
     with pytest.raises(ValueError, match="names none of the toy subjects"):
-        asked_for("a teapot waving")
+        ToyTruth().group("a teapot waving")

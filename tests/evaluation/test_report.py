@@ -17,6 +17,7 @@ from stickers.evaluation.report import (
     Count,
     FigureRow,
     GapRow,
+    MetricColumn,
     Pointer,
     PromptRow,
     ReportClip,
@@ -25,8 +26,8 @@ from stickers.evaluation.report import (
     duration,
     render_report,
 )
-from stickers.prompts.tables import held_out_prompts
 from stickers.toy.oracle import draw_sticker, truths
+from stickers.toy.prompts import held_out_prompts
 from stickers.video.codec import encode_strip
 
 SIZE = 32
@@ -64,13 +65,11 @@ def figure(name: str, kind: Any, error: float) -> FigureRow:
     return FigureRow(
         name=name,
         kind=kind,
-        error=error,
-        error_low=error - 0.07,
-        error_high=error + 0.09,
-        right=1 - error / 2,
-        right_low=0.4,
-        right_high=0.9,
-        motion_size=3.2,
+        values={
+            "error": (error, error - 0.07, error + 0.09),
+            "right_motion": (1 - error / 2, 0.4, 0.9),
+            "motion_size": (3.2, 3.0, 3.5),
+        },
         count=24,
     )
 
@@ -79,7 +78,7 @@ def make_data() -> ReportData:
     return ReportData(
         title="Animated stickers: quickstart",
         summary="From video files to a student that animates a sticker in eight passes.",
-        facts=(("profile", "tiny"), ("student", "5f2c9e")),
+        facts=(("project", "tiny"), ("student", "5f2c9e")),
         columns=COLUMNS,
         rows=[prompt_row(p.text, p.bucket) for p in held_out_prompts(6, seed=0)],
         counts=(
@@ -89,13 +88,29 @@ def make_data() -> ReportData:
             Count(stage="Candidates", label="made", value=1287),
             Count(stage="People", label="kept", value=83, simulated=True),
         ),
+        verdicts=["Student is better than a still: error minus the still's -0.59 [-0.70, -0.48]"],
+        metrics=[
+            MetricColumn(name="error", better="less", explanation="truth is about 0, the still 1"),
+            MetricColumn(name="right_motion", better="more", explanation="share of right motions"),
+            MetricColumn(name="motion_size", better="neither", explanation="how much moves"),
+        ],
         figures=[
             figure("Still", "still", 1.0),
             figure("Teacher slow", "teacher", 0.62),
             figure("Student", "student", 0.41),
             figure("<b>Distilled</b>", "distilled", 0.45),
         ],
-        gaps=[GapRow(system="Student", baseline="still", difference=-0.59, low=-0.7, high=-0.48)],
+        gaps=[
+            GapRow(
+                system="Student",
+                baseline="still",
+                metric="error",
+                better="less",
+                difference=-0.59,
+                low=-0.7,
+                high=-0.48,
+            )
+        ],
         times=[
             Timing(stage="teachers", seconds=312),
             Timing(stage="candidates", seconds=95.4, note="2 actors"),

@@ -56,7 +56,7 @@ def data() -> ChoosingData:
     pilot = Pilot(scored(), able=0.35)
     return choosing_data(
         pilot,
-        title="Choosing teachers: tiny profile",
+        title="Choosing teachers: tiny",
         facts=[("prompts", "4"), ("evidence", "0123456789ab")],
         quality="quality is what it is",
         simulated=True,

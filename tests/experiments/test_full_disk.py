@@ -11,11 +11,11 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """
 set -u
 mount -t tmpfs -o size=300k tmpfs "$1"
-"$2" "$3" --runs "$1/runs" --profile smoke
+"$2" "$3" --runs "$1/runs" --project smoke
 echo "exit $?"
 ls "$1"/runs/latents/*/record.json 2>/dev/null
 mount -o remount,size=64m "$1"
-"$2" "$3" --runs "$1/runs" --profile smoke
+"$2" "$3" --runs "$1/runs" --project smoke
 echo "exit $?"
 ls "$1"/runs/latents/*/record.json
 """

@@ -16,7 +16,7 @@ from shutil import rmtree
 
 import pytest
 
-from recipes.toy.profiles import TINY
+from recipes.toy.projects import TINY
 from stickers import storage
 from tests.support.processes import free_ports
 

@@ -19,8 +19,9 @@ import pytest
 
 from actors.tracking import Tracking, resolve
 from experiments import candidates, prices
-from experiments.quickstart import STAGES
+from experiments.quickstart import stages_of
 from experiments.studies import budgets
+from recipes.toy.projects import SMOKE
 from stickers import storage
 from stickers.pipeline import AnimationPipeline
 from stickers.toy.words import held_out, meaning
@@ -41,7 +42,7 @@ MIDDLE = {
 
 
 def start(script: str, runs: Path, log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, ROOT / "experiments" / script, "--runs", runs, "--profile", "smoke"]
+    command = [sys.executable, ROOT / "experiments" / script, "--runs", runs, "--project", "smoke"]
     environment = {**os.environ, "COLUMNS": "160"}
     with log.open("ab") as out:
         return subprocess.Popen(
@@ -58,7 +59,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A quickstart killed in its first stage, then stage by stage, most of them killed and given again."""
     folder = tmp_path_factory.mktemp("chain") / "runs"
     log = folder.with_name("log")
-    for stage in STAGES:
+    for stage in stages_of(SMOKE):
         if stage in MIDDLE:
             victim = start("quickstart.py" if stage == "prepare" else f"{stage}.py", folder, log)
             try:
@@ -95,9 +96,11 @@ def test_every_stage_leaves_its_artifact(runs: Path) -> None:
     assert found["kept"][0]["simulated"] and found["exported"][0]["simulated"]
     planned = sum(row["planned"] for row in found["plans"][0]["counts"])
     assert planned == 3 * 2 * 2 == sum(row["made"] for row in found["plans"][0]["counts"])
-    figures = {row["system"]: row for row in found["evaluation"][0]["figures"]}
-    assert figures["still"]["error"] == pytest.approx(1) and figures["truth"]["error"] < 0.6
-    assert {"student", "distilled", "foundation student", "wrong motion"} <= set(figures)
+    figures = {(row["system"], row["metric"]): row["value"] for row in found["evaluation"][0]["figures"]}
+    assert figures["still", "error"] == pytest.approx(1) and figures["truth", "error"] < 0.6
+    systems = {system for system, _ in figures}
+    assert {"student", "distilled", "foundation student", "wrong motion"} <= systems
+    assert len(found["evaluation"][0]["verdicts"]) == 2
 
 
 def test_nothing_held_out_is_in_plan_or_kept_set(runs: Path) -> None:
@@ -149,7 +152,7 @@ def test_the_same_command_again_repeats_nothing(runs: Path) -> None:
     finish("quickstart.py", runs, runs.with_name("log"))
     assert {p: p.stat().st_mtime_ns for p in runs.rglob("record.json")} == before
     assert sorted(run.info.run_name for run in mlflow_runs(runs)) == names
-    assert set(json.loads((runs / "times.json").read_text())["smoke"]) == set(STAGES)
+    assert set(json.loads((runs / "times.json").read_text())["smoke"]) == set(stages_of(SMOKE))
 
 
 def mlflow_runs(runs: Path) -> list[Any]:

@@ -1,6 +1,6 @@
 """From finished teachers to a recorded choice that candidates.py obeys, through the commands themselves."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import torch
 from experiments import candidates
 from experiments.cli.pilot import KIND, choose_quality, votes_on
 from experiments.select_teachers import command, main
-from recipes.toy.profiles import PROFILES, SMOKE
+from recipes.toy.projects import SMOKE
 from recipes.toy.teachers import toy_teachers
 from stickers import storage
 from stickers.annotation.jobs import build_jobs
@@ -23,14 +23,23 @@ from stickers.models.unet import VideoUNet
 from stickers.training.job import training_name
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-#: with four teachers
-PROFILE = replace(SMOKE, teachers=toy_teachers(size=32, steps=(3, 5), lr=1e-3))
-NAMES = [recipe.name for recipe in PROFILE.teachers]
+NAMES = [recipe.name for recipe in toy_teachers(size=32, steps=(3, 5), lr=1e-3)]
+#: the smoke project with four teachers, in a file of its own
+FOUR_TEACHERS = """
+from dataclasses import replace
+
+from recipes.toy.projects import SMOKE
+from recipes.toy.teachers import toy_teachers
+
+project = replace(SMOKE, name="four", teachers=toy_teachers(size=32, steps=(3, 5), lr=1e-3))
+"""
 
 
-@pytest.fixture(autouse=True)
-def four_teachers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PROFILES, "smoke", PROFILE)
+@pytest.fixture(scope="module")
+def project_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("project") / "four_teachers.py"
+    path.write_text(FOUR_TEACHERS)
+    return str(path)
 
 
 def train(runs: Path, name: str, seed: int, like: Path) -> None:
@@ -45,7 +54,7 @@ def train(runs: Path, name: str, seed: int, like: Path) -> None:
     storage.write_record(
         str(folder), {"name": name, "weights": weights_digest(folder / "checkpoint"), **record}
     )
-    storage.set_current(str(runs), "teachers", training_name("smoke", name), folder.name)
+    storage.set_current(str(runs), "teachers", training_name("four", name), folder.name)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +68,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_foundations: Path) -> Pa
 
 def test_the_command_on_the_page_asks_for_the_same_pilot() -> None:
     said = command("/runs", "tiny", {"quality": "auto", "num-seeds": 2, "num-prompts": None}, ["calm"])
-    assert "--profile tiny --choose calm --by 'YOUR NAME'" in said
+    assert "--choose calm --by 'YOUR NAME'" in said
     said = command("/runs", "tiny", {"quality": "pixels", "num-seeds": 3, "num-prompts": 6}, ["calm"])
     assert "--quality pixels --num-seeds 3 --num-prompts 6 --choose calm" in said
 
@@ -67,9 +76,9 @@ def test_the_command_on_the_page_asks_for_the_same_pilot() -> None:
 @pytest.mark.ray
 @pytest.mark.timeout(900)
 def test_from_evidence_to_a_choice_that_candidates_obey(
-    runs: Path, tiny_foundations: Path, capsys: pytest.CaptureFixture[str]
+    runs: Path, project_file: str, tiny_foundations: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    common = {"runs": str(runs), "profile": "smoke", "foundations": str(tiny_foundations)}
+    common = {"runs": str(runs), "project": project_file, "foundations": str(tiny_foundations)}
     mine = {"choose": tuple(NAMES[:2]), "by": "Ana", "because": "they move alike"}
     with pytest.raises(ValueError, match=r"there is no finished .*plans/.* look at the page"):
         main(**common, **mine)
@@ -79,13 +88,13 @@ def test_from_evidence_to_a_choice_that_candidates_obey(
     said = capsys.readouterr().out
     assert "48 candidates" in said and "simulated" in said and "it is a person who chooses" in said
     (evidence,) = storage.find_records(str(runs), "selection")
-    assert evidence.record["simulated"] and evidence.record["quality"] == "oracle"
+    assert evidence.record["simulated"] and evidence.record["quality"] == "truth"
     assert {row["teacher"] for row in evidence.record["figures"]} == set(NAMES)
     assert storage.read_table(storage.join(evidence.uri, "clips.parquet")).num_rows == 48
     page = (runs / "teachers.html").read_text()
     assert page.count("<canvas") == 3 * 4 * 2 and "Nobody has chosen" in page and "simulated" in page
     assert not (runs / "choices").exists(), "a suggestion is nobody's choice"
-    assert storage.current(str(runs), "plans", "smoke") is None, "a pilot is not the profile's plan"
+    assert storage.current(str(runs), "plans", "four") is None, "a pilot is not the project's plan"
 
     before = {p: p.stat().st_mtime_ns for p in runs.rglob("*") if p.suffix in (".parquet", ".json")}
     for wrong, sentence in (
@@ -124,18 +133,18 @@ def check_obedience(
         main(**common, choose=(NAMES[0],), by="Ana", because="it is new")
     (runs / "teachers" / "current" / f"smoke-{NAMES[1]}.json").unlink()
     train(runs, NAMES[0], 1_000, foundations / "video_unets" / "student")
-    storage.set_current(str(runs), "teachers", training_name("smoke", NAMES[0]), f"{NAMES[0]}-1")
+    storage.set_current(str(runs), "teachers", training_name("four", NAMES[0]), f"{NAMES[0]}-1")
     with pytest.raises(ValueError, match=f"'{NAMES[1]}', which is not finished"):
         candidates.main(**common, dry_run=True)
-    storage.set_current(str(runs), "teachers", training_name("smoke", NAMES[1]), f"{NAMES[1]}-2")
+    storage.set_current(str(runs), "teachers", training_name("four", NAMES[1]), f"{NAMES[1]}-2")
 
 
 @pytest.mark.ray
 @pytest.mark.timeout(600)
 def test_votes_count_once_every_clip_was_judged(
-    runs: Path, tiny_foundations: Path, capsys: pytest.CaptureFixture[str]
+    runs: Path, project_file: str, tiny_foundations: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    common = {"runs": str(runs), "profile": "smoke", "foundations": str(tiny_foundations)}
+    common = {"runs": str(runs), "project": project_file, "foundations": str(tiny_foundations)}
     main(**common, quality="pixels")
     (pilot,) = (each for each in storage.find_records(str(runs), "plans") if each.record["kind"] == KIND)
     rows = list(Candidates(pilot.uri))
@@ -158,12 +167,12 @@ def test_votes_count_once_every_clip_was_judged(
     freeze(votes[:-1], str(runs))
     some = votes_on(str(runs), pilot.folder)
     assert len(some) == len(votes) - 1 and votes_on(str(runs), "another") == []
-    assert choose_quality("auto", some, rows, toy=True, threshold=0.75).name == "oracle"
-    assert choose_quality("auto", some, rows, toy=False, threshold=0.75).name == "pixels"
+    assert choose_quality("auto", some, rows, SMOKE.evaluation.truth).name == "truth"
+    assert choose_quality("auto", some, rows, None).name == "pixels"
     with pytest.raises(ValueError, match="were shown to nobody yet"):
-        choose_quality("votes", some, rows, toy=True, threshold=0.75)
-    with pytest.raises(ValueError, match="the oracle knows only the toy world"):
-        choose_quality("oracle", [], rows, toy=False, threshold=0.75)
+        choose_quality("votes", some, rows, SMOKE.evaluation.truth)
+    with pytest.raises(ValueError, match="no truth is known of these stickers"):
+        choose_quality("truth", [], rows, None)
     freeze(votes, str(runs))
     assert len(votes_on(str(runs), pilot.folder)) == len(votes), "the same vote in two snapshots counts once"
     capsys.readouterr()

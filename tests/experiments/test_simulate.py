@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli.keeping import join_queue, votes_url
+from actors.cluster import connect
+from experiments.cli.keeping import join_queue, kept_latents, votes_url
 from experiments.simulate import main
 from stickers import storage
 from stickers.annotation.settings import Settings
@@ -19,10 +20,18 @@ from stickers.annotation.store.people import Person, add_person
 from stickers.annotation.store.seats import Answer, give, take
 from stickers.annotation.store.votes import VoteStore
 from stickers.artifacts.records import KEPT, VOTES
-from stickers.data.latents import LatentSet
+from stickers.data.latents import LatentSet, shape_of
 from tests.support.plans import finish_plan
 
 ROOT = Path(__file__).resolve().parents[2]
+ANOTHER_PANEL = """
+from dataclasses import replace
+
+from recipes.toy.projects import TINY
+from stickers.toy.panel import Panel
+
+project = replace(TINY, name="another", people=Panel(threshold={threshold}))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +43,12 @@ def finished_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_panel_keeps_the_good_ones_and_says_simulated(
-    finished_plan: Path, tiny_foundations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished_plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(finished_plan, runs)
     script = str(ROOT / "experiments" / "simulate.py")
-    argv = [sys.executable, script, "--runs", str(runs), "--foundations", str(tiny_foundations)]
+    argv = [sys.executable, script, "--runs", str(runs), "--project", "tiny"]
     victim = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 200
     while (
@@ -50,7 +59,7 @@ def test_the_panel_keeps_the_good_ones_and_says_simulated(
     victim.wait()
     assert (runs / "votes-simulated.db").exists() and not list(runs.glob("kept/*/record.json"))
 
-    main(runs=str(runs), foundations=str(tiny_foundations))
+    main(runs=str(runs), project="tiny")
     assert "simulated" in capsys.readouterr().out
     found = storage.find_record(str(runs), "kept")
     kept = storage.read_table(storage.join(found.uri, "kept.parquet"), KEPT).to_pylist()
@@ -64,11 +73,8 @@ def test_the_panel_keeps_the_good_ones_and_says_simulated(
     assert len(votes) == 8 * 3 + sum(vote["round"] == 2 for vote in votes) and all(
         v["simulated"] for v in votes
     )
-    latents = LatentSet.load(Path(found.uri) / "latents.safetensors")
-    everything = LatentSet.load(Path(found.uri) / "all.safetensors")
-    assert len(latents) == len(kept) and len(everything) == 48 and int(everything.length[0]) == 8
 
-    main(runs=str(runs), foundations=str(tiny_foundations))
+    main(runs=str(runs), project="tiny")
     assert "nothing to do" in capsys.readouterr().out and len(list(runs.glob("kept/*/record.json"))) == 1
     with VoteStore(votes_url(str(runs), None)) as people:
         assert join_queue(people, storage.find_record(str(runs), "plans"), "lea") == 8, (
@@ -76,31 +82,27 @@ def test_the_panel_keeps_the_good_ones_and_says_simulated(
         )
 
 
-def test_another_threshold_is_another_panel(
-    finished_plan: Path, tiny_foundations: Path, tmp_path: Path
-) -> None:
+def test_another_threshold_is_another_panel(finished_plan: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(finished_plan, runs)
     for threshold in (0.75, 2.0):
-        main(runs=str(runs), foundations=str(tiny_foundations), threshold=threshold)
+        path = tmp_path / f"panel_{threshold:.0f}.py"
+        path.write_text(ANOTHER_PANEL.format(threshold=threshold))
+        main(runs=str(runs), project=str(path))
     counts = [found.record["counts"]["kept"] for found in storage.find_records(str(runs), "kept")]
     assert len(counts) == 2 and counts[1] > counts[0] + 10
 
 
-def test_what_people_keep_of_a_pilot_stands_for_nothing(
-    finished_plan: Path, tiny_foundations: Path, tmp_path: Path
-) -> None:
+def test_what_people_keep_of_a_pilot_stands_for_nothing(finished_plan: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(finished_plan, runs)
     record = next(runs.glob("plans/*/record.json"))
     record.write_text(json.dumps({**json.loads(record.read_text()), "kind": "pilot"}))
-    main(runs=str(runs), foundations=str(tiny_foundations))
+    main(runs=str(runs), project="tiny")
     assert storage.find_records(str(runs), "kept") and storage.current(str(runs), "kept", "tiny") is None
 
 
-def test_the_panel_does_not_mix_with_people(
-    finished_plan: Path, tiny_foundations: Path, tmp_path: Path
-) -> None:
+def test_the_panel_does_not_mix_with_people(finished_plan: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(finished_plan, runs)
     plan = storage.find_record(str(runs), "plans")
@@ -112,9 +114,40 @@ def test_the_panel_does_not_mix_with_people(
         assert lease
         votes.write(lambda connection: give(connection, ann, lease.job.job_id, Answer())).result()
     with pytest.raises(ValueError, match="ann has voted on plan .* do not mix"):
-        main(runs=str(runs), foundations=str(tiny_foundations))
+        main(runs=str(runs), project="tiny")
 
 
-def test_nothing_to_judge_is_one_sentence(tiny_foundations: Path, tmp_path: Path) -> None:
+@pytest.mark.ray
+def test_kept_clips_are_encoded_for_each_student_once(
+    finished_plan: Path, tiny_foundations: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(finished_plan, runs)
+    main(runs=str(runs), project="tiny")
+    kept = storage.find_record(str(runs), "kept")
+    sets = {}
+    with connect():
+        for name, size in (("kept", 32), ("kept", 16), ("all", 32)):
+            sets[name, size] = kept_latents(kept, name, str(tiny_foundations), size)
+        assert kept_latents(kept, "kept", str(tiny_foundations), 32) == sets["kept", 32]
+    assert len(set(sets.values())) == 3
+    latents = {key: LatentSet.load(uri) for key, uri in sets.items()}
+    count = kept.record["counts"]["kept"]
+    assert [len(latents[key]) for key in sets] == [count, count, 48]
+    assert shape_of(latents["kept", 32].frames)[-1] == 2 * shape_of(latents["kept", 16].frames)[-1]
+    assert int(latents["all", 32].length[0]) == 8
+
+
+def test_in_a_project_of_real_people_nobody_is_simulated(tmp_path: Path) -> None:
+    path = tmp_path / "real_people.py"
+    path.write_text(
+        "from dataclasses import replace\nfrom recipes.toy.projects import TINY\n"
+        "from stickers.project import People\nproject = replace(TINY, name='real', people=People())\n"
+    )
+    with pytest.raises(ValueError, match="real people choose: run experiments/annotate.py serve"):
+        main(runs=str(tmp_path / "runs"), project=str(path))
+
+
+def test_nothing_to_judge_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="run experiments/candidates.py first"):
-        main(runs=str(tmp_path / "runs"), foundations=str(tiny_foundations))
+        main(runs=str(tmp_path / "runs"), project="tiny")

@@ -2,12 +2,13 @@
 
 import pytest
 
-from stickers.prompts.sorting import Said, bucket_of, distinct, forms_of, sort_out
-from stickers.prompts.tables import held_out_prompts, toy_prompts
+from stickers.prompts.sorting import ProposedPrompt, bucket_of, distinct, forms_of, sort_out
+from stickers.toy.prompts import held_out_prompts, toy_prompts
+from stickers.toy.words import says_held_out
 
 
-def said(*texts: str) -> list[Said]:
-    return [Said(text=text, source="test") for text in texts]
+def said(*texts: str) -> list[ProposedPrompt]:
+    return [ProposedPrompt(text=text, source="test") for text in texts]
 
 
 def reasons(*texts: str, **settings: object) -> dict[str, str]:
@@ -124,13 +125,16 @@ def test_balance_and_most() -> None:
     assert even.counts() == {"action": 1, "emotion": 1, "open-ended": 1} and len(even.refused) == 3
     assert [each.text for each in sort_out(said(*texts), most=2).prompts] == texts[:2]
     given = sort_out(
-        [Said(text="a lake", bucket="action", source="s"), Said(text="a", bucket="acting", source="s")]
+        [
+            ProposedPrompt(text="a lake", bucket="action", source="s"),
+            ProposedPrompt(text="a", bucket="acting", source="s"),
+        ]
     )
     assert given.counts()["action"] == 1 and "bucket 'acting' is unknown" in given.refused[0].reason
 
 
 def test_what_is_kept_for_evaluation_never_enters() -> None:
     held = [each.text for each in held_out_prompts(4, seed=1)]
-    found = sort_out(said(*held, "a lake"))
+    found = sort_out(said(*held, "a lake"), reserved=says_held_out)
     assert [each.text for each in found.prompts] == ["a lake"]
-    assert {each.reason for each in found.refused} == {"it is kept for evaluation"}
+    assert {each.reason for each in found.refused} == {"the project keeps it for its evaluation"}

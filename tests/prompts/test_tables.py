@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from stickers.pipeline import check_prompt
-from stickers.prompts.tables import held_out_prompts, import_stickers, toy_prompts, toy_stickers
+from stickers.prompts.tables import import_stickers
 from stickers.toy.oracle import draw_sticker
+from stickers.toy.prompts import held_out_prompts, toy_prompts, toy_stickers
 from stickers.toy.words import held_out, meaning
 from stickers.video.clips import on_white
 from stickers.video.codec import decode_picture
@@ -86,9 +87,9 @@ def test_a_table_is_imported_and_bad_rows_are_counted(tmp_path: Path, kind: str)
         {"prompt": "a cat", "picture": "text.png"},
         {"prompt": "our mascot dances", "picture": str(tmp_path / "fox.png")},
     ]
-    found = import_stickers(write_table(tmp_path, rows, kind), 32)
+    found = import_stickers(write_table(tmp_path, rows, kind))
     assert [p.text for p in found.prompts] == ["a fox waving", "our mascot dances"]
-    assert decode_picture(found.stickers[0].png).shape == (32, 32, 4)
+    assert decode_picture(found.stickers[0].png).shape == (48, 48, 4), "a sticker keeps its own resolution"
     reasons = [row.reason for row in found.refused]
     wanted = ("prompt is empty", "10000 characters", "absent.png", "text.png")
     assert len(reasons) == 4 and all(want in reason for want, reason in zip(wanted, reasons, strict=True))
@@ -97,8 +98,8 @@ def test_a_table_is_imported_and_bad_rows_are_counted(tmp_path: Path, kind: str)
 
 def test_a_useless_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no table"):
-        import_stickers(str(tmp_path / "absent.csv"), 32)
+        import_stickers(str(tmp_path / "absent.csv"))
     with pytest.raises(ValueError, match="no column picture"):
-        import_stickers(write_table(tmp_path, [{"prompt": "a fox"}], "csv"), 32)
+        import_stickers(write_table(tmp_path, [{"prompt": "a fox"}], "csv"))
     with pytest.raises(ValueError, match="no usable row"):
-        import_stickers(write_table(tmp_path, [{"prompt": "a fox", "picture": "absent.png"}], "csv"), 32)
+        import_stickers(write_table(tmp_path, [{"prompt": "a fox", "picture": "absent.png"}], "csv"))

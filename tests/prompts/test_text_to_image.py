@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from stickers.artifacts.records import Sticker
-from stickers.prompts.tables import toy_prompts
 from stickers.prompts.text_to_image import ATTEMPTS, StickerArtist, TextToImage, drawings_of, placed
 from stickers.toy.oracle import draw_sticker
+from stickers.toy.prompts import toy_prompts
 from stickers.video.codec import decode_picture
 from tests.conftest import byte_tokenizer
 from tests.support.text_to_image import save_pipeline

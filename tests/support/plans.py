@@ -11,8 +11,8 @@ from stickers.artifacts.schema import table_of
 from stickers.candidates.archive import compact
 from stickers.candidates.plan import Plan, PlannedTeacher, make_plan, save_plan
 from stickers.candidates.scoring import score
-from stickers.prompts.tables import toy_prompts, toy_stickers
 from stickers.toy.oracle import draw_sticker, truths
+from stickers.toy.prompts import toy_prompts, toy_stickers
 from stickers.video.codec import encode_strip
 
 SIZE = 32
@@ -47,7 +47,7 @@ def drawn(plan: Plan, row: PlanRow) -> np.ndarray:
 def finish_plan(
     runs: Path, num_prompts: int, teachers: tuple[str, ...] = ("good", "lazy"), *, num_seeds: int = 1
 ) -> Plan:
-    """Write a finished plan into a runs folder, where it stands for the tiny profile."""
+    """Write a finished plan into a runs folder, where it stands for the tiny project."""
     prompts = toy_prompts(num_prompts, seed=0)
     ensemble = [PlannedTeacher(name, name, {}) for name in teachers]
     plan = make_plan(prompts, toy_stickers(prompts, SIZE), ensemble, num_seeds=num_seeds)
@@ -56,6 +56,6 @@ def finish_plan(
     out = storage.join(uri, "candidates", "all", "0")
     storage.write_table(storage.join(out, "rows", "block.parquet"), table_of(made, Candidate), CANDIDATES)
     compact(uri, plan, [out])
-    storage.write_record(uri, {"plan_id": plan.plan_id, "profile": "tiny"})
+    storage.write_record(uri, {"plan_id": plan.plan_id, "project": "tiny"})
     storage.set_current(str(runs), "plans", "tiny", plan.plan_id)
     return plan

@@ -8,7 +8,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from recipes.paper import PAPER_TEACHERS
-from recipes.toy.profiles import TINY
+from recipes.toy.projects import TINY
 from stickers.models.unet import VideoUNet
 from stickers.training.estimate import estimate
 from stickers.training.job import network_config

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.toy.profiles import TINY
+from recipes.toy.projects import TINY
 from stickers import storage
 from stickers.data.latents import LatentSet
 from stickers.data.motion_buckets import MotionBuckets
@@ -91,7 +91,7 @@ def test_distillation_starts_from_the_student(tiny_foundations: Path, prepared_r
     settings = {"num_frames": 6, "fps": 4}
     student = {"prediction": "v_prediction", "settings": settings, "picture_size": 32}
     found, sets = storage.Artifact("/runs/students/x", student), {"kept@32": "/k", "all@32": "/a"}
-    recipe = replace(TINY.distillation, num_frames=6, fps=4)
+    recipe = replace(TINY.distillations[0], num_frames=6, fps=4)
     job = TrainingJob.of_distillation(recipe, found, foundations=str(tiny_foundations), sets=sets)
     assert (job.unet, job.sets) == ("/runs/students/x/checkpoint", (("kept@32", "/k"),))
     assert (job.settings.passes(), job.settings.num_frames, job.settings.fps) == (8, 6, 4)
@@ -99,7 +99,9 @@ def test_distillation_starts_from_the_student(tiny_foundations: Path, prepared_r
         "'distilled' asks for 32 pixels, 8 frames at 8 fps; its student 'student' learned 32 pixels, 6 frames"
     )
     with pytest.raises(ValueError, match=sentence):
-        TrainingJob.of_distillation(TINY.distillation, found, foundations=str(tiny_foundations), sets=sets)
+        TrainingJob.of_distillation(
+            TINY.distillations[0], found, foundations=str(tiny_foundations), sets=sets
+        )
 
 
 def test_motion_buckets_need_long_videos_and_scores(

@@ -24,13 +24,13 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A person's choice among a profile's teachers.
+    """A person's choice among a project's teachers.
 
     `by` and `because` are the person's words, `evidence` names the folder below `selection` that they looked at,
     `simulated` says whether simulated people or the toy world's oracle had a part in it.
     """
 
-    profile: str
+    project: str
     teachers: Mapping[str, Origin]
     by: str
     because: str
@@ -55,19 +55,19 @@ class Choice:
             if name not in there:
                 finished = ", ".join(sorted(there)) or "none"
                 raise UserError(
-                    f"the choice by {self.by} for profile {self.profile!r} names teacher {name!r}, which is not "
+                    f"the choice by {self.by} for project {self.project!r} names teacher {name!r}, which is not "
                     f"finished; finished are: {finished}; {mend}"
                 )
             if there[name] != chosen:
                 raise UserError(
-                    f"the choice by {self.by} for profile {self.profile!r} names teacher {name!r} as it was in "
+                    f"the choice by {self.by} for project {self.project!r} names teacher {name!r} as it was in "
                     f"{chosen.record} (checkpoint {chosen.checkpoint}); it is now {there[name].record} "
                     f"(checkpoint {there[name].checkpoint}); {mend}"
                 )
 
 
 def record_choice(runs: str, choice: Choice) -> storage.Artifact:
-    """Write a choice, unless the same one is there, and let it stand for its profile.
+    """Write a choice, unless the same one is there, and let it stand for its project.
 
     Raises:
         UserError: nobody chose, for no reason, or no teacher is chosen.
@@ -80,13 +80,13 @@ def record_choice(runs: str, choice: Choice) -> storage.Artifact:
     uri = storage.join(runs, KIND, digest)
     if not storage.exists(storage.join(uri, storage.RECORD)):
         storage.write_record(uri, {"kind": "choice", "digest": digest, **whole})
-    storage.set_current(runs, KIND, choice.profile, digest)
+    storage.set_current(runs, KIND, choice.project, digest)
     return storage.Artifact(uri, storage.read_json(storage.join(uri, storage.RECORD)))
 
 
-def current_choice(runs: str, profile: str) -> Choice | None:
-    """The choice that stands for a profile, or none."""
-    found = storage.current(runs, KIND, profile)
+def current_choice(runs: str, project: str) -> Choice | None:
+    """The choice that stands for a project, or none."""
+    found = storage.current(runs, KIND, project)
     return choice_of(found) if found else None
 
 
@@ -94,7 +94,7 @@ def choice_of(found: storage.Artifact) -> Choice:
     """A recorded choice read back."""
     record = found.record
     return Choice(
-        profile=record["profile"],
+        project=record.get("project") or record["profile"],
         teachers={name: Origin(**origin) for name, origin in record["teachers"].items()},
         by=record["by"],
         because=record["because"],

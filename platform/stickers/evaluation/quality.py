@@ -1,8 +1,8 @@
-"""What a clip of the pilot is worth, in [0, 1]: by people's votes, by the toy world's oracle, or by pixels alone.
+"""What a clip of the pilot is worth, in [0, 1]: by people's votes, by the project's truth, or by pixels alone.
 
-A quality is injected into the counting, which knows none of them. Votes are what counts; without them the toy world
-has its oracle, and everything else the pixels, which see motion and consistency but not whether it is the motion asked
-for: of two teachers that move alike they cannot tell which one listens.
+A quality is injected into the counting, which knows none of them. Votes are what counts; without them a project
+may have a truth, and otherwise there are the pixels, which see motion and consistency but not whether it is the motion
+that the prompt asks for: of two teachers that move alike they cannot tell which one listens.
 """
 
 from collections import defaultdict
@@ -14,6 +14,7 @@ import numpy as np
 from stickers.annotation.store.votes import votes_digest
 from stickers.artifacts.records import Candidate, Vote
 from stickers.errors import UserError
+from stickers.evaluation.truth import Truth
 from stickers.metrics.consistency import consistency
 from stickers.metrics.motion_size import motion_size
 
@@ -28,7 +29,7 @@ QUORUM_SHARE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A made clip as it was measured; `truth_error` (truth 0, frozen still 1) is known in the toy world alone."""
+    """A made clip as it was measured. `truth_error` (truth 0, still 1) is known where the project has a truth."""
 
     candidate_id: str
     clip_digest: str
@@ -62,22 +63,23 @@ def measure(candidate: Candidate, frames_THWC: np.ndarray, truth_error: float | 
     )
 
 
-def by_oracle(threshold: float) -> Quality:
+def by_truth(truth: Truth) -> Quality:
     """1 minus the truth error, at least 0: a clip no nearer to what its prompt admits than the frozen still is worth
-    nothing, however wrong. `threshold` is the error up to which a clip is worth sharing."""
+    nothing, however wrong."""
+    able = max(0.0, 1 - truth.able_error)
 
     def score(clip: Measured) -> float:
         assert clip.truth_error is not None
         return min(1.0, max(0.0, 1 - clip.truth_error))
 
     return Quality(
-        name="oracle",
+        name="truth",
         explanation=(
-            "quality is 1 - the toy oracle's error: 1 is a clip that the prompt admits, 0 the frozen still or worse; "
-            f"worth sharing from {max(0.0, 1 - threshold):.2f} on"
+            f"quality is 1 - the error by {truth.name}: 1 is a clip that the prompt admits, 0 a still or worse; "
+            f"worth sharing from {able:.2f} on"
         ),
-        able=max(0.0, 1 - threshold),
-        simulated=True,
+        able=able,
+        simulated=truth.simulated,
         score=score,
     )
 

@@ -15,8 +15,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from stickers.errors import UserError
 
 TEMPLATE = "report.html.j2"
-MIN_AXIS = 1.25
-"""The interval plot reaches at least this far, so that the frozen still at 1 stands inside it."""
+ERROR = "error"
+MIN_AXIS, MAX_AXIS = 1.25, 3.0
+"""The plot of errors reaches at least so far, so that the frozen still at 1 stands inside it, and at most so far."""
+MIN_REACH = 0.01
+"""The plot of another metric reaches at least so far."""
+MARGIN = 1.02
 
 Kind = Literal["still", "foundation", "teacher", "student", "distilled", "truth", "reference"]
 
@@ -62,30 +66,44 @@ class Count:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MetricColumn:
+    """A metric of the figures. `better` says which way is good; the first metric of a report is drawn as a plot."""
+
+    name: str
+    better: Literal["less", "more", "neither"]
+    explanation: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FigureRow:
-    """Error (truth about 0, frozen still 1) and share of right motions, each with its 95 % interval."""
+    """A system's metrics by name: value and the bounds of its 95 % interval."""
 
     name: str
     kind: Kind
-    error: float
-    error_low: float
-    error_high: float
-    right: float
-    right_low: float
-    right_high: float
-    motion_size: float
+    values: Mapping[str, tuple[float, float, float]]
     count: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class GapRow:
-    """A paired difference of errors; negative is better than the baseline."""
+    """A paired difference of a metric. `better` is "less", "more" or "neither"."""
 
     system: str
     baseline: str
+    metric: str
+    better: str
     difference: float
     low: float
     high: float
+
+    @property
+    def verdict(self) -> str:
+        """better, worse, different or undecided."""
+        if self.low <= 0 <= self.high:
+            return "undecided"
+        if self.better == "neither":
+            return "different"
+        return "better" if (self.high < 0) == (self.better == "less") else "worse"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +124,7 @@ class Pointer:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportData:
-    """Everything the page says. `facts` are short label-value pairs: profile, revision, digests."""
+    """Everything the page says. `facts` are short label-value pairs: project, revision, digests."""
 
     title: str
     summary: str
@@ -114,6 +132,8 @@ class ReportData:
     columns: Sequence[Column]
     rows: Sequence[PromptRow]
     counts: Sequence[Count]
+    verdicts: Sequence[str]
+    metrics: Sequence[MetricColumn]
     figures: Sequence[FigureRow]
     gaps: Sequence[GapRow]
     times: Sequence[Timing]
@@ -135,14 +155,24 @@ def render_report(data: ReportData) -> str:
             raise UserError(
                 f"prompt {row.prompt!r} shows {foreign[0]!r}, which no column of the report names"
             )
-    reach = max([MIN_AXIS, *(figure.error_high for figure in data.figures)])
     return page_template(TEMPLATE).render(
         data=data,
-        axis=min(reach, 3.0) * 1.02,
+        axis=_axis(data),
         stages=_by_stage(data.counts),
         longest=max([1.0, *(each.seconds for each in data.times)]),
         total=sum(each.seconds for each in data.times),
     )
+
+
+def _axis(data: ReportData) -> float:
+    """How far the plot of the first metric reaches."""
+    if not data.metrics:
+        return 1.0
+    highs = [
+        row.values[data.metrics[0].name][2] for row in data.figures if data.metrics[0].name in row.values
+    ]
+    reach = max([MIN_AXIS, *highs]) if data.metrics[0].name == ERROR else max([*highs, MIN_REACH])
+    return min(reach, MAX_AXIS) * MARGIN if data.metrics[0].name == ERROR else reach * MARGIN
 
 
 def page_template(name: str) -> Template:

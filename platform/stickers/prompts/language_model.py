@@ -14,7 +14,7 @@ import torch
 from stickers.artifacts.ids import content_id, seed_from
 from stickers.curation.pretrained import load_helper, load_model
 from stickers.errors import UserError
-from stickers.prompts.sorting import OPEN, Said, bucket_of
+from stickers.prompts.sorting import OPEN, ProposedPrompt, bucket_of
 
 #: asked for at once: enough that a model varies them, few enough that it stays with the task
 PROMPTS_PER_ASK = 12
@@ -133,7 +133,7 @@ def prompts_in(answer: str) -> list[str]:
     return found
 
 
-def said_in(answers: Sequence[tuple[str, str]], source: str) -> list[Said]:
+def said_in(answers: Sequence[tuple[str, str]], source: str) -> list[ProposedPrompt]:
     """Every prompt of these answers (bucket that was asked for, answer), the answers in turn, so that none comes last.
 
     A model that was asked for actions may write an emotion; where the words tell nothing, what was asked for counts.
@@ -142,4 +142,7 @@ def said_in(answers: Sequence[tuple[str, str]], source: str) -> list[Said]:
     longest = max(map(len, every), default=0)
     turns = [some[turn] for turn in range(longest) for some in every if turn < len(some)]
     told = [(text, bucket_of(text), asked) for asked, text in turns]
-    return [Said(text=text, bucket=asked if own == OPEN else own, source=source) for text, own, asked in told]
+    return [
+        ProposedPrompt(text=text, bucket=asked if own == OPEN else own, source=source)
+        for text, own, asked in told
+    ]

@@ -6,7 +6,7 @@ decided by words, because prompts of a few words differ by one that matters ("a 
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,6 @@ from stickers.artifacts.records import Prompt, Refused
 from stickers.curation.keywords import says, tokens
 from stickers.errors import UserError
 from stickers.pipeline import check_prompt
-from stickers.toy.words import says_held_out
 
 OPEN = "open-ended"
 BUCKETS = ("action", "emotion", OPEN)
@@ -70,8 +69,17 @@ _EMOTIONS = frozenset(EMOTIONS.split()).union(*map(forms_of, EMOTIONAL.split()))
 _ACTIONS = frozenset[str]().union(*map(forms_of, ACTIONS.split()))
 
 
+#: whether a prompt is kept for evaluation
+Reserved = Callable[[str], bool]
+
+
+def no_prompt(text: str) -> bool:
+    """Nothing is reserved."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class ProposedPrompt:
     """A prompt as somebody gave it; an empty bucket is still to be found."""
 
     text: str
@@ -93,12 +101,18 @@ class PromptSet:
 
 
 def sort_out(
-    said: Iterable[Said], *, unsafe: Sequence[str] = (), balance: bool = False, most: int | None = None
+    said: Iterable[ProposedPrompt],
+    *,
+    unsafe: Sequence[str] = (),
+    reserved: Reserved = no_prompt,
+    balance: bool = False,
+    most: int | None = None,
 ) -> PromptSet:
     """Clean, safe, distinct prompts in their buckets, in the order given.
 
     Args:
         unsafe: words and phrases that no prompt may say.
+        reserved: says which prompts a project keeps for its evaluation.
         balance: leave prompts out until no bucket has more than the smallest that has any.
         most: leave out what is more.
 
@@ -113,7 +127,7 @@ def sort_out(
     refused: list[Refused] = []
     for each in said:
         try:
-            prompts.append(_prompt(each, banned))
+            prompts.append(_prompt(each, banned, reserved))
         except UserError as error:
             refused.append(_refusal(each.text, each.source, str(error)))
     prompts, doubles = distinct(prompts)
@@ -128,12 +142,12 @@ def sort_out(
     return PromptSet(prompts=prompts[:most], refused=refused)
 
 
-def _prompt(said: Said, banned: dict[str, tuple[str, ...]]) -> Prompt:
+def _prompt(said: ProposedPrompt, banned: dict[str, tuple[str, ...]], reserved: Reserved) -> Prompt:
     text, bucket = check_prompt(said.text), said.bucket.strip()
     if bucket and bucket not in BUCKETS:
         raise UserError(f"bucket {bucket!r} is unknown; accepted: {', '.join(BUCKETS)}")
-    if says_held_out(text):
-        raise UserError("it is kept for evaluation")
+    if reserved(text):
+        raise UserError("the project keeps it for its evaluation")
     words = tokens(folded(text))
     for word, parts in banned.items():
         if says(words, parts):

@@ -1,8 +1,4 @@
-"""Where prompts and static stickers come from: the toy grammar, or a user's own table of prompts and pictures.
-
-Prompts are balanced over the paper's three buckets (section 2.3). What is kept for evaluation never enters a plan,
-and the other way round.
-"""
+"""A team's own prompts and pictures, read from tables."""
 
 import csv
 import io
@@ -19,13 +15,13 @@ from stickers.artifacts.records import Prompt, Refused, Sticker
 from stickers.data.encoding import canonical
 from stickers.errors import UserError
 from stickers.pipeline import check_prompt
-from stickers.prompts.sorting import Said
-from stickers.toy.characters import SUBJECTS
-from stickers.toy.oracle import draw_sticker
-from stickers.toy.words import BUCKET_OF, BUCKETS, PHRASES, held_out, pairs
+from stickers.prompts.sorting import BUCKETS, OPEN, ProposedPrompt
 from stickers.video.codec import decode_picture
 
+#: pictures a prompt, of those that are drawn for it (paper section 2.3)
 IMAGES_PER_PROMPT = 2
+#: pixels a side up to which pictures keep their own resolution
+MAX_STICKER_SIDE = 1024
 
 
 @dataclass(frozen=True)
@@ -37,88 +33,13 @@ class Stickers:
     refused: list[Refused]
 
 
-def toy_prompts(num_prompts: int, seed: int) -> list[Prompt]:
-    """Distinct prompts of the toy grammar, equally many a bucket, motions and subjects in turn.
-
-    A few open-ended prompts name the subject alone ("a fox") and so admit every open-ended motion; they use only
-    subjects of which no such pair is held out.
-    """
-    return _balanced(num_prompts, seed, held=False)
-
-
-def held_out_prompts(num_prompts: int, seed: int) -> list[Prompt]:
-    """Prompts for evaluation: subject-and-motion pairs that no training set, plan or kept set contains."""
-    return _balanced(num_prompts, seed, held=True)
-
-
-def open_subjects() -> list[str]:
-    """Subjects whose single-word prompt admits no held-out motion."""
-    return [s for s in SUBJECTS if not any(held_out(s, motion) for motion in BUCKETS["open-ended"])]
-
-
-def _balanced(num_prompts: int, seed: int, *, held: bool) -> list[Prompt]:
-    rng = np.random.default_rng([seed, int(held)])
-    queues = {bucket: _queue(bucket, rng, held=held) for bucket in BUCKETS}
-    room = sum(len(queue) for queue in queues.values())
-    if not 1 <= num_prompts <= room:
-        raise UserError(
-            f"the toy grammar has {room} such prompts, asked for {num_prompts}; accepted: 1 to {room}"
-        )
-    source = "toy grammar, held out" if held else "toy grammar"
-    chosen: list[Prompt] = []
-    while len(chosen) < num_prompts:
-        for bucket, queue in queues.items():
-            if queue and len(chosen) < num_prompts:
-                text = queue.pop(0)
-                chosen.append(Prompt(prompt_id=prompt_id(text), text=text, bucket=bucket, source=source))
-    return chosen
-
-
-def _queue(bucket: str, rng: np.random.Generator, *, held: bool) -> list[str]:
-    """Every prompt of a bucket: motion by motion in turn, each motion's subjects shuffled, a new phrase each time."""
-    turns: list[list[str]] = []
-    for motion in BUCKETS[bucket]:
-        subjects = [s for s, m in pairs(held=held) if m == motion]
-        rng.shuffle(subjects)
-        phrases = rng.permutation(PHRASES[motion])
-        count = len(subjects) * len(phrases)
-        turns.append(
-            [
-                f"{_article(subjects[i % len(subjects)])} {_phrase(phrases, i, len(subjects))}"
-                for i in range(count)
-            ]
-        )
-    if bucket == BUCKET_OF["sway"] and not held:
-        turns.append([_article(subject) for subject in rng.permutation(open_subjects())])
-    longest = max(len(turn) for turn in turns)
-    return [turn[i] for i in range(longest) for turn in turns if i < len(turn)]
-
-
-def _article(subject: str) -> str:
-    return f"{'an' if subject[0] in 'aeiou' else 'a'} {subject}"
-
-
-def _phrase(phrases: np.ndarray, index: int, num_subjects: int) -> str:
-    """Each subject meets each phrase once, and neighbours in the queue differ in both."""
-    return str(phrases[(index % num_subjects + index // num_subjects) % len(phrases)])
-
-
-def toy_stickers(prompts: list[Prompt], size: int) -> list[Sticker]:
-    """Two pictures a prompt, drawn by the toy world's static stickers model at `size` pixels."""
-    return [
-        make_sticker(each.prompt_id, index, canonical(draw_sticker(each.text, index, size)[None], size)[0])
-        for each in prompts
-        for index in range(IMAGES_PER_PROMPT)
-    ]
-
-
-def import_stickers(table: str, size: int) -> Stickers:
-    """A user's own prompts and pictures.
+def import_stickers(table: str) -> Stickers:
+    """A user's own prompts and pictures. Pictures keep their resolution, up to `MAX_STICKER_SIDE`.
 
     Args:
         table: CSV or Parquet with the columns prompt and picture (a path, relative to the table, or a URI), and
-            optionally bucket (action, emotion or open-ended, the default).
-        size: pixels a side; pictures are cut out of a solid background, scaled and cropped to it.
+            optionally bucket (action, emotion or open-ended, the default). Pictures are cut out of a solid
+            background and cropped to a square.
 
     Returns:
         What can be used; every other row stands under `refused` with its reason.
@@ -133,7 +54,7 @@ def import_stickers(table: str, size: int) -> Stickers:
     for number, row in enumerate(table_rows(table, ("prompt", "picture")), start=1):
         try:
             prompt = _user_prompt(row)
-            pixels = _user_picture(table, row, size)
+            pixels = _user_picture(table, row)
         except UserError as error:
             refused.append(Refused(uri=f"{table}, row {number}", source="user", reason=str(error)))
             continue
@@ -146,7 +67,7 @@ def import_stickers(table: str, size: int) -> Stickers:
     return Stickers(prompts=list(prompts.values()), stickers=list(stickers.values()), refused=refused)
 
 
-def read_prompts(table: str) -> list[Said]:
+def read_prompts(table: str) -> list[ProposedPrompt]:
     """The prompts of a user's CSV or Parquet table: a column prompt, and optionally bucket.
 
     Raises:
@@ -154,7 +75,7 @@ def read_prompts(table: str) -> list[Said]:
     """
     source = table.rsplit("/", 1)[-1]
     return [
-        Said(text=row["prompt"], bucket=row["bucket"], source=source)
+        ProposedPrompt(text=row["prompt"], bucket=row["bucket"], source=source)
         for row in table_rows(table, ("prompt",))
     ]
 
@@ -187,13 +108,13 @@ def table_rows(table: str, needed: Sequence[str]) -> Iterator[dict[str, str]]:
 
 
 def _user_prompt(row: dict[str, str]) -> Prompt:
-    text, bucket = check_prompt(row["prompt"]), row["bucket"].strip() or "open-ended"
+    text, bucket = check_prompt(row["prompt"]), row["bucket"].strip() or OPEN
     if bucket not in BUCKETS:
         raise UserError(f"bucket {bucket!r} is unknown; accepted: {', '.join(BUCKETS)}")
     return Prompt(prompt_id=prompt_id(text), text=text, bucket=bucket, source="user")
 
 
-def _user_picture(table: str, row: dict[str, str], size: int) -> np.ndarray:
+def _user_picture(table: str, row: dict[str, str]) -> np.ndarray:
     place = row["picture"].strip()
     if not place:
         raise UserError("the picture is empty; a path or URI is expected")
@@ -201,9 +122,14 @@ def _user_picture(table: str, row: dict[str, str], size: int) -> np.ndarray:
         above = table.rpartition("/")[0] if "://" in table else str(Path(table).resolve().parent)
         place = place if place.startswith("/") else storage.join(above, place)
     try:
-        return canonical(decode_picture(storage.read_bytes(place))[None], size)[0]
+        return at_own_resolution(decode_picture(storage.read_bytes(place)))
     except (UserError, OSError) as error:
         raise UserError(f"picture {row['picture']}: {error}") from error
+
+
+def at_own_resolution(pixels_HWC: np.ndarray) -> np.ndarray:
+    """A picture in the model's form at its own size: uint8 RGBA, square, of at most `MAX_STICKER_SIDE` pixels."""
+    return canonical(pixels_HWC[None], min(*pixels_HWC.shape[:2], MAX_STICKER_SIDE))[0]
 
 
 def make_sticker(prompt: str, index: int, pixels_HWC: np.ndarray) -> Sticker:

@@ -5,7 +5,9 @@ environment, as its vendor's tools read it, never from the URI.
 """
 
 import posixpath
+from dataclasses import MISSING, field
 from functools import lru_cache
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs
@@ -44,3 +46,8 @@ def _bucket(name: str) -> fs.FileSystem:
 
 def one_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def as_path(default: Any = MISSING) -> Any:
+    """A dataclass field that names a place (or a tuple of them): a project resolves it against its own file."""
+    return field(default=default, metadata={"path": True})

@@ -112,6 +112,16 @@ def meaning(text: str) -> Meaning:
     return Meaning(subject, (motion,), BUCKET_OF[motion])
 
 
+def asked_for(prompt: str) -> str:
+    """The motion that a toy prompt asks for, or that it leaves open which.
+
+    Raises:
+        UserError: the prompt is none of the toy world's.
+    """
+    motions = meaning(prompt).motions
+    return motions[0] if len(motions) == 1 else "any of several"
+
+
 def says_held_out(text: str) -> bool:
     """Whether a text is a prompt of the toy world that admits a held-out motion, however it came to be written."""
     try:

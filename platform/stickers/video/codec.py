@@ -80,6 +80,15 @@ def decode_strip(data: bytes, num_frames: int) -> np.ndarray:
     return strip.reshape(num_frames, -1, strip.shape[1], RGBA)
 
 
+def strip_size(data: bytes) -> int:
+    """Pixels a side of a strip's frames, from its header alone. UserError when it is no strip."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
+            return int(image.width)
+    except (OSError, EOFError) as error:
+        raise UserError(f"a strip of {len(data)} bytes cannot be read: {error}") from error
+
+
 def encode_animation(frames_THWC: np.ndarray, fps: float, media_type: str) -> bytes:
     """Encode a clip for showing: image/webp, image/apng, image/gif (all looping, with transparency) or video/mp4.
 

@@ -1,0 +1,107 @@
+"""Clips of a kept set into latents, on as many actors as the cluster has room for, chunk by chunk."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import ray
+import torch
+from ray.util import ActorPool
+from safetensors.torch import load, save
+from torch import Tensor
+from tqdm import tqdm
+
+from stickers import storage
+from stickers.data.encoding import canonical, encode_frames
+from stickers.data.latents import LatentSet
+from stickers.errors import UserError
+from stickers.models.folders import load_autoencoder, load_text_encoder
+from stickers.video.codec import decode_strip
+
+#: clips that become durable together
+CLIPS_PER_CHUNK = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptClip:
+    """A clip to encode: its lossless strip, and what it is."""
+
+    strip: bytes
+    num_frames: int
+    fps: float
+    prompt: str
+
+
+class KeptEncoder:
+    """Holds an autoencoder, on a GPU if it was given one, and encodes clips at `size` pixels."""
+
+    def __init__(self, encoders: str, size: int) -> None:
+        device = "cuda" if ray.get_gpu_ids() else "cpu"
+        if device == "cpu":
+            torch.set_num_threads(1)
+        self.autoencoder, self.size = load_autoencoder(encoders).to(device), size
+
+    def encode(self, place: str, number: int, clips: Sequence[KeptClip]) -> int:
+        """Write the latents of one chunk; returns its number."""
+        frames = [
+            encode_frames(self.autoencoder, canonical(decode_strip(clip.strip, clip.num_frames), self.size))
+            for clip in clips
+        ]
+        storage.write_bytes(_chunk(place, number), save({"frames": torch.cat(frames)}))
+        return number
+
+
+def encode_kept(clips: Iterator[KeptClip], count: int, place: str, encoders: str, size: int) -> LatentSet:
+    """Encode `count` clips at `size` pixels by the encoders of a folder; what `place` holds already is not repeated.
+
+    Raises:
+        UserError: there is no clip.
+    """
+    if not count:
+        raise UserError("there is no usable clip to encode")
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    cpus = int(ray.cluster_resources().get("CPU", 1))
+    num_chunks = -(-count // CLIPS_PER_CHUNK)
+    make = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=-1, max_task_retries=3)(KeptEncoder)
+    num_actors = min(num_chunks, gpus or max(1, cpus // 2))
+    fps: list[float] = []
+    length: list[int] = []
+    prompts: list[str] = []
+
+    def todo() -> Iterator[tuple[int, list[KeptClip]]]:
+        """The chunks that are missing. Every clip passes, since its facts are needed."""
+        for number in range(num_chunks):
+            chunk = [clip for clip, _ in zip(clips, range(CLIPS_PER_CHUNK), strict=False)]
+            fps.extend(clip.fps for clip in chunk)
+            length.extend(clip.num_frames for clip in chunk)
+            prompts.extend(clip.prompt for clip in chunk)
+            if not storage.exists(_chunk(place, number)):
+                yield number, chunk
+
+    pool = ActorPool([make.remote(encoders, size) for _ in range(num_actors)])
+    done = pool.map_unordered(lambda actor, work: actor.encode.remote(place, *work), todo())
+    for _ in tqdm(done, total=num_chunks, desc=f"encode clips at {size} pixels", unit="chunk"):
+        pass
+    return _joined(place, num_chunks, fps, length, prompts, encoders)
+
+
+def _joined(
+    place: str, num_chunks: int, fps: list[float], length: list[int], prompts: list[str], encoders: str
+) -> LatentSet:
+    frames: list[Tensor] = [
+        load(storage.read_bytes(_chunk(place, number)))["frames"] for number in range(num_chunks)
+    ]
+    lengths = torch.tensor(length)
+    distinct = sorted(set(prompts))
+    number_of = {prompt: number for number, prompt in enumerate(distinct)}
+    return LatentSet(
+        frames=torch.cat(frames),
+        first=torch.cumsum(lengths, 0) - lengths,
+        length=lengths,
+        fps=torch.tensor(fps, dtype=torch.float32),
+        texts=load_text_encoder(encoders).encode(distinct).half(),
+        text_of=torch.tensor([number_of[prompt] for prompt in prompts]),
+    )
+
+
+def _chunk(place: str, number: int) -> str:
+    return storage.join(place, "chunks", f"{number:05d}.safetensors")

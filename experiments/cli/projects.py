@@ -1,0 +1,93 @@
+"""Which project a command means, and its pickling by value: a project's own functions and classes travel with a job."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from ray import cloudpickle
+from rich.console import Console
+
+import recipes
+from stickers.errors import UserError
+from stickers.project import Project, load_project, places_of
+
+console = Console()
+ENVIRONMENT = "STICKERS_PROJECT"
+#: the project file that a command finds in the current folder
+USUAL_FILE = "project.py"
+DEFAULT = "tiny"
+RECIPES = Path(recipes.__file__).parent
+#: shipped projects, by name
+SHIPPED = {
+    "tiny": RECIPES / "toy" / "tiny.py",
+    "full": RECIPES / "toy" / "full.py",
+    "smoke": RECIPES / "toy" / "smoke.py",
+    "paper": RECIPES / "paper.py",
+}
+ProjectName = Annotated[
+    str | None,
+    tyro.conf.arg(
+        help="a project file, or the name of a shipped one: "
+        f"{', '.join(SHIPPED)}; by default ${ENVIRONMENT}, then ./{USUAL_FILE}, then {DEFAULT}"
+    ),
+]
+
+
+def choose_project(choice: str | None) -> Project:
+    """The project that a command is to work on.
+
+    Where nothing names one, the first line on the screen says which it is.
+
+    Raises:
+        UserError: it is no project; the sentence says why.
+    """
+    if choice is None:
+        name, reason = _unnamed()
+        console.print(f"project {name}: {reason}", highlight=False, soft_wrap=True)
+    path = project_path(choice)
+    project, module = load_project(path)
+    if project.name in SHIPPED and path != SHIPPED[project.name]:
+        raise UserError(
+            f"{path}: the name {project.name!r} belongs to a shipped project; give yours a name of its own"
+        )
+    cloudpickle.register_pickle_by_value(module)
+    return project
+
+
+def project_path(choice: str | None) -> Path:
+    """The file of a project, absolute. UserError: it is neither a shipped name nor a Python file."""
+    name = _unnamed()[0] if choice is None else choice
+    path = SHIPPED.get(name) or Path(name).expanduser().resolve()
+    if path.suffix != ".py":
+        raise UserError(
+            f"there is no project {name!r}; give a file that ends in .py, or a shipped one: {', '.join(SHIPPED)}"
+        )
+    return path
+
+
+def _unnamed() -> tuple[str, str]:
+    """What is meant where nothing names a project, and why."""
+    if os.environ.get(ENVIRONMENT):
+        return os.environ[ENVIRONMENT], f"${ENVIRONMENT} names it"
+    if Path(USUAL_FILE).is_file():
+        return str(Path(USUAL_FILE).resolve()), "the file in this folder"
+    return DEFAULT, "shipped with the platform, because nothing names another (--project FILE.py)"
+
+
+def check_places(project: Project, exists: Callable[[list[str]], list[str]]) -> None:
+    """Refuse places that the machines of a cluster cannot see.
+
+    Args:
+        exists: which of some local paths a machine of the cluster lacks.
+
+    Raises:
+        UserError: a place is a path of this machine alone.
+    """
+    absent = exists([place for place in places_of(project) if "://" not in place])
+    if absent:
+        raise UserError(
+            f"project {project.name!r} names {absent[0]}, which the machines of the cluster cannot see; "
+            "give a shared folder or a URI"
+        )
