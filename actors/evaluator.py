@@ -14,6 +14,7 @@ from stickers.data.encoding import to_tensor
 from stickers.evaluation.measures import Metric
 from stickers.evaluation.truth import Truth, TruthReader
 from stickers.export import assemble
+from stickers.models.folders import network_names
 from stickers.pipeline import AnimationPipeline, to_pixels
 from stickers.video.clips import fit, on_white
 from stickers.video.codec import decode_picture, encode_strip
@@ -144,9 +145,7 @@ def _fitted(picture: np.ndarray, size: int) -> np.ndarray:
 
 
 def foundation_systems(foundations: str) -> dict[str, str]:
-    """The video networks that a foundation folder brings, by the names that reports use."""
-    root = Path(foundations) / "video_unets"
-    folders = (
-        sorted(path for path in root.iterdir() if (path / "record.json").exists()) if root.is_dir() else []
-    )
-    return {f"{FOUNDATION}{path.name}": str(path) for path in folders}
+    """The pretrained video networks that a foundation folder brings, by the names that reports use."""
+    root = Path(foundations)
+    folders = {f"{FOUNDATION}{name}": root / "video_unets" / name for name in network_names(root)}
+    return {name: str(folder) for name, folder in folders.items() if (folder / "record.json").exists()}

@@ -36,3 +36,9 @@ def load_text_encoder(foundations: str | Path, device: str = "cpu") -> "TextEnco
     from stickers.models.text import TextEncoder
 
     return TextEncoder.load(foundations, device)
+
+
+def network_names(foundation: Path) -> list[str]:
+    """The video networks that a foundation folder brings, by name; none where it has no such folder."""
+    root = foundation / "video_unets"
+    return sorted(path.parent.name for path in root.glob("*/config.json")) if root.is_dir() else []

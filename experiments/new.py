@@ -1,0 +1,182 @@
+"""A project for your own videos and stickers: `python experiments/new.py --videos DIR --stickers TABLE --out FOLDER`.
+
+It writes a commented project file, splits off held-out stickers, checks what can be checked before anything is trained,
+and prints what the project will take. The platform's own folder stays as it is.
+"""
+
+import time
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from experiments.cli.options import run_script
+from experiments.cli.projects import choose_project
+from experiments.cli.scaffold import (
+    HELD_OUT,
+    PROJECT_FILE,
+    STICKERS,
+    describe_stickers,
+    list_stickers,
+    list_videos,
+    networks_of,
+    render,
+    split,
+    write_job_folder,
+    write_stickers,
+)
+from recipes.toy.projects import FOUNDATIONS
+from stickers.errors import UserError
+from stickers.project import Project
+from stickers.training.estimate import GIB, estimate
+from stickers.training.job import foundation_of, latent_factor, network_config
+from stickers.training.recipe import Recipe
+
+console = Console()
+REFUSED_SHOWN = 10
+#: steps of each training: about a quarter of an hour for each network on one core
+STEPS = 600
+HELD_OUT_SHARE = 0.2
+#: a matrix product that tells how fast this machine is, and how much of that trainings reach
+PROBE, REACHED = 1024, 0.5
+#: forward passes of a training step, in forward passes: forward, backward twice as long
+PASSES_PER_STEP = 3
+#: bytes of a latent value
+LATENT_BYTES = 2
+
+
+def main(
+    videos: Path,
+    stickers: Path,
+    out: Path,
+    name: str | None = None,
+    foundation: Path = FOUNDATIONS / "tiny",
+    size: int | None = None,
+    steps: int = STEPS,
+    people: Literal["real", "random"] = "real",
+    held_out: float = HELD_OUT_SHARE,
+    licence: str = "",
+) -> None:
+    """Write a project for given folders.
+
+    Args:
+        videos: videos to learn from: a folder with a captions.csv (file, caption), a table, or a WebDataset tar.
+        stickers: pictures to animate: a folder with a captions.csv, or a table with columns prompt and picture.
+        out: the folder of the project; it must not hold one.
+        name: of the project; by default the folder's.
+        foundation: folder of networks to start from, with their encoders.
+        size: pixels a side; by default those of the foundation's networks.
+        steps: optimiser steps of each training.
+        people: who chooses: real people on the annotation page, or simulated ones who choose at random.
+        held_out: the share of prompts that is kept for the evaluation.
+        licence: of videos and stickers; it is carried along.
+    """
+    out = out.expanduser().resolve()
+    if (out / PROJECT_FILE).exists():
+        raise UserError(f"{out} holds a project; give another --out, or change {out / PROJECT_FILE}")
+    if not 0 < held_out < 1:
+        raise UserError(f"--held-out is a share between 0 and 1, got {held_out}")
+    videos, foundation = videos.expanduser().resolve(), foundation.expanduser().resolve()
+    listed = list_videos(videos)
+    rows, refused = list_stickers(stickers.expanduser().resolve())
+    networks = networks_of(foundation)
+    size = size or networks.size
+    to_animate, to_hold_out = split(rows, held_out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_stickers(out / STICKERS, to_animate)
+    write_stickers(out / HELD_OUT, to_hold_out)
+    text = render(
+        name=name or out.name,
+        videos=videos,
+        foundation=foundation,
+        networks=networks,
+        people=people,
+        steps=steps,
+        size=size,
+        licence=licence,
+    )
+    (out / PROJECT_FILE).write_text(text, encoding="utf-8")
+    project = choose_project(str(out / PROJECT_FILE))
+    environment = write_job_folder(out)
+    console.print(f"written: {out / PROJECT_FILE}\nwritten: {environment}", highlight=False, soft_wrap=True)
+    silent = sum(not video.caption for video in listed)
+    sentences = [f"{len(listed)} videos, {silent} without a caption", *describe_stickers(rows, size)]
+    sentences.append(f"{len(to_animate)} stickers to animate, {len(to_hold_out)} held out")
+    for sentence in (*sentences, *refused[:REFUSED_SHOWN]):
+        console.print(escape(sentence), highlight=False, soft_wrap=True)
+    if len(refused) > REFUSED_SHOWN:
+        console.print(f"{len(refused) - REFUSED_SHOWN} more stickers cannot be used")
+    show_costs(project, num_videos=len(listed), num_stickers=len(to_animate))
+    console.print(
+        f"next: python experiments/quickstart.py --project {out / PROJECT_FILE}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def show_costs(project: Project, *, num_videos: int, num_stickers: int) -> None:
+    """What the project will take: time on this machine, GPU hours and disk."""
+    flops_per_second = machine_speed()
+    table = Table(
+        "stage", "on this machine", "H100-hours", "disk", title=f"what {project.name} will take, about"
+    )
+    factor = latent_factor(project.foundation.place)
+    total_minutes = total_hours = 0.0
+    rows: list[tuple[str, float, float]] = []
+    candidate_flops = 0.0
+    for recipe in (*project.teachers, *project.students):
+        costs = estimate(recipe, network_config(foundation_of(recipe, project.foundation.place)), factor)
+        rows.append((f"train {recipe.name}", costs.flops / flops_per_second / 60, costs.gpu_hours))
+        if recipe.role == "teacher":
+            forward = costs.flops / (recipe.num_steps * recipe.batch_size * PASSES_PER_STEP)
+            passes = recipe.sampler.passes()
+            candidate_flops += num_stickers * forward * passes
+    gpu_share = rows[0][2] / rows[0][1] if rows and rows[0][1] else 0.0
+    minutes = candidate_flops / flops_per_second / 60
+    rows.insert(len(project.teachers), ("draw candidates", minutes, minutes * gpu_share))
+    for stage, minutes, hours in rows:
+        table.add_row(stage, f"{minutes:,.0f} min", f"{hours:,.3f}", "")
+        total_minutes, total_hours = total_minutes + minutes, total_hours + hours
+    table.add_row(
+        "all", f"{total_minutes:,.0f} min", f"{total_hours:,.3f}", f"{disk(project, num_videos):,.2f} GiB"
+    )
+    console.print(table)
+
+
+def disk(project: Project, num_videos: int) -> float:
+    """GiB of frame latents, of videos of `USUAL_FRAMES` frames each, and of trained networks."""
+    config = network_config(foundation_of(project.teachers[0], project.foundation.place))
+    factor = latent_factor(project.foundation.place)
+    latents = sum(
+        num_videos * USUAL_FRAMES * config["out_channels"] * (size // factor) ** 2 * LATENT_BYTES
+        for size in project.teacher_sizes
+    )
+    networks: tuple[Recipe, ...] = (*project.teachers, *project.students)
+    weights = sum(4 * _num_weights(recipe, project) for recipe in networks)
+    return (latents + weights) / GIB
+
+
+#: frames of a usual short animation
+USUAL_FRAMES = 72
+
+
+def _num_weights(recipe: Recipe, project: Project) -> int:
+    config = network_config(foundation_of(recipe, project.foundation.place))
+    return estimate(recipe, config, latent_factor(project.foundation.place)).parameters
+
+
+def machine_speed() -> float:
+    """FLOP/s that a training reaches here, by one matrix product and the usual share of it."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    matrix = torch.randn(PROBE, PROBE, device=device)
+    matrix @ matrix
+    start = time.perf_counter()
+    float((matrix @ matrix).sum())
+    return REACHED * 2 * PROBE**3 / (time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    run_script(main)
