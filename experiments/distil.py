@@ -22,23 +22,24 @@ def find_student(runs: str, project: Project, recipe: Distillation) -> storage.A
     return student
 
 
+def distillation_job(
+    runs: str, project: Project, recipe: Distillation, kept: storage.Artifact, base: str
+) -> TrainingJob:
+    """The distillation of a project's finished student. UserError: there is none."""
+    student = find_student(runs, project, recipe)
+    sets = kept_sets(kept, recipe, student.record.get("own_encoders") or base)
+    return TrainingJob.of_distillation(recipe, student, foundations=base, sets=sets)
+
+
 def main(options: Options) -> int:
     """Make every distillation of a project."""
     project = choose_project(options.project)
     recipes = choose(project.distillations, options.only, options.changes)
     base = options.base(project)
     if options.dry_run:
-        return show(recipes, base)
+        return show(recipes, base, project)
     kept = current(options.place, "kept", project)
-    jobs = [
-        TrainingJob.of_distillation(
-            recipe,
-            find_student(options.place, project, recipe),
-            foundations=base,
-            sets=kept_sets(kept, recipe, base),
-        )
-        for recipe in recipes
-    ]
+    jobs = [distillation_job(options.place, project, recipe, kept, base) for recipe in recipes]
     return options.train(jobs, project, simulated=bool(kept.record["simulated"]))
 
 

@@ -182,8 +182,9 @@ def main(runs: Runs = RUNS, project: ProjectName = None, foundations: str | None
     target = storage.join(place, "evaluation", key)
     record = storage.join(target, storage.RECORD)
     folders = {name: storage.local_folder(artifact.uri) for name, artifact in trained.items()}
+    encoders = {name: artifact.record.get("own_encoders") or base for name, artifact in trained.items()}
     systems = {
-        name: (folder, base)
+        name: (folder, encoders.get(name, base))
         for name, folder in {**foundation_systems(storage.local_folder(base)), **folders}.items()
     }
     if not storage.exists(record):

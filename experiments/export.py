@@ -47,7 +47,7 @@ def main(
             f"{place} holds no distilled student {recipe.name!r} of project {chosen.name!r}; "
             "run experiments/distil.py first"
         )
-    base = foundations_of(chosen, foundations)
+    base = found.record.get("own_encoders") or foundations_of(chosen, foundations)
     folder = Path(storage.local_folder(found.uri))
     digests = [weights_digest(folder / "checkpoint"), *encoder_digests(base)]
     name = f"{found.record['name']}-{found.record['recipe_digest']}-{content_id('exported', *digests)[:12]}"

@@ -34,7 +34,7 @@ def kept_sets(kept: storage.Artifact, recipe: Recipe | Distillation, base: str) 
 def student_jobs(kept: storage.Artifact, recipes: Sequence[Recipe], base: str) -> list[TrainingJob]:
     """A job for each student."""
     return [
-        TrainingJob.of_recipe(recipe, foundations=base, sets=kept_sets(kept, recipe, base))
+        TrainingJob.of_recipe(recipe, foundations=base, sets=kept_sets(kept, recipe, recipe.encoders or base))
         for recipe in recipes
     ]
 
@@ -45,7 +45,7 @@ def main(options: Options) -> int:
     recipes = choose(project.students, options.only, options.changes)
     base = options.base(project)
     if options.dry_run:
-        return show(recipes, base)
+        return show(recipes, base, project)
     kept = current(options.place, "kept", project)
     return options.train(student_jobs(kept, recipes, base), project, simulated=bool(kept.record["simulated"]))
 

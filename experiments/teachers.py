@@ -9,7 +9,7 @@ from experiments.cli.projects import choose_project
 from experiments.cli.training import Options, choose, show
 from stickers import storage
 from stickers.training.job import TrainingJob
-from stickers.training.recipe import sized
+from stickers.training.recipe import Distillation, Recipe, sized
 
 
 def prepared_sets(latents: storage.Artifact) -> dict[str, str]:
@@ -27,7 +27,8 @@ def main(options: Options) -> int:
     recipes = choose(project.teachers, options.only, options.changes)
     base = options.base(project)
     if options.dry_run:
-        return show(recipes, base)
+        later: list[Recipe | Distillation] = [*project.students, *project.distillations]
+        return show([*recipes, *(later if options.only is None else ())], base, project)
     sets = prepared_sets(current(options.place, "latents", project))
     jobs = [TrainingJob.of_recipe(recipe, foundations=base, sets=sets) for recipe in recipes]
     return options.train(jobs, project)

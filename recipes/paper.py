@@ -1,72 +1,191 @@
-"""Teachers at full size, by the paper's section 3.1: its example of stages, and how its teachers differ (section 3.2).
+"""The paper's project at its size: from a foundation to a served student on H100s (sections 2 and 3).
 
-They ask for sets named `artist`, `keyword` and `neighbours` at 256 and 512 pixels, and for two foundations of any size
-in `models/sizes.py`. Batches (128 to 512), rates (2.5e-5 to 1e-4) and steps (thousands) are the paper's; the edges of
-motion buckets are a person's to set, with `experiments/buckets.py`.
+It asks for collections named `artist`, `keyword` and `neighbours`, a foundation, a language model and a text-to-image
+model in a folder that every machine sees: `$STICKERS_SHARED`, by default /shared. Batches (128 to 512), rates (2.5e-5
+to 1e-4) and steps (thousands) are the paper's; the edges of motion buckets are a person's to set, with
+`experiments/buckets.py`. `build` makes the same project at other sizes.
 """
+
+import os
+from dataclasses import dataclass, replace
 
 from stickers.data.motion_buckets import MotionBuckets
 from stickers.diffusion.sampling import TRAINING_FREE
-from stickers.training.recipe import Recipe, Stage
+from stickers.project import Collection, Evaluation, Foundation, Project
+from stickers.prompts.sources import DrawnStickers, StickerTable
+from stickers.training.recipe import Distillation, Recipe, Stage
 
 Datasets = tuple[tuple[str, float], ...]
 
-#: these edges fill the three buckets evenly on the toy's keyword set, no more; look at your own videos and set yours
+SHARED = os.environ.get("STICKERS_SHARED", "/shared")
+#: these edges fill the three buckets evenly on one keyword set, no more; look at your own videos and set yours
 BUCKETS = MotionBuckets(edges=(50.6, 75.2), rates=(4, 6, 8))
-
-
-def stages(
-    first: Datasets, last: Datasets, *, fps: int, buckets: MotionBuckets | None = None
-) -> tuple[Stage, ...]:
-    """[256p, freeze spatial, 4 fps, epsilon], [512p, freeze spatial, 4 fps, epsilon], [512p, unfreeze, v]."""
-    early = {"fps": 4, "prediction": "epsilon", "freeze_spatial": True, "buckets": buckets, "lr": 1e-4}
-    return (
-        Stage(steps=10_000, resolution=256, datasets=first, **early),  # type: ignore[arg-type]
-        Stage(steps=5_000, resolution=512, datasets=first, **early),  # type: ignore[arg-type]
-        Stage(
-            steps=5_000,
-            resolution=512,
-            fps=fps,
-            prediction="v_prediction",
-            datasets=last,
-            buckets=buckets,
-            lr=2.5e-5,
-        ),
-    )
-
-
-def teacher(name: str, foundation: str, legs: tuple[Stage, ...], *, seed: int) -> Recipe:
-    """A teacher on sixteen GPUs; every value that the paper does not give is ours."""
-    return Recipe(
-        name=name,
-        role="teacher",
-        foundation=f"video_unets/{foundation}",
-        stages=legs,
-        seed=seed,
-        batch_size=128,
-        warmup_steps=500,
-        lr_schedule="cosine",
-        ema_decay=0.9999,
-        zero_stage=2,
-        gradient_checkpointing=True,
-        num_workers=16,
-        checkpoint_every=500,
-        sampler=TRAINING_FREE,
-    )
-
-
 KEYWORD: Datasets = (("keyword", 1.0),)
 NEIGHBOURS: Datasets = (("neighbours", 1.0),)
 ARTIST: Datasets = (("artist", 1.0),)
 
-PAPER_TEACHERS = (
-    teacher("keyword-artist-8fps", "consistency", stages(KEYWORD, ARTIST, fps=8), seed=1),
-    teacher("keyword-artist-4fps", "motion", stages(KEYWORD, ARTIST, fps=4), seed=2),
-    teacher("neighbours-artist-8fps", "motion", stages(NEIGHBOURS, ARTIST, fps=8), seed=3),
-    teacher(
-        "neighbours-artist-bucketed",
-        "consistency",
-        stages(NEIGHBOURS, ARTIST, fps=8, buckets=BUCKETS),
-        seed=4,
-    ),
-)
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """What grows with the machines: sizes in pixels a side, batches, steps, workers and counts.
+
+    Teachers learn at half their size first and draw at twice the students' (256 and 512 pixels in the paper). `teacher`
+    names the networks of the two foundations that teachers start from, `students` those of the students.
+    """
+
+    teacher_size: int = 512
+    student_size: int = 256
+    batch_size: int = 128
+    early_steps: int = 10_000
+    late_steps: int = 5_000
+    student_steps: int = 20_000
+    distillation_steps: int = 3_000
+    warmup_steps: int = 500
+    num_workers: int = 16
+    checkpoint_every: int = 500
+    num_prompts: int = 15_000
+    consistency: str = "lg"
+    motion: str = "lg"
+    students: tuple[str, ...] = ("sm", "med", "lg-e", "lg")
+    precision: str = "bf16"
+    zero_stage: int = 2
+
+
+PAPER = Scale()
+
+
+def stages(
+    first: Datasets, last: Datasets, scale: Scale, *, fps: int, bucketed: bool = False
+) -> tuple[Stage, ...]:
+    """[half size, freeze spatial, 4 fps, epsilon], [full size, freeze spatial, 4 fps, epsilon], [full size, v]."""
+    buckets = BUCKETS if bucketed else None
+    early = Stage(
+        steps=scale.early_steps,
+        resolution=scale.teacher_size // 2,
+        fps=4,
+        prediction="epsilon",
+        freeze_spatial=True,
+        datasets=first,
+        buckets=buckets,
+        lr=1e-4,
+    )
+    larger = replace(early, steps=scale.late_steps, resolution=scale.teacher_size)
+    final = replace(
+        larger, fps=fps, prediction="v_prediction", freeze_spatial=False, datasets=last, lr=2.5e-5
+    )
+    return (early, larger, final)
+
+
+def teacher(name: str, network: str, legs: tuple[Stage, ...], scale: Scale, *, seed: int) -> Recipe:
+    """A teacher; every value that the paper does not give is ours."""
+    return Recipe(
+        name=name,
+        role="teacher",
+        foundation=f"video_unets/{network}",
+        stages=legs,
+        seed=seed,
+        batch_size=scale.batch_size,
+        warmup_steps=scale.warmup_steps,
+        lr_schedule="cosine",
+        ema_decay=0.9999,
+        zero_stage=scale.zero_stage,
+        precision=scale.precision,  # type: ignore[arg-type]
+        gradient_checkpointing=True,
+        num_workers=scale.num_workers,
+        checkpoint_every=scale.checkpoint_every,
+        sampler=TRAINING_FREE,
+    )
+
+
+def teachers(scale: Scale) -> tuple[Recipe, ...]:
+    """Two data orders, two frame rates, one of them bucketed by motion (section 3.2)."""
+    return (
+        teacher(
+            "keyword-artist-8fps", scale.consistency, stages(KEYWORD, ARTIST, scale, fps=8), scale, seed=1
+        ),
+        teacher("keyword-artist-4fps", scale.motion, stages(KEYWORD, ARTIST, scale, fps=4), scale, seed=2),
+        teacher(
+            "neighbours-artist-8fps", scale.motion, stages(NEIGHBOURS, ARTIST, scale, fps=8), scale, seed=3
+        ),
+        teacher(
+            "neighbours-artist-bucketed",
+            scale.consistency,
+            stages(NEIGHBOURS, ARTIST, scale, fps=8, bucketed=True),
+            scale,
+            seed=4,
+        ),
+    )
+
+
+def student(network: str, scale: Scale) -> Recipe:
+    """A student of one of the paper's four architectures (section 3.3.2), on what people kept."""
+    return Recipe(
+        name=f"student-{network}",
+        role="student",
+        foundation=f"video_unets/{network}",
+        stages=(
+            Stage(
+                steps=scale.student_steps,
+                resolution=scale.student_size,
+                fps=8,
+                prediction="v_prediction",
+                datasets=(("kept", 1.0),),
+                balance="captions",
+                lr=5e-5,
+            ),
+        ),
+        seed=31,
+        batch_size=scale.batch_size,
+        warmup_steps=scale.warmup_steps,
+        ema_decay=0.9999,
+        zero_stage=scale.zero_stage,
+        precision=scale.precision,  # type: ignore[arg-type]
+        gradient_checkpointing=True,
+        num_workers=scale.num_workers,
+        checkpoint_every=scale.checkpoint_every,
+        sampler=TRAINING_FREE,
+    )
+
+
+def distillation(network: str, scale: Scale) -> Distillation:
+    """Guidance and steps together, 32 guided steps to eight passes (section 3.3.3)."""
+    return Distillation(
+        name=f"distilled-{network}",
+        student=f"student-{network}",
+        steps=scale.distillation_steps,
+        dataset="kept",
+        balance="captions",
+        resolution=scale.student_size,
+        seed=41,
+        batch_size=scale.batch_size,
+        warmup_steps=scale.warmup_steps,
+        zero_stage=scale.zero_stage,
+        precision=scale.precision,  # type: ignore[arg-type]
+        num_workers=scale.num_workers,
+        checkpoint_every=scale.checkpoint_every,
+    )
+
+
+def build(scale: Scale = PAPER, *, name: str = "paper", shared: str = SHARED) -> Project:
+    """The project at a scale, with its data and foundations in `shared`."""
+    return Project(
+        name=name,
+        foundation=Foundation(place=f"{shared}/foundation"),
+        collections=tuple(
+            Collection(name=collection, place=f"{shared}/videos/{collection}")
+            for collection in ("artist", "keyword", "neighbours")
+        ),
+        stickers=DrawnStickers(
+            num_prompts=scale.num_prompts,
+            language_model=f"{shared}/language-model",
+            text_to_image=f"{shared}/text-to-image",
+        ),
+        teachers=teachers(scale),
+        students=tuple(student(network, scale) for network in scale.students),
+        distillations=tuple(distillation(network, scale) for network in scale.students),
+        evaluation=Evaluation(stickers=StickerTable(table=f"{shared}/held-out.csv")),
+    )
+
+
+PAPER_TEACHERS = teachers(PAPER)
+project = build()

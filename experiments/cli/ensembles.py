@@ -1,6 +1,6 @@
 """Which teachers take part in a plan, with which encoders, and what decides their pixels."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from rich.console import Console
@@ -45,13 +45,15 @@ def planned(name: str, found: storage.Artifact, foundations: str) -> PlannedTeac
     return PlannedTeacher(name, checkpoint, asdict(SamplerSettings(**found.record["settings"])))
 
 
-def encoders_of(names: Iterable[str], foundations: str, own: Mapping[str, str]) -> dict[str, str]:
+def encoders_of(
+    teachers: Mapping[str, storage.Artifact], foundations: str, own: Mapping[str, str]
+) -> dict[str, str]:
     """The folder of each teacher's encoders: its own, or the foundations of all others.
 
     Raises:
         UserError: a folder is given for a teacher that takes no part.
     """
-    found = dict.fromkeys(names, foundations)
+    found = {name: row.record.get("own_encoders") or foundations for name, row in teachers.items()}
     unknown = sorted(own.keys() - found.keys())
     if unknown:
         raise UserError(f"--encoders names {unknown[0]}, which takes no part; teachers: {', '.join(found)}")

@@ -1,12 +1,15 @@
 """What the training scripts share: their command line, and which recipes it means, changed how."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
+from functools import lru_cache
 from typing import Annotated, Any, Optional, TypeVar, get_type_hints
 
 import tyro
 from rich.console import Console
 from rich.pretty import Pretty
+from rich.table import Table
 
 from actors.trainer import train_all
 from experiments.cli.options import RUNS, Runs, foundations_of
@@ -15,12 +18,19 @@ from stickers import storage
 from stickers.data.motion_buckets import MotionBuckets
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.errors import UserError
+from stickers.models.sizes import SIZES
 from stickers.project import Project
-from stickers.training.estimate import estimate
+from stickers.training.estimate import GIB, REACHED, Estimate, estimate
 from stickers.training.job import TrainingJob, foundation_of, latent_factor, network_config
 from stickers.training.recipe import Distillation, Recipe, Stage
 
 console = Console()
+#: pixels a latent pixel of Stable Diffusion's autoencoders
+USUAL_FACTOR = 8
+#: columns that the table of costs needs
+TABLE_WIDTH = 130
+#: with picture and text, with the picture alone, with neither
+GUIDED_PASSES = 3
 AnyRecipe = TypeVar("AnyRecipe", Recipe, Distillation)
 
 
@@ -140,13 +150,98 @@ class TrainOptions:
 Options = Annotated[TrainOptions, tyro.conf.arg(name="")]
 
 
-def show(recipes: Sequence[Recipe | Distillation], foundations: str) -> int:
-    """The resolved recipes with their digests and what they take, for --dry-run."""
+def show(recipes: Sequence[Recipe | Distillation], foundations: str, project: Project) -> int:
+    """The resolved recipes with their digests, then what each stage takes, for --dry-run."""
+    table = Table(
+        "training", "stage", "steps", "pixels", "fps", "predicts", "GiB a GPU", "GPUs", "H100-hours",
+        title=f"what the trainings of {project.name} take, at {REACHED:.0%} of an H100's peak",
+    )  # fmt: skip
     for recipe in recipes:
         console.print(f"[bold]{recipe.name}[/] {recipe.digest()}", highlight=False)
         console.print(Pretty(recipe, expand_all=False))
         if isinstance(recipe, Recipe):
-            config = network_config(foundation_of(recipe, foundations))
-            found = estimate(recipe, config, latent_factor(foundations))
-            console.print(str(found), highlight=False, soft_wrap=True)
+            _add_stages(table, recipe, recipe.encoders or foundations)
+        else:
+            hours = distillation_hours(recipe, project, foundations)
+            table.add_row(
+                recipe.name, "", str(recipe.steps), str(recipe.resolution), str(recipe.fps), "", "",
+                str(recipe.num_workers), f"{hours:,.2f}",
+            )  # fmt: skip
+    Console(width=max(console.width, TABLE_WIDTH)).print(table)
     return 0
+
+
+def _add_stages(table: Table, recipe: Recipe, foundations: str) -> None:
+    """A row a stage; memory is what that stage takes at its peak."""
+    config, factor = config_of(recipe, foundations), factor_of(foundations)
+    for number, stage in enumerate(recipe.stages, 1):
+        one_step = replace(recipe, name="", foundation="", seed=0, stages=(_shape_of(stage),))
+        costs = _estimate(one_step, json.dumps(config, sort_keys=True), factor)
+        table.add_row(
+            recipe.name if number == 1 else "",
+            f"{number} of {len(recipe.stages)}, " + " + ".join(name for name, _ in stage.datasets),
+            f"{stage.steps:,}",
+            str(stage.resolution),
+            "bucketed" if stage.buckets else str(stage.fps),
+            stage.prediction,
+            f"{costs.bytes_a_worker('cuda') / GIB:.1f}",
+            str(recipe.num_workers),
+            f"{costs.gpu_hours * stage.steps:,.2f}",
+        )
+
+
+def _shape_of(stage: Stage) -> Stage:
+    """One step of a stage, with nothing in it that costs neither time nor memory."""
+    return Stage(
+        steps=1,
+        resolution=stage.resolution,
+        fps=1,
+        prediction="v_prediction",
+        datasets=(("any", 1.0),),
+        freeze_spatial=stage.freeze_spatial,
+    )
+
+
+@lru_cache(maxsize=64)
+def _estimate(recipe: Recipe, config: str, factor: int) -> Estimate:
+    """Recipes of one shape are counted once: it takes many seconds for a network of billions."""
+    return estimate(recipe, json.loads(config), factor)
+
+
+def config_of(recipe: Recipe, foundations: str) -> dict[str, Any]:
+    """The configuration of the network that a recipe starts from; of one of the paper's sizes also before it exists.
+
+    Raises:
+        UserError: there is no such network and no such size.
+    """
+    place = foundation_of(recipe, foundations)
+    size = SIZES.get(place.rsplit("/", 1)[-1])
+    if size is not None and not storage.exists(place):
+        return size.config()
+    return network_config(place)
+
+
+def factor_of(foundations: str) -> int:
+    """Pixels a latent pixel; of foundations that are still to be made the usual number."""
+    return latent_factor(foundations) if storage.exists(foundations) else USUAL_FACTOR
+
+
+def distillation_hours(recipe: Distillation, project: Project, foundations: str) -> float:
+    """H100-hours of a distillation: for each student's step the teacher's guided passes, without gradients."""
+    student = project.student(recipe.student)
+    stage = replace(_shape_of(student.stages[-1]), resolution=recipe.resolution)
+    like = replace(
+        student,
+        name="",
+        foundation="",
+        seed=0,
+        stages=(stage,),
+        batch_size=recipe.batch_size,
+        num_workers=recipe.num_workers,
+    )
+    encoders = student.encoders or foundations
+    config = json.dumps(config_of(student, encoders), sort_keys=True)
+    hours = recipe.steps * _estimate(like, config, factor_of(encoders)).gpu_hours
+    teacher_passes = GUIDED_PASSES * recipe.teacher_steps / recipe.student_steps
+    own_passes = 4 if like.gradient_checkpointing else 3
+    return hours * (teacher_passes + own_passes) / own_passes

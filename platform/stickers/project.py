@@ -3,7 +3,6 @@
 `load_project` runs such a file under a private module name. Relative paths in it mean places beside the file.
 """
 
-import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
@@ -190,7 +189,8 @@ def load_project(path: Path) -> tuple[Project, ModuleType]:
 
 def _check_file_name(path: Path) -> None:
     """A file beside which scripts run must not hide a module. UserError says which."""
-    if path.stem in sys.stdlib_module_names or path.stem in importlib.metadata.packages_distributions():
+    hidden = importlib.util.find_spec(path.stem) if path.stem.isidentifier() else None
+    if hidden is not None and hidden.origin != str(path):
         raise UserError(
             f"{path} bears the name of the module {path.stem!r} and would hide it; rename the file"
         )

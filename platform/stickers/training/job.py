@@ -47,6 +47,7 @@ class TrainingJob:
     `unet` is the folder or URI of the network to start from (`config.json` and safetensors), `encoders` that of the
     autoencoder, text encoder and tokenizer; both may be names below `platform/foundations`. `sets` pairs dataset names
     with latent files. `prediction` and `settings` describe the finished network, `picture_size` is in pixels a side.
+    `own_encoders` is that of the encoders where they are the network's own and not the project's.
     """
 
     recipe: Recipe | Distillation
@@ -57,6 +58,7 @@ class TrainingJob:
     prediction: Prediction
     settings: SamplerSettings
     picture_size: int
+    own_encoders: str = ""
 
     @classmethod
     def of_recipe(cls, recipe: Recipe, *, foundations: str, sets: Mapping[str, str]) -> "TrainingJob":
@@ -77,12 +79,13 @@ class TrainingJob:
         return cls(
             recipe=recipe,
             role=recipe.role,
-            unet=foundation_of(recipe, foundations),
-            encoders=foundations,
+            unet=foundation_of(recipe, recipe.encoders or foundations),
+            encoders=recipe.encoders or foundations,
             sets=_read_by(recipe, sets),
             prediction=last.prediction,
             settings=replace(recipe.sampler, num_frames=recipe.num_frames),
             picture_size=last.resolution,
+            own_encoders=recipe.encoders,
         )
 
     @classmethod
@@ -102,11 +105,12 @@ class TrainingJob:
                 "distillation {!r} asks for {} pixels, {} frames at {} fps; ".format(recipe.name, *asked)
                 + "its student {!r} learned {} pixels, {} frames at {} fps".format(recipe.student, *learned)
             )
+        own_encoders = student.record.get("own_encoders", "")
         return cls(
             recipe=recipe,
             role="distilled",
             unet=storage.join(student.uri, "checkpoint"),
-            encoders=foundations,
+            encoders=own_encoders or foundations,
             sets=_read_by(recipe, sets),
             prediction=student.record["prediction"],
             settings=replace(
@@ -117,6 +121,7 @@ class TrainingJob:
                 fps=made_for.fps,
             ),
             picture_size=recipe.resolution,
+            own_encoders=own_encoders,
         )
 
     @cached_property
@@ -216,6 +221,7 @@ class TrainingJob:
             "recipe_digest": self.recipe.digest(),
             "digest": self.digest,
             "foundation": self.unet,
+            "own_encoders": self.own_encoders,
             "data": self.data,
             "prediction": self.prediction,
             "settings": asdict(self.settings),

@@ -14,10 +14,13 @@ from stickers.data.motion_buckets import MotionBuckets
 from stickers.diffusion.prediction import PREDICTIONS, Prediction
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.errors import UserError
+from stickers.storage.places import as_path
 from stickers.video.clips import ConditioningKind
 
 Role = Literal["foundation", "teacher", "student", "distilled"]
 Offload = Literal["none", "optimizer", "weights"]
+#: fields that came later: empty, they leave a digest as it was before
+LATER_FIELDS = ("encoders",)
 
 
 def sized(dataset: str, resolution: int) -> str:
@@ -67,7 +70,9 @@ class Stage:
 class Recipe:
     """A teacher's, student's or foundation's training.
 
-    `foundation` is the network to start from: a folder below that of the encoders, an absolute path or a URI. Dropout
+    `foundation` is the network to start from: a folder below that of the encoders, an absolute path or a URI.
+    `encoders` is the folder of the autoencoder, text encoder and tokenizer that the network understands, where those
+    are not the project's. Dropout
     probabilities follow paper section 2.1; the default batch size and learning rate its section 3.1, which gives
     batches of 128 to 512, rates of 2.5e-5 to 1e-4 and a few thousand to 150 thousand steps.
 
@@ -81,6 +86,7 @@ class Recipe:
     role: Role
     foundation: str
     stages: tuple[Stage, ...]
+    encoders: str = as_path("")
     seed: int = 0
     batch_size: int = 128
     num_frames: int = 8
@@ -181,4 +187,5 @@ class Distillation:
 
 def digest_of(recipe: Recipe | Distillation) -> str:
     """Content hash of a recipe, stable across machines and Python versions."""
-    return blake2b(dumps(asdict(recipe), sort_keys=True).encode(), digest_size=6).hexdigest()
+    values = {name: value for name, value in asdict(recipe).items() if value or name not in LATER_FIELDS}
+    return blake2b(dumps(values, sort_keys=True).encode(), digest_size=6).hexdigest()

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import av
 import numpy as np
@@ -234,7 +234,7 @@ def _runs(index: Index, starts: list[int], indices: Collection[int]) -> dict[int
 def ended(packets: Iterable[VideoPacket]) -> Iterator[VideoPacket]:
     """These packets and an empty one, which makes the decoder return the frames that it holds back."""
     yield from packets
-    yield Packet()
+    yield cast("VideoPacket", Packet())
 
 
 def stands_alone(film: Film, packet: VideoPacket) -> bool:
