@@ -21,7 +21,7 @@ def test_shipped_manifests_are_in_order(capsys: pytest.CaptureFixture[str]) -> N
         ("candidates.yaml", "preStop:", "prestop:", "prestop"),
         ("candidates.yaml", "nodeSelector:", "nodeSelektor:", "nodeSelektor"),
         ("candidates.yaml", "experiments/candidates.py", "experiments/candidate.py", "no such script"),
-        ("candidates.yaml", "--project full", "--projec full", "projec"),
+        ("candidates.yaml", "--project paper", "--projec paper", "projec"),
         ("students.yaml", "python experiments/export.py", "make export", "only scripts of experiments/"),
         ("teachers.yaml", "configMapRef: {name: stickers}", "configMapRef: {name: sticker}", "ConfigMap sticker"),
         ("teachers.yaml", "- {name: shm, emptyDir", "- {name: sham, emptyDir", "mounts shm"),
