@@ -25,7 +25,7 @@ from experiments.cli.options import (
     run_script,
 )
 from experiments.cli.plans import audit_plan, budgeted, regenerated, show_status, source_of, watching
-from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.projects import ProjectName, check_cluster, choose_project
 from experiments.draw import read_stickers
 from experiments.prices import collect
 from stickers import storage
@@ -233,6 +233,7 @@ def main(
         )
     announce(asked.words, asked.plan)
     if not dry_run:
+        check_cluster(chosen)
         made = make_candidates(
             place, asked.plan, asked.found, asked.encoders,
             project=chosen.name, refused=asked.refused, origin=asked.origin, gpus=gpus, also=asked.also,

@@ -22,10 +22,10 @@ from rich.markup import escape
 from rich.table import Table
 from tqdm import tqdm
 
-from actors.cluster import connect, missing_on_cluster
+from actors.cluster import connect
 from actors.encoder import COLUMNS, ClipEncoder
 from experiments.cli.options import RUNS, Runs, absolute, encoder_digests, foundations_of, run_script
-from experiments.cli.projects import ProjectName, check_places, choose_project
+from experiments.cli.projects import ProjectName, check_cluster, choose_project
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import CLIPS
@@ -291,8 +291,8 @@ def main(
         storage.set_current(place, "latents", chosen.name, key)
         console.print(f"prepared already: {target}")
         return
+    check_cluster(chosen)
     with connect():
-        check_places(chosen, missing_on_cluster)
         drawings = drawn_collections(chosen, Path(place) / "collections" / key) if drawn else []
         encode(chain(drawings, listing()), target, base, cache)
     record = write_sets(target, cache, base, names)

@@ -10,6 +10,7 @@ from ray import cloudpickle
 from rich.console import Console
 
 import recipes
+from actors.cluster import connect, is_private, missing_on_cluster
 from stickers.errors import UserError
 from stickers.project import Project, load_project, places_of
 
@@ -74,6 +75,18 @@ def _unnamed() -> tuple[str, str]:
     if Path(USUAL_FILE).is_file():
         return str(Path(USUAL_FILE).resolve()), "the file in this folder"
     return DEFAULT, "shipped with the platform, because nothing names another (--project FILE.py)"
+
+
+def check_cluster(project: Project) -> None:
+    """Refuse places that the machines of a shared cluster cannot see; a private one is this machine.
+
+    Raises:
+        UserError: a place is a path of this machine alone.
+    """
+    if is_private():
+        return
+    with connect():
+        check_places(project, missing_on_cluster)
 
 
 def check_places(project: Project, exists: Callable[[list[str]], list[str]]) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from actors.trainer import train_all
 from experiments.cli.options import RUNS, Runs, foundations_of
-from experiments.cli.projects import ProjectName
+from experiments.cli.projects import ProjectName, check_cluster
 from stickers import storage
 from stickers.data.motion_buckets import MotionBuckets
 from stickers.diffusion.sampling import SamplerSettings
@@ -136,6 +136,7 @@ class TrainOptions:
 
     def train(self, jobs: Sequence[TrainingJob], project: Project, *, simulated: bool = False) -> int:
         """Train what is not finished. Returns 1 when a training failed: the others are finished all the same."""
+        check_cluster(project)
         outcomes = train_all(
             jobs,
             self.place,
