@@ -7,6 +7,7 @@ from ray.data import ActorPoolStrategy
 from actors.blocks import gpus_of_one, write_durable
 from stickers import storage
 from stickers.artifacts.records import Sticker
+from stickers.artifacts.schema import records_of
 from stickers.prompts.text_to_image import DRAWN, Drawing, StickerArtist, TextToImage
 
 DRAWINGS_PER_BLOCK = 8
@@ -20,7 +21,7 @@ class Artist:
         self.artist = StickerArtist(draw, size, template, seed)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        drawings = [Drawing(**row) for row in table.to_pylist()]
+        drawings = records_of(table, Drawing)
         made = self.artist.make(drawings)
         rows = [
             {

@@ -6,6 +6,7 @@ from ray.data import ActorPoolStrategy
 
 from actors.blocks import gpus_of_one, write_durable
 from stickers import storage
+from stickers.artifacts.schema import records_of
 from stickers.prompts.language_model import ANSWERS, Ask, Author
 
 
@@ -16,7 +17,7 @@ class AuthorActor:
         self.author = Author(storage.local_folder(folder), "cuda" if ray.get_gpu_ids() else "cpu")
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        asks = [Ask(**row) for row in table.to_pylist()]
+        asks = records_of(table, Ask)
         rows = [{"ask_id": a.ask_id, "bucket": a.bucket, "answer": self.author.write(a)} for a in asks]
         return pa.Table.from_pylist(rows, schema=ANSWERS)
 

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from stickers.artifacts.records import Candidate
-from stickers.artifacts.schema import table_of
+from stickers.artifacts.schema import records_of, table_of
 from stickers.candidates.scoring import score
 
 
@@ -11,4 +11,4 @@ class Scorer:
     """Takes and gives Arrow tables of candidates, as many and in the same order."""
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        return table_of([score(Candidate(**row)) for row in table.to_pylist()], Candidate)
+        return table_of([score(each) for each in records_of(table, Candidate)], Candidate)

@@ -14,7 +14,7 @@ from actors.blocks import Unwritten, write_durable
 from actors.scorer import Scorer
 from stickers import storage
 from stickers.artifacts.records import Candidate, PlanRow
-from stickers.artifacts.schema import table_of
+from stickers.artifacts.schema import records_of, table_of
 from stickers.candidates.conditions import EncodedConditions
 from stickers.candidates.isolation import Isolation
 from stickers.candidates.maker import CandidateMaker
@@ -92,7 +92,7 @@ class Teacher:
         self.isolation = Isolation(storage.join(work.plan, "trying", work.name))
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        rows = [PlanRow(**row) for row in table.to_pylist()]
+        rows = records_of(table, PlanRow)
         return table_of(self.isolation.run(rows, self._make, self.maker.give_up), Candidate)
 
     def _make(self, rows: list[PlanRow]) -> list[Candidate]:

@@ -328,7 +328,7 @@ def make_candidates(
             }
             storage.write_record(uri, {**facts, "refused": len(refused), "prompts": len(plan.prompts)})
     remove_blocks(uri)
-    finished = storage.Artifact(uri, storage.read_json(record))
+    finished = storage.Artifact(uri, storage.read_record(uri))
     show(plan.plan_id, finished.record["counts"], refused)
     return finished
 

@@ -18,7 +18,7 @@ from experiments.prompts import prompt_set
 from stickers import storage
 from stickers.artifacts.ids import content_id, sticker_id
 from stickers.artifacts.records import PROMPTS, REFUSED, STICKERS, Prompt, Refused, Sticker
-from stickers.artifacts.schema import table_of
+from stickers.artifacts.schema import records_of, table_of
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
 from stickers.prompts.sources import DrawnStickers, StickerSource
@@ -76,13 +76,13 @@ def drawn_by_model(uri: str, prompts: list[Prompt], size: int, options: dict[str
 
 def read_stickers(uri: str) -> Stickers:
     """A finished set, read back."""
-    prompts = storage.read_table(storage.join(uri, "prompts.parquet"), PROMPTS).to_pylist()
-    stickers = storage.read_table(storage.join(uri, "stickers.parquet"), STICKERS).to_pylist()
-    refused = storage.read_table(storage.join(uri, "refused.parquet"), REFUSED).to_pylist()
+    prompts = storage.read_table(storage.join(uri, "prompts.parquet"), PROMPTS)
+    stickers = storage.read_table(storage.join(uri, "stickers.parquet"), STICKERS)
+    refused = storage.read_table(storage.join(uri, "refused.parquet"), REFUSED)
     return Stickers(
-        [Prompt(**row) for row in prompts],
-        [Sticker(**row) for row in stickers],
-        [Refused(**row) for row in refused],
+        records_of(prompts, Prompt),
+        records_of(stickers, Sticker),
+        records_of(refused, Refused),
     )
 
 

@@ -33,7 +33,7 @@ def collect(runs: str, project: str, plan: str | None = None) -> SpendingData:
         UserError: there is no finished plan.
     """
     every = [storage.find_record(runs, "plans", plan)] if plan else storage.find_records(runs, "plans")
-    plans = [each for each in every if (each.record.get("project") or each.record.get("profile")) == project]
+    plans = [each for each in every if each.record.get("project") == project]
     if not plans:
         raise UserError(
             f"{storage.join(runs, 'plans')} holds no finished plan of project {project!r}; "

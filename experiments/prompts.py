@@ -20,7 +20,7 @@ from experiments.cli.projects import ProjectName, choose_project
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import PROMPTS, REFUSED, Prompt, Refused
-from stickers.artifacts.schema import table_of
+from stickers.artifacts.schema import records_of, table_of
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
 from stickers.evaluation.reservation import reservation
@@ -211,9 +211,9 @@ def _save(uri: str, prompts: PromptSet, facts: dict[str, Any], *, num_proposed: 
 
 def prompt_set(uri: str) -> PromptSet:
     """A finished set, read back."""
-    prompts = storage.read_table(storage.join(uri, "prompts.parquet"), PROMPTS).to_pylist()
-    refused = storage.read_table(storage.join(uri, "refused.parquet"), REFUSED).to_pylist()
-    return PromptSet(prompts=[Prompt(**row) for row in prompts], refused=[Refused(**row) for row in refused])
+    prompts = storage.read_table(storage.join(uri, "prompts.parquet"), PROMPTS)
+    refused = storage.read_table(storage.join(uri, "refused.parquet"), REFUSED)
+    return PromptSet(prompts=records_of(prompts, Prompt), refused=records_of(refused, Refused))
 
 
 if __name__ == "__main__":

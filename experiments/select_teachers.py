@@ -108,7 +108,7 @@ def record_evidence(
             "suggested": {"threshold": threshold, "teachers": list(suggested)},
         }
         storage.write_record(uri, record)
-    return storage.Artifact(uri, storage.read_json(storage.join(uri, storage.RECORD)))
+    return storage.Artifact(uri, storage.read_record(uri))
 
 
 def show(evidence: Evidence, suggested: Sequence[str], threshold: float) -> None:

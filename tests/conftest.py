@@ -128,7 +128,7 @@ def prepared_runs(tmp_path: Path) -> Path:
         place.mkdir(parents=True)
         for name in names:
             latents.save(place / (f"{name}-32.safetensors" if kind == "latents" else f"{name}.safetensors"))
-        record = {"profile": "tiny", "clips": dict.fromkeys(names, 2), "sizes": [32], "simulated": True}
+        record = {"project": "tiny", "clips": dict.fromkeys(names, 2), "sizes": [32], "simulated": True}
         storage.write_record(str(place), record)
         storage.set_current(str(runs), kind, "tiny", place.name)
     return runs

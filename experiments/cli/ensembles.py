@@ -42,7 +42,7 @@ def planned(name: str, found: storage.Artifact, foundations: str) -> PlannedTeac
     """A teacher's name, the digest of every weight it animates with, and its sampler settings."""
     encoders = encoder_digests(foundations)
     checkpoint = content_id("checkpoint", found.record["weights"], *encoders, found.record["prediction"])[:12]
-    return PlannedTeacher(name, checkpoint, asdict(SamplerSettings(**found.record["settings"])))
+    return PlannedTeacher(name, checkpoint, asdict(SamplerSettings.of(found.record["settings"], found.uri)))
 
 
 def encoders_of(

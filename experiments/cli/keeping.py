@@ -134,7 +134,7 @@ def keep(
     if plan.record.get("kind") != "pilot":
         # what comes of the pilot, by which teachers are chosen, stands for nothing
         storage.set_current(place, "kept", project.name, digest)
-    return storage.Artifact(uri, storage.read_json(storage.join(uri, storage.RECORD))), fresh
+    return storage.Artifact(uri, storage.read_record(uri)), fresh
 
 
 def _write(

@@ -22,6 +22,7 @@ from stickers import storage
 from stickers.annotation.store.votes import thaw
 from stickers.artifacts.ids import content_id, seed_from
 from stickers.artifacts.records import STICKERS, Candidate, Vote
+from stickers.artifacts.schema import records_of
 from stickers.candidates.plan import Plan, PlannedTeacher, make_plan
 from stickers.errors import UserError
 from stickers.evaluation.quality import Measured, Quality, by_pixels, by_truth, by_votes
@@ -73,8 +74,8 @@ def measure_clips(
     if todo:
         with connect():
             _measure(place, [(index[sticker], rows) for (sticker, _), rows in todo.items()], truth, encoders)
-    rows = [row for key in looks for row in storage.read_table(_file(place, *key), MEASURED).to_pylist()]
-    return {row["candidate_id"]: Measured(**{k: row[k] for k in row if k != "sticker_id"}) for row in rows}
+    tables = [storage.read_table(_file(place, *key), MEASURED) for key in looks]
+    return {each.candidate_id: each for table in tables for each in records_of(table, Measured)}
 
 
 def _file(place: str, sticker_id: str, num_frames: int) -> str:

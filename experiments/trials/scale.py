@@ -45,7 +45,7 @@ from recipes.toy.world import Mode, look_of, meaning, render_motion, toy_prompts
 from stickers import storage
 from stickers.artifacts.ids import clip_digest, content_id, prompt_id, sticker_id
 from stickers.artifacts.records import MADE, Candidate, PlanRow, Prompt, Sticker
-from stickers.artifacts.schema import table_of
+from stickers.artifacts.schema import records_of, table_of
 from stickers.candidates.audit import audit_part, parts_of
 from stickers.candidates.plan import Plan, load_plan, make_plan, save_plan
 from stickers.diffusion.sampling import SamplerSettings
@@ -75,7 +75,7 @@ class Sleeper(Teacher):
 
     def __call__(self, table: pa.Table) -> pa.Table:
         time.sleep(self.seconds * table.num_rows)
-        return table_of([self._candidate(PlanRow(**row)) for row in table.to_pylist()], Candidate)
+        return table_of([self._candidate(each) for each in records_of(table, PlanRow)], Candidate)
 
     def _candidate(self, row: PlanRow) -> Candidate:
         drawn = self.drawn[row.seed % len(self.drawn)]

@@ -1,6 +1,5 @@
 """A trained UNet becomes what is served: one folder with everything the pipeline needs, safetensors and JSON alone."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ def assemble(
     root = Path(record_folder)
     if not (root / storage.RECORD).exists():
         raise UserError(f"{root} holds no finished training: {storage.RECORD} is missing")
-    record = json.loads((root / storage.RECORD).read_text())
+    record = storage.read_record(str(root))
     weights = root / "checkpoint" if (root / "checkpoint").is_dir() else root
     unet, autoencoder = load_unet(weights), load_autoencoder(foundations)
     check_fit(unet, autoencoder)
@@ -42,7 +41,7 @@ def assemble(
         autoencoder=autoencoder,
         text=load_text_encoder(foundations) if with_text else None,
         prediction=record["prediction"],
-        settings=SamplerSettings(**record["settings"]),
+        settings=SamplerSettings.of(record["settings"], str(root / storage.RECORD)),
         picture_size=record["picture_size"],
     )
 

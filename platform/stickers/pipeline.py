@@ -94,7 +94,7 @@ class AnimationPipeline:
             autoencoder=load_autoencoder(root),
             text=load_text_encoder(root),
             prediction=config["prediction"],
-            settings=SamplerSettings(**config["settings"]),
+            settings=SamplerSettings.of(config["settings"], str(root / CONFIG)),
             picture_size=config["picture_size"],
         ).to(device)
 

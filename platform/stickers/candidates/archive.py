@@ -17,6 +17,7 @@ import pyarrow.compute
 from stickers import storage
 from stickers.artifacts.ids import clip_digest
 from stickers.artifacts.records import CANDIDATES, FAILED, MADE, Candidate
+from stickers.artifacts.schema import concat, records_of, versioned
 from stickers.candidates.driver import DRIVER
 from stickers.candidates.plan import Plan
 from stickers.candidates.scoring import flags_of
@@ -30,13 +31,14 @@ ROWS_PER_GROUP = 4
 INDEX_ROWS_PER_GROUP = 4096
 #: everything but the clip
 FACTS = [each.name for each in fields(Candidate) if each.name != "clip"]
-INDEXED = pa.schema(
+INDEXED = versioned(
+    "Index",
     [
         *(CANDIDATES.field(name) for name in FACTS),
         pa.field("part", pa.string(), nullable=False, metadata={"unit": "place, from the plan's folder"}),
         pa.field("row_group", pa.int32(), nullable=False),
         pa.field("row", pa.int32(), nullable=False, metadata={"unit": "of its row group"}),
-    ]
+    ],
 )
 
 
@@ -84,7 +86,7 @@ def compact(uri: str, plan: Plan, outs: Iterable[str]) -> None:
         index.append(
             _left_over(plan.supersedes, storage.below(uri, f"../{plan.supersedes}"), plan.superseded)
         )
-    table = pa.concat_tables(index).sort_by("candidate_id").combine_chunks()
+    table = concat(index, uri).sort_by("candidate_id").combine_chunks()
     storage.write_table(storage.join(uri, INDEX), table, INDEXED, rows_per_group=INDEX_ROWS_PER_GROUP)
 
 
@@ -111,13 +113,16 @@ class _Parts:
 
     def __init__(self, uri: str) -> None:
         self.uri, self.index = uri, [INDEXED.empty_table()]
-        self.number, self.bytes, self.groups = 0, 0, 0
+        self.number, self.bytes, self.groups, self.schema = 0, 0, 0, CANDIDATES
         self.writer: storage.TableWriter | None = None
 
     def add(self, table: pa.Table) -> None:
+        if table.schema != self.schema:  # blocks of another version may have further columns
+            self._end()
+            self.schema = table.schema
         name = f"{PARTS}/part-{self.number:05d}.parquet"
         if self.writer is None:
-            self.writer = storage.TableWriter(storage.join(self.uri, name), CANDIDATES)
+            self.writer = storage.TableWriter(storage.join(self.uri, name), self.schema)
         self.writer.write(table, rows_per_group=ROWS_PER_GROUP)
         rows = range(table.num_rows)
         places = {
@@ -125,8 +130,9 @@ class _Parts:
             "row_group": pa.array([self.groups + row // ROWS_PER_GROUP for row in rows], pa.int32()),
             "row": pa.array([row % ROWS_PER_GROUP for row in rows], pa.int32()),
         }
-        columns = [*(table[fact] for fact in FACTS), *places.values()]
-        self.index.append(pa.table(columns, schema=INDEXED))
+        extra = [each for each in self.schema if each.name not in CANDIDATES.names]
+        columns = [*(table[fact] for fact in FACTS), *places.values(), *(table[each.name] for each in extra)]
+        self.index.append(pa.table(columns, schema=pa.schema([*INDEXED, *extra], metadata=INDEXED.metadata)))
         self.groups += -(-table.num_rows // ROWS_PER_GROUP)
         self.bytes += table["clip"].nbytes
         if self.bytes >= PART_BYTES:
@@ -140,7 +146,7 @@ class _Parts:
     def close(self) -> pa.Table:
         """Where everything lies."""
         self._end()
-        return pa.concat_tables(self.index)
+        return concat(self.index, self.uri)
 
 
 class Candidates(Sequence[Candidate]):
@@ -155,7 +161,7 @@ class Candidates(Sequence[Candidate]):
 
     @cached_property
     def _rows(self) -> list[Candidate]:
-        return [Candidate(**row, clip=None) for row in self.table.select(FACTS).to_pylist()]
+        return records_of(self.table, Candidate)
 
     @cached_property
     def _places(self) -> dict[str, tuple[str, int, int, str | None]]:

@@ -16,11 +16,11 @@ import pyarrow as pa
 from stickers import storage
 from stickers.artifacts.ids import candidate_id, content_id, seed_from
 from stickers.artifacts.records import PLAN, PROMPTS, STICKERS, Candidate, PlanRow, Prompt, Sticker
-from stickers.artifacts.schema import table_of
+from stickers.artifacts.schema import records_of, table_of, versioned
 from stickers.errors import UserError
 
 PLAN_FILE = "plan.json"
-SUPERSEDED = pa.schema([pa.field("candidate_id", pa.string(), nullable=False)])
+SUPERSEDED = versioned("Superseded", [pa.field("candidate_id", pa.string(), nullable=False)])
 
 
 @dataclass(frozen=True)
@@ -236,25 +236,24 @@ def as_saved(uri: str, plan: Plan) -> Plan:
 
 
 def _prompts(uri: str) -> list[Prompt]:
-    table = storage.read_table(storage.join(uri, "prompts.parquet"), PROMPTS)
-    return [Prompt(**row) for row in table.to_pylist()]
+    return records_of(storage.read_table(storage.join(uri, "prompts.parquet"), PROMPTS), Prompt)
 
 
 def _rows(uri: str, teachers: Iterable[str]) -> list[PlanRow]:
     tables = [storage.read_table(storage.join(uri, "plan", f"{name}.parquet"), PLAN) for name in teachers]
-    return [PlanRow(**row) for table in tables for row in table.to_pylist()]
+    return [row for table in tables for row in records_of(table, PlanRow)]
 
 
 def load_plan(uri: str) -> Plan:
     """Read a plan folder back. UserError when it is none."""
     header = storage.read_json(storage.join(uri, PLAN_FILE))
-    stickers = storage.read_table(storage.join(uri, "stickers.parquet"), STICKERS).to_pylist()
+    stickers = storage.read_table(storage.join(uri, "stickers.parquet"), STICKERS)
     place = storage.join(uri, "superseded.parquet")
     gone = storage.read_table(place, SUPERSEDED)["candidate_id"].to_pylist() if header["supersedes"] else []
     return Plan(
         plan_id=header["plan_id"],
         prompts=_prompts(uri),
-        stickers=[Sticker(**row) for row in stickers],
+        stickers=records_of(stickers, Sticker),
         rows=_rows(uri, header["teachers"]),
         supersedes=header["supersedes"],
         superseded=tuple(gone),

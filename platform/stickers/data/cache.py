@@ -17,6 +17,7 @@ from torch import Tensor
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import CLIPS, Clip
+from stickers.artifacts.schema import versioned
 from stickers.data.collections import Listed, content_of
 from stickers.data.encoding import encode_frames
 from stickers.data.manifest import Looked, examine, row_of
@@ -41,9 +42,20 @@ PLACES = pa.schema(
     ]
 )
 #: what preparing writes of each listed video
-ROWS = pa.schema([*CLIPS, *PLACES])
+ROWS = versioned("EncodedClip", [*CLIPS, *PLACES])
 #: what is the listing's own, not the file's
 OF_LISTING = ("clip_id", "uri", "caption", "source")
+#: what is the file's own, whoever lists it
+OF_FILE = [each.name for each in fields(Clip) if each.name not in (*OF_LISTING, "status", "reason")]
+INDEX = versioned(
+    "CachedClip",
+    [
+        *(CLIPS.field(name) for name in OF_FILE),
+        pa.field("shard", pa.string()),
+        pa.field("shard_rows", pa.int64()),
+        pa.field("first", pa.int64()),
+    ],
+)
 
 
 @dataclass(frozen=True)
@@ -72,18 +84,17 @@ class FrameCache:
         found = {}
         for size in self.sizes:
             for part in storage.listing(storage.join(self.folder(size), "index")):
-                for row in storage.read_table(part).to_pylist():
+                for row in storage.read_table(part, INDEX).to_pylist():
                     found[row["content"], size] = row
         return found
 
     def remember(self, name: str, rows: Iterable[dict[str, Any]]) -> None:
         """Add a finished run's usable files to the index."""
         usable = [row for row in rows if row["status"] != "refused"]
-        facts = [each.name for each in fields(Clip) if each.name not in (*OF_LISTING, "status", "reason")]
         for i, size in enumerate(self.sizes):
             new = {
                 row["content"]: {
-                    **{fact: row[fact] for fact in facts},
+                    **{name: row[name] for name in OF_FILE},
                     "shard": row["shards"][i],
                     "shard_rows": row["shard_rows"][i],
                     "first": row["firsts"][i],
@@ -92,14 +103,8 @@ class FrameCache:
                 if (row["content"], size) not in self.known
             }
             if new:
-                schema = pa.schema(
-                    [
-                        *(CLIPS.field(fact) for fact in facts),
-                        *(("shard", pa.string()), ("shard_rows", pa.int64()), ("first", pa.int64())),
-                    ]
-                )
                 part = storage.join(self.folder(size), "index", f"{name}.parquet")
-                storage.write_table(part, pa.Table.from_pylist([*new.values()], schema=schema), schema)
+                storage.write_table(part, pa.Table.from_pylist([*new.values()], schema=INDEX), INDEX)
 
 
 class CollectionEncoder:

@@ -169,7 +169,8 @@ class LatentSet:
             if autoencoder is None:
                 raise UserError(f"the frames of {uri} are made from videos, which needs the autoencoder")
             found["frames"] = OnlineFrames.of_tensors(found, autoencoder)
-        return cls(**found)  # type: ignore[arg-type]
+        known = {each.name for each in fields(cls)}  # a later version may have written more
+        return cls(**{name: rows for name, rows in found.items() if name in known})  # type: ignore[arg-type]
 
     @staticmethod
     def join(sets: list["LatentSet"]) -> "LatentSet":

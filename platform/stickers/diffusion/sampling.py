@@ -1,8 +1,8 @@
 """How a clip is sampled: the settings that enter a candidate's identity, and the loop that obeys them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -43,6 +43,19 @@ class SamplerSettings:
 
         if self.temperature < 0:
             raise UserError(f"temperature must not be negative, got {self.temperature}")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], place: str) -> "SamplerSettings":
+        """Settings read back from their JSON form. Those that an older version did not have take their default.
+
+        Raises:
+            UserError: `place` names a setting that this version does not know, and so cannot obey.
+        """
+        names = [each.name for each in fields(cls)]
+        for name in values:
+            if name not in names:
+                raise UserError(f"{place}: sampler setting {name!r} is unknown; accepted: {', '.join(names)}")
+        return cls(**values)
 
     def passes(self) -> int:
         """Network passes a clip takes."""

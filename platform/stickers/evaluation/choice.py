@@ -81,7 +81,7 @@ def record_choice(runs: str, choice: Choice) -> storage.Artifact:
     if not storage.exists(storage.join(uri, storage.RECORD)):
         storage.write_record(uri, {"kind": "choice", "digest": digest, **whole})
     storage.set_current(runs, KIND, choice.project, digest)
-    return storage.Artifact(uri, storage.read_json(storage.join(uri, storage.RECORD)))
+    return storage.Artifact(uri, storage.read_record(uri))
 
 
 def current_choice(runs: str, project: str) -> Choice | None:
@@ -94,7 +94,7 @@ def choice_of(found: storage.Artifact) -> Choice:
     """A recorded choice read back."""
     record = found.record
     return Choice(
-        project=record.get("project") or record["profile"],
+        project=record["project"],
         teachers={name: Origin(**origin) for name, origin in record["teachers"].items()},
         by=record["by"],
         because=record["because"],

@@ -1,12 +1,15 @@
 """The runs folder and its artifacts: `<runs>/<kind>/<name>`, each finished by its `record.json`.
 
-An artifact folder is finished when its record, which is written last, is there. It is never written again.
+An artifact folder is finished when its record, which is written last, is there. It is never written again, so records
+of older versions stay as they are; `read_record` gives them in today's form.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +26,11 @@ RECORD = "record.json"
 
 
 CURRENT = "current"
+#: of what records say; those without one are of the first. It rises when a key is renamed, goes or means something else
+RECORD_VERSION = 2
+#: keys of the first version's records, and what they are called now
+RENAMED = {"profile": "project"}
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ def _refuse_settings(uri: str) -> None:
 
 
 def write_record(uri: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Finish the artifact folder `uri`: write its `record.json` with the time, and never again.
+    """Finish the artifact folder `uri`: write its `record.json` with version and time, and never again.
 
     Returns:
         The record as written.
@@ -92,15 +100,54 @@ def write_record(uri: str, record: Mapping[str, Any]) -> dict[str, Any]:
     place = join(uri, RECORD)
     if exists(place):
         raise UserError(f"{place} is there already; a finished artifact is never overwritten")
-    whole = {**record, "finished_at": datetime.now(UTC).isoformat()}
+    whole = {**record, "version": RECORD_VERSION, "finished_at": datetime.now(UTC).isoformat()}
     write_json(place, whole)
     return whole
+
+
+def read_record(uri: str) -> dict[str, Any]:
+    """What the `record.json` of an artifact folder says, in today's form.
+
+    Raises:
+        UserError: there is none, or a newer version of this program wrote it.
+    """
+    place = join(uri, RECORD)
+    return upgraded(read_json(place), place)
+
+
+def upgraded(record: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """A record of any version in today's form. Keys that this version does not know are kept.
+
+    Args:
+        place: where the record lies, for sentences.
+
+    Raises:
+        UserError: a newer version of this program wrote it.
+    """
+    version = record.get("version", 1)
+    if version > RECORD_VERSION:
+        raise UserError(
+            f"{place} is a record of version {version}, written by a newer version of this program; this one reads "
+            f"versions up to {RECORD_VERSION}"
+        )
+    if version == 1 and RENAMED.keys() & record.keys():
+        _say_once(place.rsplit("/", 3)[0])
+        return {RENAMED.get(name, name): value for name, value in record.items()}
+    return dict(record)
+
+
+@lru_cache
+def _say_once(runs: str) -> None:
+    names = ", ".join(f"{before!r} as {now!r}" for before, now in RENAMED.items())
+    logger.warning(
+        "%s holds records of an earlier version; they stay as they are, and are read with %s", runs, names
+    )
 
 
 def find_records(runs: str, kind: str) -> list[Artifact]:
     """Every finished artifact folder `<runs>/<kind>/*`, oldest first."""
     places = [each for each in listing(join(runs, kind)) if exists(join(each, RECORD))]
-    found = [Artifact(place, read_json(join(place, RECORD))) for place in places]
+    found = [Artifact(place, read_record(place)) for place in places]
     return sorted(found, key=lambda each: (each.record.get("finished_at", ""), each.uri))
 
 
@@ -132,7 +179,7 @@ def current(runs: str, kind: str, name: str) -> Artifact | None:
     if not exists(place):
         return None
     uri = join(runs, kind, read_json(place))
-    return Artifact(uri, read_json(join(uri, RECORD)))
+    return Artifact(uri, read_record(uri))
 
 
 def discard_torn(out: str) -> list[str]:

@@ -1,4 +1,7 @@
-"""Parquet tables at any place, checked against a schema when they are written and when they are read."""
+"""Parquet tables at any place, fitted to a schema when they are written and when they are read.
+
+A table of an older version is read too: `stickers.artifacts.schema.fit` says how.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,51 +13,71 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from stickers.artifacts.schema import concat, fit
 from stickers.errors import UserError
 from stickers.storage.files import listing, unfinished_path, write_bytes
 from stickers.storage.places import locate, one_line
 
 
 def write_table(uri: str, table: pa.Table, schema: pa.Schema, *, rows_per_group: int | None = None) -> None:
-    """Write one Parquet file whose columns are exactly `schema`. UserError names the columns that are not.
+    """Write one Parquet file with the columns of `schema`, and behind them those that it does not know.
 
     Small row groups let a reader of few rows skip the rest.
+
+    Raises:
+        UserError: the table does not fit; the sentence names the column.
     """
-    _check(uri, table.schema, schema)
-    for name in (column.name for column in schema if not column.nullable):
-        if table[name].null_count:
-            raise UserError(
-                f"{uri}: column {name} has {table[name].null_count} empty values, none are accepted"
-            )
     sink = pa.BufferOutputStream()
-    pq.write_table(table.cast(schema), sink, compression="zstd", row_group_size=rows_per_group)
+    pq.write_table(fit(table, schema, uri), sink, compression="zstd", row_group_size=rows_per_group)
     write_bytes(uri, sink.getvalue().to_pybytes())
 
 
 def read_table(uri: str, schema: pa.Schema | None = None, *, columns: list[str] | None = None) -> pa.Table:
-    """Read a Parquet file, or all Parquet files below a folder; with `schema`, checked against it.
+    """Read a Parquet file, or all Parquet files below a folder.
+
+    With `schema` a table of another version is fitted to it: absent columns take their default, and those that it does
+    not know stand behind its own, unless `columns` names what to read.
 
     Raises:
-        UserError: nothing is there, it is no Parquet, or a column is absent or of another type.
+        UserError: nothing is there, it is no Parquet, a newer version wrote it, or a column is absent that has no
+            default or is of another type.
     """
     system, path = locate(uri)
     kind = system.get_file_info(path).type
     if kind == fs.FileType.NotFound:
         raise UserError(f"there is no table {uri}")
     if kind == fs.FileType.File:
-        sources = [path]
+        places = [uri]
     else:
-        sources = [locate(each)[1] for each in listing(uri, recursive=True) if each.endswith(".parquet")]
-    if not sources:
+        places = [each for each in listing(uri, recursive=True) if each.endswith(".parquet")]
+    if not places:
         raise UserError(f"there is no Parquet file in {uri}")
+    tables = [_read(place, schema, columns) for place in places]
+    return concat(tables, uri) if schema else pa.concat_tables(tables)
+
+
+def _read(uri: str, schema: pa.Schema | None, columns: list[str] | None) -> pa.Table:
+    system, path = locate(uri)
     with _readable(uri):
-        tables = [pq.ParquetFile(source, filesystem=system).read(columns=columns) for source in sources]
+        file = pq.ParquetFile(path, filesystem=system)
+        table = file.read(columns=_stored(file, columns) if schema else columns)
     if schema is None:
-        return pa.concat_tables(tables)
-    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    for table in tables:
-        _check(uri, table.schema, wanted)
-    return pa.concat_tables([table.select(wanted.names).cast(wanted) for table in tables])
+        return table
+    fitted = fit(table, _part(schema, columns), uri)
+    return fitted.select(columns) if columns else fitted
+
+
+def _part(schema: pa.Schema, columns: list[str] | None) -> pa.Schema:
+    """Some columns of a schema, with its name and version."""
+    if columns is None:
+        return schema
+    return pa.schema([schema.field(name) for name in columns], metadata=schema.metadata)
+
+
+def _stored(file: pq.ParquetFile, columns: list[str] | None) -> list[str] | None:
+    """Those of the columns that a file has, or else its first: without any, Arrow forgets how many rows there are."""
+    names = file.schema_arrow.names
+    return columns and ([name for name in columns if name in names] or names[:1])
 
 
 class TableWriter:
@@ -104,17 +127,16 @@ def read_batches(uri: str, schema: pa.Schema, *, columns: list[str], rows: int) 
         UserError: as `read_table`, before or between batches.
     """
     system, path = locate(uri)
-    wanted = pa.schema([schema.field(name) for name in columns])
+    wanted = _part(schema, columns)
     with _readable(uri):
-        batches = pq.ParquetFile(path, filesystem=system).iter_batches(batch_size=rows, columns=columns)
+        file = pq.ParquetFile(path, filesystem=system)
+        batches = file.iter_batches(batch_size=rows, columns=_stored(file, columns))
     while True:
         with _readable(uri):
             batch = next(batches, None)
         if batch is None:
             return
-        table = pa.table(batch)
-        _check(uri, table.schema, wanted)
-        yield table.select(columns).cast(wanted)
+        yield fit(pa.table(batch), wanted, uri).select(columns)
 
 
 @contextmanager
@@ -130,24 +152,6 @@ def _parquet_file(uri: str) -> tuple[pq.ParquetFile, Lock]:
     """An open file, whose footer is read once, and what keeps its readers apart: two at a time crash pyarrow."""
     system, path = locate(uri)
     return pq.ParquetFile(path, filesystem=system), Lock()
-
-
-def _check(uri: str, found: pa.Schema, wanted: pa.Schema) -> None:
-    missing = [name for name in wanted.names if name not in found.names]
-    extra = [name for name in found.names if name not in wanted.names]
-    if missing or extra:
-        raise UserError(
-            f"{uri}: columns {missing} are missing and {extra} are not known; accepted: {wanted.names}"
-        )
-    for name in wanted.names:
-        given, asked = found.field(name).type, wanted.field(name).type
-        if given != asked and not pa.types.is_null(given) and not _wider(given, asked):
-            raise UserError(f"{uri}: column {name} is {given}, accepted is {asked}")
-
-
-def _wider(given: pa.DataType, asked: pa.DataType) -> bool:
-    """Whether the two differ in offset width only, as string and large_string do."""
-    return str(given).replace("large_", "") == str(asked).replace("large_", "")
 
 
 def is_parquet(uri: str) -> bool:

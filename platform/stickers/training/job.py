@@ -97,7 +97,7 @@ class TrainingJob:
         Raises:
             UserError: as in `of_recipe`, or it would train on other clips than the student was made for.
         """
-        made_for = SamplerSettings(**student.record["settings"])
+        made_for = SamplerSettings.of(student.record["settings"], student.uri)
         asked = (recipe.resolution, recipe.num_frames, recipe.fps)
         learned = (student.record["picture_size"], made_for.num_frames, made_for.fps)
         if asked != learned:

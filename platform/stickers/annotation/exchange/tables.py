@@ -1,7 +1,8 @@
 """Jobs and votes in and out, so that choosing can be done elsewhere: Parquet, CSV or Label Studio's JSON, by suffix.
 
 What is written is read back exactly. What comes from outside may be anything: a row that is malformed is refused with
-a sentence and the others are read; a file that is no table of that kind is an error.
+a sentence and the others are read; a file that is no table of that kind is an error. Fields that a later version or
+another program has added are left alone, and a warning names them.
 
 In CSV a list is a JSON text in its cell. Spreadsheets run cells that begin with certain characters as formulas, so such
 a cell gets an apostrophe in front, as does one that begins with an apostrophe; reading takes one away.
@@ -9,6 +10,7 @@ a cell gets an apostrophe in front, as does one that begins with an apostrophe; 
 
 import csv
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime
@@ -25,6 +27,7 @@ from stickers.artifacts.records import Refused, Vote
 from stickers.artifacts.schema import schema_of
 from stickers.errors import UserError
 
+logger = logging.getLogger(__name__)
 Record = TypeVar("Record", Job, Vote)
 #: what spreadsheets take for the beginning of a formula, in wide forms too, or skip before one
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -192,28 +195,33 @@ def _read(
         rows = (_csv_rows if kind == ".csv" else _parquet_rows)(uri, columns)
     found: list[Record] = []
     refused: list[Refused] = []
+    unknown: dict[str, None] = {}
     for where, row in rows:
         try:
             one = record(**_values(row, columns, from_cells=kind == ".csv"))
+            unknown |= dict.fromkeys(name for name in row if name not in columns)
             check(one)
             found.append(one)
         except UserError as error:
             refused.append(Refused(uri=path, source=record.__name__, reason=f"{path}, {where}: {error}"))
+    if unknown:
+        names = ", ".join(map(_short, unknown))
+        logger.warning(
+            "%s: fields %s are unknown and left alone; accepted: %s", path, names, ", ".join(columns)
+        )
     return found, refused
 
 
 def _values(row: Any, columns: Mapping[str, Column], *, from_cells: bool) -> dict[str, Any]:
     if isinstance(row, UserError):
         raise row
-    unknown = [name for name in row if name not in columns]
-    if unknown:
-        raise UserError(f"field {_short(unknown[0])} is unknown; accepted: {', '.join(columns)}")
     missing = [name for name, each in columns.items() if each.needed and name not in row]
     if missing:
         raise UserError(f"field {missing[0]} is missing")
     return {
         name: columns[name].from_cell(given) if from_cells else columns[name].value(given)
         for name, given in row.items()
+        if name in columns
     }
 
 
@@ -248,7 +256,7 @@ def _parquet_rows(uri: str, columns: Mapping[str, Column]) -> Iterator[tuple[str
 def _check_names(uri: str, names: list[str], columns: Mapping[str, Column]) -> None:
     missing = [name for name, each in columns.items() if each.needed and name not in names]
     extra = [name for name in names if name not in columns]
-    if missing or extra or len(set(names)) < len(names):
+    if missing or len(set(names)) < len(names):
         raise UserError(
             f"{uri}: columns {missing} are missing and {extra} are not known or one stands twice; "
             f"accepted: {', '.join(columns)}"

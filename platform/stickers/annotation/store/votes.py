@@ -18,7 +18,7 @@ from stickers.annotation.jobs import CHOOSE
 from stickers.annotation.store.database import Writer, insert_new, open_engine, retirements, votes
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import VOTES, Vote
-from stickers.artifacts.schema import table_of
+from stickers.artifacts.schema import records_of, table_of
 from stickers.errors import UserError
 
 S = TypeVar("S")
@@ -207,8 +207,8 @@ def freeze(some: list[Vote], runs: str) -> str:
 
 
 def thaw(uri: str) -> list[Vote]:
-    """The votes of a snapshot; one that an older version of this program wrote lacks columns, which have defaults."""
-    return [Vote(**row) for row in storage.read_table(uri).to_pylist()]
+    """The votes of a snapshot, of any version of this program."""
+    return records_of(storage.read_table(uri, VOTES), Vote)
 
 
 def votes_digest(some: list[Vote]) -> str:
