@@ -32,7 +32,7 @@ def assemble(
     root = Path(record_folder)
     if not (root / storage.RECORD).exists():
         raise UserError(f"{root} holds no finished training: {storage.RECORD} is missing")
-    record = storage.read_record(str(root))
+    record = storage.read_record(str(root.absolute()))
     weights = root / "checkpoint" if (root / "checkpoint").is_dir() else root
     unet, autoencoder = load_unet(weights), load_autoencoder(foundations)
     check_fit(unet, autoencoder)

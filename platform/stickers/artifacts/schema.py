@@ -162,7 +162,8 @@ def _fitted(table: pa.Table, wanted: pa.Field, place: str) -> pa.ChunkedArray | 
     values = table[wanted.name]
     if not _alike(values.type, wanted.type):
         raise UserError(f"{place}: column {wanted.name} is {values.type}, accepted is {wanted.type}")
-    values = values.cast(wanted.type)
+    if values.type != wanted.type:
+        values = values.cast(wanted.type)
     if wanted.nullable or not values.null_count:
         return values
     if default is None:
