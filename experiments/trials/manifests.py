@@ -7,13 +7,10 @@ is imported; the image has the Ray and the folders that the manifests count on, 
 
 import importlib
 import inspect
-import io
 import json
 import re
 import shlex
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from functools import wraps
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -21,12 +18,12 @@ from typing import Any
 import jsonschema
 import kubernetes_validate
 import ray
-import tyro
 import yaml
 from ray.serve.schema import ServeDeploySchema
 from rich.console import Console
 from rich.table import Table
 
+from experiments.cli.arguments import argument_problem
 from experiments.cli.options import run_script
 from stickers.errors import UserError
 
@@ -158,21 +155,7 @@ def command_problem(argv: list[str]) -> str:
     """Why a command cannot run here, or nothing. Its arguments are read by its script's own parser."""
     if len(argv) < 2 or argv[0] != "python" or not re.fullmatch(r"experiments/\w+\.py", argv[1]):
         return "only scripts of experiments/ are run"
-    if not (ROOT / argv[1]).exists():
-        return "there is no such script"
-    script = importlib.import_module(argv[1].removesuffix(".py").replace("/", ".")).main
-
-    @wraps(script)
-    def only_read(*_: Any, **__: Any) -> None:
-        """What the script would be called with, and no call."""
-
-    said = io.StringIO()
-    try:
-        with redirect_stderr(said), redirect_stdout(said):
-            tyro.cli(only_read, args=argv[2:], prog=argv[1])
-    except SystemExit:
-        return " ".join(re.findall(r"[\w.,:/'-]+", said.getvalue()))
-    return ""
+    return argument_problem(argv[1], argv[2:])
 
 
 def _serve_problems(resource: Resource) -> Iterator[str]:
