@@ -12,7 +12,7 @@ RUNS ?= $(STICKERS_RUNS)
 PORT ?= 8000
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup quickstart quickstart-full mlflow serve annotate test soak check house format
+.PHONY: help setup quickstart quickstart-full mlflow serve annotate test soak docs check house format
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -43,6 +43,9 @@ soak: setup ## the long trials: a thousand bad videos, a hundred kills while can
 	$(PYTHON) experiments/trials/soak.py
 	$(PYTHON) experiments/trials/kills.py
 	$(PYTHON) experiments/trials/crowd.py kills
+
+docs: setup ## build the documentation into build/site; a warning is an error
+	$(PYTHON) -m sphinx -q -W --keep-going -b html -d build/site-trees docs build/site
 
 check: setup ## format, lint, types, floors
 	$(BIN)/ruff format --check .

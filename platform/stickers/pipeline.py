@@ -124,7 +124,7 @@ class AnimationPipeline:
 
         Args:
             graph: how the network's forward is compiled; by default `compile` on a GPU, `script` on a CPU, where
-                it is as fast and needs neither a compiler nor minutes (measured: `docs/log/index.md`).
+                it is as fast and needs neither a compiler nor minutes (measured: `docs/log/speed.md`).
         """
         from stickers.models.fast import as_graph, improve_layers
 

@@ -86,7 +86,7 @@ def _stage(steps: int, fps: int, prediction: Prediction, *, frozen: bool, lr: fl
 
 
 def toy_sampler(*, fps: int) -> SamplerSettings:
-    """How toy networks sample; measured on training prompts, see `docs/log/index.md`."""
+    """How toy networks sample; measured on training prompts, see `docs/log/toy-training.md`."""
     return SamplerSettings(guidance_image=1.5, guidance_text=2.5, temperature=0.8, fps=fps)
 
 

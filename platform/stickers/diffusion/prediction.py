@@ -2,7 +2,7 @@
 
 With z = alpha x + sigma e: `epsilon` predicts e, `v_prediction` predicts v = alpha e - sigma x (Salimans & Ho 2022).
 `sample_residual` predicts x minus the conditioning frame's latent: a video is its still plus a motion, and small
-models learn that several times faster (measured; see `docs/log/index.md`).
+models learn that several times faster (measured; see `docs/log/toy-training.md`).
 """
 
 from typing import Literal, get_args

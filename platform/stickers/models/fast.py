@@ -30,7 +30,7 @@ class PointwiseLinear(nn.Linear):
     """A linear layer as a 1 x 1 convolution, for CPUs.
 
     torch gives linear layers to MKL and convolutions to oneDNN, which alone uses AVX-512 on processors that are not
-    Intel's: twice as fast there in float32, a fifth faster in bfloat16 (`docs/log/index.md`).
+    Intel's: twice as fast there in float32, a fifth faster in bfloat16 (`docs/log/speed.md`).
     """
 
     def forward(self, x: Tensor) -> Tensor:

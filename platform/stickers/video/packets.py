@@ -2,7 +2,7 @@
 
 A clip of eight frames needs few packets of its video. Decoding starts at the last frame that stands alone; in H.264 it
 skips every frame that is neither requested nor a reference. decord, the usual choice for this, was slower
-(docs/log/index.md), drops alpha and is no longer maintained.
+(docs/log/videos.md), drops alpha and is no longer maintained.
 """
 
 import io
