@@ -1,4 +1,4 @@
-"""What people kept of a plan becomes a kept set: frozen votes, a table with its lineage, latents."""
+"""From a plan's votes to its kept set: frozen votes, a table with lineage, preference pairs, and latents to train on."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -29,92 +29,97 @@ from stickers.training.job import latent_factor
 
 console = Console()
 KEPT_TABLE = "kept.parquet"
+#: clips are large; small row groups let a reader fetch a few of them
 ROWS_PER_GROUP = 64
-#: where kept sets of older versions hold their latents
+#: characters of a content hash that name a folder
+DIGEST_LENGTH = 12
+#: files in which kept sets of older versions hold their latents
 OLDER_LATENTS = {"kept": "latents.safetensors", "all": "all.safetensors"}
 
 
-def votes_url(runs: str, given: str | None, *, simulated: bool = False) -> str:
-    """The URL of the vote store: by default that in STICKERS_VOTES, else of a SQLite file in the runs folder.
+def votes_url(runs: str, url: str | None, *, simulated: bool = False) -> str:
+    """The URL of the vote store: `url`, else that in STICKERS_VOTES, else of a SQLite file in the runs folder.
 
-    Simulated people have a file of their own, so that everything is still to be chosen when people come.
+    Simulated people have a file of their own, so the real people who come later still find everything to choose.
 
     Raises:
         UserError: the runs folder is no folder of this machine.
     """
-    there = os.environ.get("STICKERS_VOTES")
-    if given or (there and not simulated):
-        return given or str(there)
+    configured = os.environ.get("STICKERS_VOTES")
+    if url or (configured and not simulated):
+        return url or str(configured)
     if "://" not in runs:
         return f"sqlite:///{runs}/{'votes-simulated' if simulated else 'votes'}.db"
-    if not there:
+    if not configured:
         raise UserError(f"{runs} cannot hold SQLite; give --votes or STICKERS_VOTES the URL of a database")
-    return there
+    return configured
 
 
-def join_queue(votes: VoteStore, plan: storage.Artifact, by: str) -> int:
-    """Let a finished plan's candidates join the queue; returns how many jobs are new."""
-    found, record = Candidates(plan.uri), plan.record
-    return votes.write(
+def join_queue(store: VoteStore, plan: storage.Artifact, by: str) -> int:
+    """Add a finished plan's candidates to the queue; returns how many jobs are new."""
+    candidates, record = Candidates(plan.uri), plan.record
+    return store.write(
         lambda connection: open_plan(
             connection,
             record["plan_id"],
             plan.uri,
-            found,
+            candidates,
             supersedes=record.get("supersedes", ""),
             by=by,
         )
     ).result()
 
 
-def votes_on(votes: VoteStore, plan_id: str) -> tuple[list[Vote], Settings]:
-    """The votes that count for a plan, those on the plans that it replaces rows of included, and the settings."""
-    return votes.read(
+def votes_on(store: VoteStore, plan_id: str) -> tuple[list[Vote], Settings]:
+    """The votes that count for a plan, with those on the plans whose rows it replaces, and the settings."""
+    return store.read(
         lambda connection: (
-            [vote for each in chain_of(connection, plan_id) for vote in votes_in(connection, each)],
+            [vote for name in chain_of(connection, plan_id) for vote in votes_in(connection, name)],
             read_settings(connection),
         )
     )
 
 
-def nothing_further(candidates: list[Candidate], kept: list[Kept]) -> dict[str, Any]:
-    """A kept set of which nothing more is known."""
+def no_more_facts(candidates: list[Candidate], kept: list[Kept]) -> dict[str, Any]:
+    """The default `more_facts` of `keep`: none."""
+    del candidates, kept
     return {}
 
 
 def keep(
-    place: str,
+    runs: str,
     plan: storage.Artifact,
-    cast: list[Vote],
+    votes: list[Vote],
     settings: Settings,
     project: Project,
-    further: Callable[[list[Candidate], list[Kept]], Mapping[str, Any]] = nothing_further,
+    more_facts: Callable[[list[Candidate], list[Kept]], Mapping[str, Any]] = no_more_facts,
 ) -> tuple[storage.Artifact, bool]:
     """The finished kept set of a plan's votes, and whether it is new.
 
     Args:
-        cast: the votes that count.
-        further: more facts for its record, of the made candidates and the kept clips.
+        votes: those that count.
+        more_facts: further entries of its record, from all candidates and the kept clips.
 
     Raises:
         UserError: nothing is kept.
     """
-    found = Candidates(plan.uri)
-    rows = [row for row in found if row.status == MADE]
-    through = survivors(rows, cast, settings)
-    if not through:
+    candidates = Candidates(plan.uri)
+    rows = [row for row in candidates if row.status == MADE]
+    accepted = survivors(rows, votes, settings)
+    if not accepted:
         raise UserError(
-            f"nothing is kept: of {len(rows)} clips {len(survivors(rows, cast, settings, rounds=1))} went through the "
+            f"nothing is kept: of {len(rows)} clips {len(survivors(rows, votes, settings, rounds=1))} went through the "
             f"first round and none through all {len(settings.rounds)}; better teachers, more prompts or more votes are "
             "needed"
         )
-    kept = kept_rows(found.whole(through), cast, settings)
-    rounds = [asdict(each) for each in settings.rounds]
-    digest = content_id("kept", plan.record["plan_id"], votes_digest(cast), rounds)[:12]
-    uri = storage.join(place, "kept", digest)
+    kept = kept_rows(candidates.whole(accepted), votes, settings)
+    rounds = [asdict(rules) for rules in settings.rounds]
+    digest = content_id("kept", plan.record["plan_id"], votes_digest(votes), rounds)[:DIGEST_LENGTH]
+    uri = storage.join(runs, "kept", digest)
     fresh = not storage.exists(storage.join(uri, storage.RECORD))
     if fresh:
-        _write(place, uri, rows, kept, cast, settings)
+        freeze(votes, runs)
+        _write_tables(uri, rows, kept, votes, settings)
         record = {
             "kind": "kept",
             "digest": digest,
@@ -122,36 +127,35 @@ def keep(
             "plan": plan.uri,
             "stickers_from": plan.record.get("stickers_from", ""),
             "plan_id": plan.record["plan_id"],
-            "votes": f"{votes_digest(cast)}.parquet",
+            "votes": f"{votes_digest(votes)}.parquet",
             "simulated": any(row.simulated for row in kept),
             "clips": {"kept": len(kept), "all": len(rows)},
             "rounds": rounds,
-            "counts": _counts(rows, kept, cast, settings),
+            "counts": _counts(rows, kept, votes, settings),
             "rates": keep_rates(rows, kept),
-            **further(rows, kept),
+            **more_facts(rows, kept),
         }
         storage.write_record(uri, record)
     if plan.record.get("kind") != "pilot":
-        # what comes of the pilot, by which teachers are chosen, stands for nothing
-        storage.set_current(place, "kept", project.name, digest)
+        # a pilot only helps to choose teachers, so its kept set never becomes the current one
+        storage.set_current(runs, "kept", project.name, digest)
     return storage.Artifact(uri, storage.read_record(uri)), fresh
 
 
-def _write(
-    place: str, uri: str, rows: list[Candidate], kept: list[Kept], cast: list[Vote], settings: Settings
+def _write_tables(
+    uri: str, rows: list[Candidate], kept: list[Kept], votes: list[Vote], settings: Settings
 ) -> None:
-    freeze(cast, place)
-    storage.write_table(
-        storage.join(uri, KEPT_TABLE), table_of(kept, Kept), KEPT, rows_per_group=ROWS_PER_GROUP
-    )
-    pairs = table_of(preferences(rows, cast, settings), Preference)
+    table = table_of(kept, Kept)
+    storage.write_table(storage.join(uri, KEPT_TABLE), table, KEPT, rows_per_group=ROWS_PER_GROUP)
+    pairs = table_of(preferences(rows, votes, settings), Preference)
     storage.write_table(storage.join(uri, "preferences.parquet"), pairs, PREFERENCES)
 
 
 def kept_latents(kept: storage.Artifact, name: str, encoders: str, size: int) -> str:
-    """The latents of a kept set (`kept`) or of every candidate of its plan (`all`), made when they are first asked for.
+    """The latents of a kept set, encoded when they are first needed.
 
     Args:
+        name: `kept` for the kept set itself, `all` for every candidate of its plan.
         encoders: folder of the autoencoder and text encoder.
         size: pixels a side.
 
@@ -162,54 +166,55 @@ def kept_latents(kept: storage.Artifact, name: str, encoders: str, size: int) ->
     if storage.exists(older) and _fits(older, encoders, size):
         return older
     runs = kept.uri.rsplit("/", 2)[0]
-    key = content_id("kept latents", kept.folder, name, *encoder_digests(encoders), size)[:12]
-    place = storage.join(runs, "kept-latents", key)
-    target = storage.join(place, "latents.safetensors")
-    if not storage.exists(storage.join(place, storage.RECORD)):
+    digest = content_id("kept latents", kept.folder, name, *encoder_digests(encoders), size)[:DIGEST_LENGTH]
+    folder = storage.join(runs, "kept-latents", digest)
+    target = storage.join(folder, "latents.safetensors")
+    if not storage.exists(storage.join(folder, storage.RECORD)):
         with connect():
             clips, count = _clips_of(kept, runs, name)
-            latents = encode_kept(clips, count, place, encoders, size)
+            latents = encode_kept(clips, count, folder, encoders, size)
         storage.write_bytes(target, latents.to_bytes())
         storage.write_record(
-            place, {"kind": "kept latents", "kept": kept.folder, "set": name, "size": size, "clips": count}
+            folder, {"kind": "kept latents", "kept": kept.folder, "set": name, "size": size, "clips": count}
         )
-        storage.remove(storage.join(place, "chunks"))  # they served resuming alone
+        storage.remove(storage.join(folder, "chunks"))  # they served only to resume
     return target
 
 
 def _fits(latents: str, encoders: str, size: int) -> bool:
-    """Whether latents that an older version left in the kept set are of this size."""
+    """Whether the latents that an older version stored in the kept set are of this size."""
     frames = LatentSet.load(latents, None).frames
     return int(shape_of(frames)[-1]) == size // latent_factor(encoders)
 
 
 def _clips_of(kept: storage.Artifact, runs: str, name: str) -> tuple[Iterator[KeptClip], int]:
-    """The clips of a set, one after another, and how many there are."""
+    """The clips of a set, read one after another, and how many there are."""
     if name == "kept":
-        table = storage.join(kept.uri, KEPT_TABLE)
         columns = ["clip", "num_frames", "fps", "prompt"]
-        batches = storage.read_batches(table, KEPT, columns=columns, rows=ROWS_PER_GROUP)
+        batches = storage.read_batches(
+            storage.join(kept.uri, KEPT_TABLE), KEPT, columns=columns, rows=ROWS_PER_GROUP
+        )
         rows = (row for batch in batches for row in batch.to_pylist())
         clips = (
             KeptClip(strip=row["clip"], num_frames=row["num_frames"], fps=row["fps"], prompt=row["prompt"])
             for row in rows
         )
         return clips, int(kept.record["counts"]["kept"])
-    plan = Candidates(kept.record.get("plan") or storage.join(runs, "plans", kept.record["plan_id"]))
-    made = [row for row in plan if row.status == MADE]
-    whole = plan.whole(made)
+    archive = Candidates(kept.record.get("plan") or storage.join(runs, "plans", kept.record["plan_id"]))
+    candidates = [row for row in archive if row.status == MADE]
+    with_clips = archive.whole(candidates)
     return (
         KeptClip(strip=row.clip or b"", num_frames=row.num_frames, fps=float(row.fps), prompt=row.prompt)
-        for row in whole
-    ), len(made)
+        for row in with_clips
+    ), len(candidates)
 
 
-def _counts(rows: list[Candidate], kept: list[Kept], cast: list[Vote], settings: Settings) -> dict[str, int]:
+def _counts(rows: list[Candidate], kept: list[Kept], votes: list[Vote], settings: Settings) -> dict[str, int]:
     return {
         "candidates": len(rows),
-        "jobs": len({each.job_id for each in cast}),
-        "votes": len(cast),
-        "survived_round_one": len(survivors(rows, cast, settings, rounds=1)),
+        "jobs": len({vote.job_id for vote in votes}),
+        "votes": len(votes),
+        "survived_round_one": len(survivors(rows, votes, settings, rounds=1)),
         "kept": len(kept),
         "prompts": len({row.prompt for row in rows}),
         "prompts_kept": len({row.prompt for row in kept}),
@@ -217,22 +222,25 @@ def _counts(rows: list[Candidate], kept: list[Kept], cast: list[Vote], settings:
 
 
 def show(record: Mapping[str, Any]) -> None:
-    """A kept set in a table."""
+    """Print a kept set's record as a table of keep rates and a few sentences."""
     who = "simulated people" if record["simulated"] else "people"
     table = Table("teacher", "bucket", "made", "kept", "rate", title=f"kept set {record['digest']} ({who})")
     for row in record["rates"]:
         share = f"{row['kept'] / max(1, row['made']):.0%}"
         table.add_row(row["teacher"], row["bucket"], str(row["made"]), str(row["kept"]), share)
-    made, kept = record["counts"]["candidates"], record["counts"]["kept"]
-    table.add_row("all", "", str(made), str(kept), f"{kept / max(1, made):.0%}", style="bold")
+    num_candidates, num_kept = record["counts"]["candidates"], record["counts"]["kept"]
+    rate = f"{num_kept / max(1, num_candidates):.0%}"
+    table.add_row("all", "", str(num_candidates), str(num_kept), rate, style="bold")
     console.print(table)
     if "motions" in record:
         motions = ", ".join(f"{name} {row['kept']}" for name, row in record["motions"].items())
         console.print(f"kept by motion: {motions}", highlight=False)
-    said = "{prompts_kept} of {prompts} prompts keep a clip; {jobs} jobs, {votes} votes".format(
+    summary = "{prompts_kept} of {prompts} prompts keep a clip; {jobs} jobs, {votes} votes".format(
         **record["counts"]
     )
     if "quality" in record:
-        choice = "; by the project's truth {right_share:.0%} were right, precision {precision:.2f}, recall {recall:.2f}"
-        said += choice.format(**record["quality"])
-    console.print(said, highlight=False, soft_wrap=True)
+        by_truth = (
+            "; by the oracle {right_share:.0%} were right, precision {precision:.2f}, recall {recall:.2f}"
+        )
+        summary += by_truth.format(**record["quality"])
+    console.print(summary, highlight=False, soft_wrap=True)

@@ -1,8 +1,8 @@
 """How fast the next job is painted: `python experiments/trials/painting.py --runs RUNS`.
 
-A headless Chromium answers job after job of a finished plan, as a person would by keyboard, on a service of its own
-with a store of its own. Measured is the time from the key press that submits to the frame in which all stickers of the
-next job are drawn, beside the browser's own frames in the same run: nothing is painted faster than the next of them.
+A headless Chromium answers one job of a finished plan after another by keyboard, on a service and a store made for this
+run. It measures the time from the key press that submits to the frame in which all stickers of the next job are drawn,
+and beside it the time between the browser's frames, since nothing can be painted before the next frame.
 """
 
 import re
@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -28,7 +28,12 @@ from stickers.annotation.store.people import add_person
 from stickers.annotation.store.votes import VoteStore
 from stickers.errors import UserError
 
+#: people take a reaction within a tenth of a second for immediate
 LIMIT_MS = 100.0
+PERCENTILE = 95
+#: one job is open in the browser and one is fetched ahead, so neither can be answered and measured
+JOBS_AHEAD = 2
+VIEWPORT: ViewportSize = {"width": 1280, "height": 800}
 FRAMES = """() => new Promise((done) => {
     const times = [];
     const look = (now) => { times.push(now); times.length < 60 ? requestAnimationFrame(look) : done(times); };
@@ -39,15 +44,15 @@ console = Console()
 
 
 def answer(page: Page, jobs: int) -> list[float]:
-    """Milliseconds from each key press to the painted next job."""
+    """Answer `jobs` jobs; the milliseconds from each key press to the painted next job."""
     for _ in tqdm(range(jobs), desc="jobs", unit="job"):
         page.locator('#desk[data-ready="1"]').wait_for()
         page.keyboard.press("1")
         before = page.evaluate(TIMES)
         page.keyboard.press("Enter")
         page.wait_for_function(f"count => ({TIMES})().length > count", arg=len(before))
-    found: list[float] = page.evaluate(TIMES)
-    return found
+    times: list[float] = page.evaluate(TIMES)
+    return times
 
 
 def main(
@@ -60,33 +65,35 @@ def main(
     """Answer jobs in a browser and print how long the next one takes; returns 1 when the 95th percentile is too long.
 
     Args:
-        plan: by default the one made last.
-        jobs: to answer; the plan has a sixth of its candidates.
-        chromium: the program.
+        plan: by default the latest.
+        jobs: how many to answer; a plan has one for every six candidates.
+        chromium: name or path of the program.
     """
     program = shutil.which(chromium)
     if program is None:
         raise UserError(f"there is no program {chromium!r}; on Debian: apt-get install chromium")
-    place = storage.resolve_runs(runs)
-    found = (
-        storage.find_record(place, "plans", plan)
+    runs_uri = storage.resolve_runs(runs)
+    finished = (
+        storage.find_record(runs_uri, "plans", plan)
         if plan
-        else current(place, "plans", choose_project(project))
+        else current(runs_uri, "plans", choose_project(project))
     )
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder, 'votes.db')}"
         with VoteStore(url) as votes:
-            there = join_queue(votes, found, "painting")
+            num_jobs = join_queue(votes, finished, "painting")
             token = votes.write(lambda c: add_person(c, "simulated", "annotator", simulated=True)).result()
-        count = min(jobs, there - 2)
+        count = min(jobs, num_jobs - JOBS_AHEAD)
         if count < 1:
-            raise UserError(f"plan {found.folder} has {there} jobs; at least 3 are needed")
+            raise UserError(
+                f"plan {finished.folder} has {num_jobs} jobs; at least {JOBS_AHEAD + 1} are needed"
+            )
         service = open_annotation(AnnotationOptions(votes=url, limits=Limits(requests="100000 per minute")))
         with running(service) as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=program, args=["--no-sandbox", "--disable-gpu"]
             )
-            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page = browser.new_page(viewport=VIEWPORT)
             page.goto(sign_in_link(address, token))
             page.locator(".board .card").first.wait_for()
             frames = np.diff(page.evaluate(FRAMES))
@@ -96,16 +103,20 @@ def main(
     show(
         times,
         frames.tolist(),
-        f"{count} jobs of plan {found.folder}, Chromium {re.sub(r'[.].*', '', version)}",
+        f"{count} jobs of plan {finished.folder}, Chromium {re.sub(r'[.].*', '', version)}",
     )
-    return int(float(np.percentile(times, 95)) > LIMIT_MS)
+    return int(float(np.percentile(times, PERCENTILE)) > LIMIT_MS)
 
 
 def show(times: list[float], frames: list[float], title: str) -> None:
+    """Print both kinds of times, in milliseconds."""
     table = Table("milliseconds", "median", "95 %", "most", title=title)
-    for name, some in (("from Enter to the next job painted", times), ("from one frame to the next", frames)):
-        figures = (np.median(some), np.percentile(some, 95), max(some))
-        table.add_row(name, *(f"{each:.0f}" for each in figures))
+    for name, durations in (
+        ("from Enter to the next job painted", times),
+        ("from one frame to the next", frames),
+    ):
+        figures = (np.median(durations), np.percentile(durations, PERCENTILE), max(durations))
+        table.add_row(name, *(f"{figure:.0f}" for figure in figures))
     console.print(table)
 
 

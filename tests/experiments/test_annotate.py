@@ -1,4 +1,4 @@
-"""A lead at the command line: the page started and stopped, people, settings, gold, files in and out, the kept set."""
+"""A lead at the command line: starts and stops the page, edits people and settings, plants gold, moves files, keeps."""
 
 import json
 import re
@@ -29,18 +29,18 @@ Lead = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("chosen") / "runs"
-    finish_plan(place, 6, ("good", "lazy"))
-    return place
+    folder = tmp_path_factory.mktemp("chosen") / "runs"
+    finish_plan(folder, 6, ("good", "lazy"))
+    return folder
 
 
 @pytest.fixture
 def lead(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Lead:
-    """What a command prints; votes lie in a database of the test's own."""
+    """Runs a command on a database of this test; returns what it prints."""
 
     def do(*argv: str) -> str:
-        place = ["--runs", str(runs), "--votes", f"sqlite:///{tmp_path}/votes.db"]
-        tyro.cli(main, args=[argv[0], *place, *argv[1:]])
+        options = ["--runs", str(runs), "--votes", f"sqlite:///{tmp_path}/votes.db"]
+        tyro.cli(main, args=[argv[0], *options, *argv[1:]])
         return capsys.readouterr().out
 
     return do
@@ -48,12 +48,12 @@ def lead(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Lead
 
 @pytest.fixture
 def page(runs: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The page started as a person starts it: its links by role."""
+    """Start the page from a shell; its links by role."""
     port, log = free_ports(1)[0], tmp_path / "log"
     script = str(ROOT / "experiments" / "annotate.py")
-    place = ["--runs", str(runs), "--votes", f"sqlite:///{tmp_path}/votes.db", "--port", str(port)]
-    with log.open("w") as out:
-        process = subprocess.Popen([sys.executable, script, "serve", *place], stdout=out, stderr=out)
+    options = ["--runs", str(runs), "--votes", f"sqlite:///{tmp_path}/votes.db", "--port", str(port)]
+    with log.open("w") as output:
+        process = subprocess.Popen([sys.executable, script, "serve", *options], stdout=output, stderr=output)
     try:
         wait_for(lambda: "Ctrl-C" in log.read_text() or process.poll() is not None, 120)
         links = dict(re.findall(r"(annotator|expert|lead) (http\S+)", log.read_text()))
@@ -67,11 +67,11 @@ def page(runs: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def work_through(link: str, good: set[str]) -> int:
-    """Somebody signs in by a link and answers what there is."""
+    """Sign in by a link and answer every job that comes; returns how many."""
     address, _, token = link.partition("/#sign-in=")
     with httpx.Client(base_url=address, timeout=60) as client:
-        found: dict[str, Any] = client.post("/api/sign-in", json={"token": token}).json()
-        client.headers["X-CSRF-Token"] = found["csrf"]
+        session: dict[str, Any] = client.post("/api/sign-in", json={"token": token}).json()
+        client.headers["X-CSRF-Token"] = session["csrf"]
         count, job = 0, client.post("/api/next", json={}).json()["job"]
         while job:
             picks = [clip["id"] for clip in job["clips"] if clip["id"] in good]
@@ -88,7 +88,7 @@ def test_from_the_page_to_the_kept_set(
     good = {row.candidate_id for row in Candidates(plan.uri) if row.teacher == "good"}
     address = page["lead"].partition("/#")[0]
     others = [lead("person", name, "--add", "annotator", "--address", address) for name in ("ann", "bob")]
-    links = [page["annotator"], *(re.findall(r"http\S+", said)[0] for said in others)]
+    links = [page["annotator"], *(re.findall(r"http\S+", report)[0] for report in others)]
     assert [work_through(link, good) for link in links] == [4, 4, 4]
     with pytest.raises(
         ValueError, match="nothing is kept: .* 12 went through the first round and none through all 2"
@@ -98,8 +98,8 @@ def test_from_the_page_to_the_kept_set(
     assert "ann" in lead("status") and json.loads(lead("status", "--json"))["rounds"][0]["finished"] == 4
 
     assert "4 gold jobs of 24 clips, 12 of them worth sharing" in lead("gold")
-    said = lead("keep", "--foundations", str(tiny_foundations))
-    assert "(people)" in said and "6 of 6 prompts keep a clip" in said
+    report = lead("keep", "--foundations", str(tiny_foundations))
+    assert "(people)" in report and "6 of 6 prompts keep a clip" in report
     kept = storage.find_record(str(runs), "kept")
     rows = storage.read_table(storage.join(kept.uri, "kept.parquet"), KEPT).to_pylist()
     assert {row["candidate_id"] for row in rows} == good and not any(row["simulated"] for row in rows)
@@ -111,8 +111,8 @@ def test_from_the_page_to_the_kept_set(
     for suffix in ("parquet", "csv", "json"):
         assert "14 votes" in lead("export", "votes", str(tmp_path / f"votes.{suffix}"))
         assert "10 jobs" in lead("export", "jobs", str(tmp_path / f"jobs.{suffix}"))
-        there, refused = read_votes(str(tmp_path / f"votes.{suffix}"))
-        assert len(there) == 14 and not refused and not read_jobs(str(tmp_path / f"jobs.{suffix}"))[1]
+        votes_read, refused = read_votes(str(tmp_path / f"votes.{suffix}"))
+        assert len(votes_read) == 14 and not refused and not read_jobs(str(tmp_path / f"jobs.{suffix}"))[1]
     other = ["--votes", f"sqlite:///{tmp_path}/other.db"]
     lead("import", *other, "jobs", str(tmp_path / "jobs.parquet"))
     assert "14 new votes, 0 refused" in lead("import", *other, "votes", str(tmp_path / "votes.csv"))
@@ -137,7 +137,7 @@ def test_settings_and_people_are_checked(lead: Lead) -> None:
         lead("person", "ann", "--add", "lead")
     with pytest.raises(ValueError, match="nobody of the name 'zoe'"):
         lead("person", "zoe", "--active", "True")
-    with pytest.raises(ValueError, match="nothing is known yet"):
+    with pytest.raises(ValueError, match="no right answer is known yet"):
         lead("gold")
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from experiments.trials.crowd import Crowd, faults_of, kills, load, prepare
+from experiments.trials.commits import prepare
+from experiments.trials.crowd import Crowd, faults_of, kills, load
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -18,7 +19,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 
 def faults(trial: Callable[..., list[str]], *values: Any) -> list[str]:
-    """What a trial finds; in a thread of its own, as browsers' tests leave an event loop running in this one."""
+    """The faults that a trial reports, run in another thread: browser tests leave an event loop in this one."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(trial, *values).result()
 
@@ -35,6 +36,6 @@ def test_faults_are_found(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/votes.db"
     prepare(url, 2, 3, 900)
     crowd = Crowd()
-    crowd.note("simulated-00", "a job", ["a clip"])
-    found = faults_of(url, crowd, 2, finished=True)
-    assert len(found) == 2 and "is not" in found[0] and "6 answers are missing" in found[1]
+    crowd.record("simulated-00", "a job", ["a clip"])
+    reported = faults_of(url, crowd, 2, finished=True)
+    assert len(reported) == 2 and "is not" in reported[0] and "6 answers are missing" in reported[1]
