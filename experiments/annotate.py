@@ -24,7 +24,9 @@ from serve.annotation.lead import sign_in_link
 from serve.standalone import address_of, listen, run
 from stickers import storage
 from stickers.annotation import ordering, rounds
+from stickers.annotation.exchange.incoming import import_jobs, import_votes
 from stickers.annotation.exchange.tables import read_jobs, read_votes, write_jobs, write_votes
+from stickers.annotation.gold import agreed, balanced, plant_gold
 from stickers.annotation.library import Library, chain_of
 from stickers.annotation.overview import overview
 from stickers.annotation.settings import Settings
@@ -201,14 +203,14 @@ class PlantGold(PlanOptions):
         plan_id = plan.record["plan_id"]
         with self.open() as store:
             votes, settings = votes_on(store, plan_id)
-            right = _read_gold(self.table) if self.table else rounds.agreed(votes, settings)
-            answers = rounds.balanced(right, self.most)
+            right = _read_gold(self.table) if self.table else agreed(votes, settings)
+            answers = balanced(right, self.most)
             if not answers:
                 raise UserError(
                     "no right answer is known yet: no clip was judged the same way by everybody in every round"
                 )
             num_jobs = store.write(
-                lambda connection: rounds.plant_gold(connection, plan_id, answers, candidates, COMMAND_LINE)
+                lambda connection: plant_gold(connection, plan_id, answers, candidates, COMMAND_LINE)
             ).result()
         console.print(
             f"{num_jobs} gold jobs of {len(answers)} clips, {sum(answers.values())} of them worth sharing",
@@ -291,12 +293,10 @@ class Import(StoreOptions):
         with self.open() as store:
             if self.kind == "jobs":
                 jobs, refused = read_jobs(self.file)
-                count = store.write(lambda connection: rounds.import_jobs(connection, jobs)).result()
+                count = store.write(lambda connection: import_jobs(connection, jobs)).result()
             else:
                 votes, refused = read_votes(self.file)
-                count, conflicts = store.write(
-                    lambda connection: rounds.import_votes(connection, votes)
-                ).result()
+                count, conflicts = store.write(lambda connection: import_votes(connection, votes)).result()
                 refused += [Refused(uri=self.file, source=name, reason=reason) for name, reason in conflicts]
         for row in refused:
             console.print(f"[yellow]refused[/] {row.source}: {row.reason}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Where deployments become applications: the only .bind() calls."""
+"""Deployments become Ray Serve applications here, with the only calls of `.bind()`."""
 
 import os
 from pathlib import Path
@@ -16,16 +16,25 @@ from stickers import storage
 from stickers.errors import UserError
 from stickers.pipeline import CONFIG
 
+PORT = 8000
+#: a student that is slower is overloaded
+TIMEOUT_SECONDS = 120
+#: eight batches wait at most; more would wait for longer than people do
+MOST_QUEUED = 64
+UNAVAILABLE = 503
+#: requests of the annotation service at a time: mostly they wait for the database
+ANNOTATION_REQUESTS = 200
+
 
 class StudentOptions(BaseModel):
-    """What a Serve configuration file says of the student: `args` of an application built by `build_student`."""
+    """The `args` of an application in a Serve configuration file that `build_student` builds."""
 
     model_config = ConfigDict(extra="forbid")
 
     model: str = f"models:/{STUDENT}@{CHAMPION}"
-    """a registered model's name, or an exported folder or its URI"""
+    """name of a registered model, or an exported folder or its URI"""
     runs: str = ""
-    """the runs folder, whose MLflow store is asked for names; by MLFLOW_TRACKING_URI where that is set"""
+    """runs folder in whose MLflow store the name is looked up, unless MLFLOW_TRACKING_URI is set"""
     device: str = "cpu"
 
 
@@ -35,17 +44,17 @@ def build_student(options: StudentOptions) -> Application:
 
 
 class ChoosingOptions(BaseModel):
-    """What a Serve configuration file says of the annotation service."""
+    """The `args` of an application in a Serve configuration file that `build_choosing` builds."""
 
     model_config = ConfigDict(extra="forbid")
 
     votes: str = ""
-    """SQLAlchemy URL of the vote store, PostgreSQL where there are several replicas; by default that in STICKERS_VOTES,
-    since it holds a password"""
+    """SQLAlchemy URL of the vote store, PostgreSQL for several replicas; by default that in STICKERS_VOTES, because a URL
+    may hold a password"""
     hosts: list[str] = []
-    """the names that people reach it by"""
+    """host names under which people reach it"""
     secure: bool = True
-    """cookies go over HTTPS alone"""
+    """cookies are sent over HTTPS only"""
     replicas: int = 1
 
 
@@ -57,52 +66,53 @@ def build_choosing(options: ChoosingOptions) -> Application:
     """
     votes = options.votes or os.environ.get("STICKERS_VOTES", "")
     if not votes:
-        raise UserError("the vote store is not named: give votes, or set STICKERS_VOTES to its URL")
+        raise UserError("the URL of the vote store is missing; give it as votes or in STICKERS_VOTES")
     if options.replicas > 1 and votes.startswith("sqlite"):
-        raise UserError("several replicas need a PostgreSQL; SQLite is for one")
-    asked = AnnotationOptions(votes=votes, hosts=tuple(options.hosts), secure=options.secure)
+        raise UserError("several replicas need a PostgreSQL; SQLite serves one")
+    annotation = AnnotationOptions(votes=votes, hosts=tuple(options.hosts), secure=options.secure)
     deployment = serve.deployment(
         serve.ingress()(AnnotationDeployment),
         name="annotation",
         num_replicas=options.replicas,
-        max_ongoing_requests=200,
+        max_ongoing_requests=ANNOTATION_REQUESTS,
         ray_actor_options={"num_cpus": 1},
     )
-    return deployment.bind(asked)
+    return deployment.bind(annotation)
 
 
 def find_model(model: str, runs: str) -> str:
-    """The exported folder, or its URI, behind a registered name such as models:/name@alias, or given by its place.
+    """The exported folder, as a path or URI, of a registered name such as models:/name@alias, or of a path or URI.
 
-    UserError when there is none.
+    Raises:
+        UserError: it is no exported model.
     """
-    place = resolve(model, runs) if model.startswith("models:/") else model
-    if "://" not in place:
-        place = str(Path(place).expanduser().resolve())
-    if not storage.exists(storage.join(place, CONFIG)):
+    folder = resolve(model, runs) if model.startswith("models:/") else model
+    if "://" not in folder:
+        folder = str(Path(folder).expanduser().resolve())
+    if not storage.exists(storage.join(folder, CONFIG)):
         raise UserError(
-            f"{place} is no exported model: {CONFIG} is missing (experiments/export.py writes one)"
+            f"{folder} is no exported model: {CONFIG} is missing (experiments/export.py writes one)"
         )
-    return place
+    return folder
 
 
 def student_app(folder: str, *, device: str = "cpu") -> Application:
-    """The student in `folder` (or at that URI) behind HTTP; `device` "cuda" takes one GPU a replica."""
+    """The student in a folder or at a URI, behind HTTP; with `device` "cuda" each replica takes one GPU."""
     deployment = serve.deployment(
         serve.ingress()(StudentDeployment),
         name="student",
         ray_actor_options={"num_cpus": 1, "num_gpus": 1 if device.startswith("cuda") else 0},
-        # Twice the batch: while one batch runs, the next is decoded and the last encoded.
+        # twice the batch: while one batch runs, the next is decoded and the last encoded
         max_ongoing_requests=2 * MAX_BATCH,
-        max_queued_requests=64,
-        backpressure_config=BackpressureConfig(status_code=503, retry_after_s=1),
+        max_queued_requests=MOST_QUEUED,
+        backpressure_config=BackpressureConfig(status_code=UNAVAILABLE, retry_after_s=1),
     )
     return deployment.bind(folder, device)
 
 
-def serve_student(folder: str, *, port: int = 8000, device: str = "cpu") -> str:
-    """Serve on the running Ray cluster, on the loopback interface alone; returns the address once it answers."""
+def serve_student(folder: str, *, port: int = PORT, device: str = "cpu") -> str:
+    """Serve the student on the running Ray cluster, on the loopback interface; returns the address once it answers."""
     check_port(port)
-    serve.start(http_options=HTTPOptions(host=HOST, port=port, request_timeout_s=120))
+    serve.start(http_options=HTTPOptions(host=HOST, port=port, request_timeout_s=TIMEOUT_SECONDS))
     serve.run(student_app(folder, device=device), name="student", route_prefix="/")
     return f"http://{HOST}:{port}"

@@ -1,5 +1,5 @@
-"""What every service of ours does before and after a request: how large it may be, whom it may come from, and what the
-answer tells browsers."""
+"""What both services check before a request and add to every answer: the size of the body, the host and origin it
+comes from, and the security headers for browsers."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -11,11 +11,15 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: methods that change nothing
+#: methods that change nothing (RFC 9110, 9.2.1)
 SAFE = ("GET", "HEAD", "OPTIONS")
+KIB, MIB = 1 << 10, 1 << 20
+BAD_REQUEST, FORBIDDEN, TOO_LARGE = 400, 403, 413
+#: characters of foreign text that an error repeats
+HOST_SHOWN, FIELD_SHOWN, MESSAGE_SHOWN = 100, 80, 200
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-#: pages take nothing from elsewhere, run nothing that stands in them, and are shown in nobody's frame; answers are kept
-#: nowhere. What an application says itself stands.
+#: pages load nothing from other sites, run no inline scripts and appear in no frame; answers are not cached. Headers
+#: that an application sets itself are kept.
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -32,13 +36,14 @@ HEADERS = {
 
 
 class BodyLimit:
-    """Refuses a request body over a limit before it is stored, whether or not its length is announced."""
+    """Refuses a request body above a limit before it is stored, whether or not its length is announced."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self.app = app
         self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -53,25 +58,24 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self.max_bytes:
-                raise HTTPException(413, self._text())
+                raise HTTPException(TOO_LARGE, self._text())
             return message
 
         await self.app(scope, counted, send)
 
     def _text(self) -> str:
-        most = self.max_bytes
-        return f"the request is larger than the accepted {f'{most >> 20} MiB' if most >> 20 else f'{most >> 10} KiB'}"
+        limit = f"{self.max_bytes // MIB} MiB" if self.max_bytes >= MIB else f"{self.max_bytes // KIB} KiB"
+        return f"the request is larger than the accepted {limit}"
 
     def _refuse(self) -> JSONResponse:
-        return JSONResponse({"detail": self._text()}, status_code=413, headers={"Connection": "close"})
+        return JSONResponse({"detail": self._text()}, status_code=TOO_LARGE, headers={"Connection": "close"})
 
 
 class Doorkeeper:
-    """Answers nobody who calls this host by a strange name, takes nothing from pages of others, and tells browsers what
-    ours may do.
+    """Refuses requests for an unknown host name or from other sites' pages, and adds security headers to answers.
 
-    The names keep a page elsewhere from reaching a service on this machine by pointing its own name here; the origin
-    keeps it from sending what its visitor's cookie would vouch for.
+    The check of the host name stops a foreign page that points its own domain name at this machine (DNS rebinding). The
+    check of the origin stops a foreign page that sends requests with its visitor's cookie (CSRF).
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str], headers: Mapping[str, str] = HEADERS) -> None:
@@ -79,48 +83,54 @@ class Doorkeeper:
         self.headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         reason = self._refusal(scope)
 
-        async def told(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                said = {name for name, _ in message.get("headers", ())}
+                names = {name for name, _ in message.get("headers", ())}
                 message["headers"] = [
                     *message.get("headers", ()),
-                    *(each for each in self.headers if each[0] not in said),
+                    *(header for header in self.headers if header[0] not in names),
                 ]
             await send(message)
 
         if reason:
-            await JSONResponse({"detail": reason[1]}, status_code=reason[0])(scope, receive, told)
+            await JSONResponse({"detail": reason[1]}, status_code=reason[0])(
+                scope, receive, send_with_headers
+            )
         else:
-            await self.app(scope, receive, told)
+            await self.app(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if "*" not in self.hosts and name_of(host) not in self.hosts:
-            return 400, f"this service does not answer to the name {host[:100]!r}; --hosts lets it"
+            return (
+                BAD_REQUEST,
+                f"this service does not answer to the host name {host[:HOST_SHOWN]!r}; --hosts adds it",
+            )
         if scope["method"] in SAFE:
             return None
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return 403, "this request comes from another page than ours"
+            return FORBIDDEN, "this request comes from another site's page"
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return 403, "this request comes from another page than ours"
+            return FORBIDDEN, "this request comes from another site's page"
         return None
 
 
 def name_of(host: str) -> str:
-    """A Host header's name, without its port."""
+    """The host name in a Host header, without the port."""
     name, colon, port = host.lower().rpartition(":")
     return name if colon and port.isdigit() else host.lower()
 
 
 def sentence(error: RequestValidationError) -> str:
-    """FastAPI's list of findings as one sentence about the first field at fault."""
+    """One sentence about the first invalid field that FastAPI reports."""
     finding: Any = error.errors()[0]
     field = ".".join(str(part) for part in finding["loc"][1:]) or str(finding["loc"][0])
-    return f"{field[:80]}: {finding['msg'][:200]}"
+    return f"{field[:FIELD_SHOWN]}: {finding['msg'][:MESSAGE_SHOWN]}"

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from stickers.annotation.exchange.incoming import import_jobs
 from stickers.annotation.jobs import CLIPS_PER_JOB, Job
-from stickers.annotation.rounds import change_settings, import_jobs, read_settings
+from stickers.annotation.rounds import change_settings, read_settings
 from stickers.annotation.store.database import votes
 from stickers.annotation.store.people import Person, add_person
 from stickers.annotation.store.seats import Answer, Lease, Submission, submit, take

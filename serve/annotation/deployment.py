@@ -11,7 +11,11 @@ from stickers.annotation.store.votes import VoteStore
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotationOptions:
-    """Where the votes lie, and whom the service answers to."""
+    """Where the votes are, and whom the service answers.
+
+    `votes` is the SQLAlchemy URL of the vote store, `hosts` are host names beside the loopback's, and `secure` sends
+    cookies over HTTPS only.
+    """
 
     votes: str
     hosts: tuple[str, ...] = ()
@@ -20,7 +24,7 @@ class AnnotationOptions:
 
 
 def open_annotation(options: AnnotationOptions) -> FastAPI:
-    """The web application over a vote store. UserError: the store cannot be opened."""
+    """The web application on a vote store. UserError: the store cannot be opened."""
     return build_annotation(
         Annotation(VoteStore(options.votes)),
         hosts=options.hosts,
@@ -30,7 +34,7 @@ def open_annotation(options: AnnotationOptions) -> FastAPI:
 
 
 class AnnotationDeployment:
-    """A replica on Ray Serve."""
+    """A replica on Ray Serve; it opens the vote store in its own process."""
 
     def __init__(self, options: AnnotationOptions) -> None:
         self.options = options

@@ -1,7 +1,7 @@
-"""The annotation service: the queue of jobs behind HTTP, for people who choose all day and for a lead who watches.
+"""The annotation service without HTTP: the queue of jobs for people who choose all day and for a lead who watches.
 
-The engine knows no HTTP; `serve.annotation.http` gives it routes, `serve.annotation.deployment` a Ray Serve
-replica. Standing alone it runs in one process, which suits SQLite; several replicas share a PostgreSQL.
+`serve.annotation.http` adds the routes and `serve.annotation.deployment` a Ray Serve replica. One process suits SQLite;
+several replicas share a PostgreSQL.
 """
 
 import asyncio
@@ -13,26 +13,31 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection
 
 from stickers.annotation import ordering, rounds
-from stickers.annotation.kept import Verdict
 from stickers.annotation.library import Library, plans_in
 from stickers.annotation.overview import overview, trail
+from stickers.annotation.rulings import next_ruling
 from stickers.annotation.settings import Settings
 from stickers.annotation.store import people, seats
 from stickers.annotation.store.people import Person, Session
 from stickers.annotation.store.seats import Answer, Lease, Submission
 from stickers.annotation.store.votes import VoteStore
+from stickers.annotation.tally import Verdict
 from stickers.artifacts.records import Vote
 
 T = TypeVar("T")
-#: seconds for which a session and the settings are believed without another look
-BELIEVED = 2.0
-#: how many times as long as looking took nobody looks again: of the lead's page, and for survivors
-REST = 10.0
+#: seconds for which a session and the settings are used without reading them again
+CACHE_SECONDS = 2.0
+#: the lead's page is computed, and survivors are looked for, at most for a tenth of the time
+REST_FACTOR = 10.0
+#: no page of a lead is older
+LONGEST_REST = 60.0
+#: sessions in the cache before it is emptied
+MOST_SESSIONS = 10_000
 
 
 @dataclass
-class _Kept(Generic[T]):
-    """Something that is not looked up again for a while."""
+class _Cached(Generic[T]):
+    """A value that is not read again before the monotonic time `until`."""
 
     value: T
     until: float
@@ -40,7 +45,7 @@ class _Kept(Generic[T]):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How often one address or name may ask, in the notation of the `limits` library."""
+    """How often an address, a name or a session may try, in the notation of the `limits` library."""
 
     wrong_sign_ins: str = "20 per minute"
     password_tries: str = "10 per 15 minutes"
@@ -48,39 +53,41 @@ class Limits:
 
 
 class Annotation:
-    """The service without HTTP. Methods that write give their answer once it is durable."""
+    """The service without HTTP. Methods that write return once the write is durable."""
 
-    def __init__(self, votes: VoteStore) -> None:
-        self.votes = votes
-        self.library = Library.of(votes)
-        self.sessions: dict[str, _Kept[Session]] = {}
-        self.settings = _Kept(votes.read(rounds.read_settings), 0.0)
-        self.summary: _Kept[dict[str, Any]] | None = None
-        self.looked_for_survivors = 0.0
-        self.looking = asyncio.Lock()
+    def __init__(self, store: VoteStore) -> None:
+        self.store = store
+        self.library = Library.of(store)
+        self.sessions: dict[str, _Cached[Session]] = {}
+        self.settings = _Cached(store.read(rounds.read_settings), 0.0)
+        self.cached_overview: _Cached[dict[str, Any]] | None = None
+        self.next_search = 0.0
+        self.search_lock = asyncio.Lock()
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        return await asyncio.wrap_future(self.votes.write(work))
+        """Run `work` in a transaction that writes."""
+        return await asyncio.wrap_future(self.store.write(work))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        return await asyncio.to_thread(self.votes.read, work)
+        """Run `work` in a transaction that only reads."""
+        return await asyncio.to_thread(self.store.read, work)
 
     async def session(self, token: str) -> Session | None:
-        """Whose cookie this is."""
-        known = self.sessions.get(token)
-        if known and known.until > time.monotonic():
-            return known.value
-        found = await self.read(lambda connection: people.find_session(connection, token))
-        if len(self.sessions) > 10_000:
+        """The session of a cookie, or None."""
+        cached = self.sessions.get(token)
+        if cached and cached.until > time.monotonic():
+            return cached.value
+        session = await self.read(lambda connection: people.find_session(connection, token))
+        if len(self.sessions) > MOST_SESSIONS:
             self.sessions.clear()
-        if found:
-            self.sessions[token] = _Kept(found, time.monotonic() + BELIEVED)
+        if session:
+            self.sessions[token] = _Cached(session, time.monotonic() + CACHE_SECONDS)
         else:
             self.sessions.pop(token, None)
-        return found
+        return session
 
     async def sign_in(self, *, token: str = "", name: str = "", password: str = "") -> Session | None:
-        """A session for whoever has the link or the password, or none."""
+        """A session for the owner of the link or of name and password; None where they are wrong."""
         person, hashed = await self.read(
             lambda connection: people.find_person(connection, token=token, name=name)
         )
@@ -88,99 +95,111 @@ class Annotation:
             person = None
         if person is None:
             return None
-        found = person
-        return await self.write(lambda connection: people.begin_session(connection, found))
+        signed_in = person
+        return await self.write(lambda connection: people.begin_session(connection, signed_in))
 
     async def sign_out(self, token: str) -> None:
+        """End a session."""
         self.sessions.pop(token, None)
         await self.write(lambda connection: people.end_session(connection, token))
 
-    async def now(self) -> Settings:
-        """The settings in force."""
+    async def current_settings(self) -> Settings:
+        """The current settings."""
         if self.settings.until < time.monotonic():
             value = await self.read(rounds.read_settings)
-            self.settings = _Kept(value, time.monotonic() + BELIEVED)
+            self.settings = _Cached(value, time.monotonic() + CACHE_SECONDS)
         return self.settings.value
 
     async def next(self, person: Person, have: Collection[str]) -> Lease | None:
-        """A job for a person; see `stickers.annotation.store.seats.take`."""
-        now = await self.now()
-        found = await self.write(lambda connection: seats.take(connection, person, now, have))
-        later = any(number > 1 for number in now.rounds_of(person.role))
-        if found is None and later and not now.paused:
-            await self._look_for_survivors()
-            found = await self.write(lambda connection: seats.take(connection, person, now, have))
-        return found
+        """The next job for a person; see `stickers.annotation.store.seats.take`."""
+        settings = await self.current_settings()
+        lease = await self.write(lambda connection: seats.take(connection, person, settings, have))
+        waits_for_survivors = any(number > 1 for number in settings.rounds_of(person.role))
+        if lease is None and waits_for_survivors and not settings.paused:
+            await self._queue_survivors()
+            lease = await self.write(lambda connection: seats.take(connection, person, settings, have))
+        return lease
 
-    async def _look_for_survivors(self) -> None:
-        """Put clips that have survived a round into the queue of the next one."""
-        async with self.looking:
-            if self.looked_for_survivors > time.monotonic():
+    async def _queue_survivors(self) -> None:
+        """Queue the clips that survived a round for the next round."""
+        async with self.search_lock:
+            if self.next_search > time.monotonic():
                 return
             started = time.monotonic()
-            candidates = (await self.shelves()).candidates
-            made = await self.write(lambda connection: rounds.advance(connection, candidates))
-            took = time.monotonic() - started
-            self.looked_for_survivors = time.monotonic() + (0.0 if made else REST * took)
+            candidates = (await self.current_library()).candidates
+            num_jobs = await self.write(lambda connection: rounds.advance(connection, candidates))
+            seconds = time.monotonic() - started
+            self.next_search = time.monotonic() + (0.0 if num_jobs else REST_FACTOR * seconds)
 
     async def give(
         self, person: Person, job_id: str, answer: Answer, have: Collection[str]
     ) -> tuple[Vote, Lease | None]:
-        """Take an answer, and give the next job, both in one durable step."""
-        wish = Submission(person=person, settings=await self.now(), job_id=job_id, answer=answer, have=have)
-        vote, lease = await asyncio.wrap_future(self.votes.write_along(seats.submit, wish))
+        """Take an answer and give the next job, both in one transaction."""
+        submission = Submission(
+            person=person, settings=await self.current_settings(), job_id=job_id, answer=answer, have=have
+        )
+        vote, lease = await asyncio.wrap_future(self.store.write_along(seats.submit, submission))
         if lease is None:
             lease = await self.next(person, have)
         return vote, lease
 
     async def skip(self, person: Person, job_id: str, reason: str, have: Collection[str]) -> Lease | None:
+        """Give a job back for good, and take the next."""
         await self.write(lambda connection: seats.skip(connection, person, job_id, reason))
         return await self.next(person, have)
 
     async def ruling(self, lead: Person, have: Collection[str]) -> tuple[Lease, Mapping[str, Verdict]] | None:
-        candidates = (await self.shelves()).candidates
-        return await self.write(lambda connection: rounds.next_ruling(connection, lead, candidates, have))
+        """The next job of disputed clips for a lead, with the verdicts so far; or None."""
+        candidates = (await self.current_library()).candidates
+        return await self.write(lambda connection: next_ruling(connection, lead, candidates, have))
 
     async def clip(self, digest: str) -> bytes | None:
-        """A strip by its digest."""
-        found = await asyncio.to_thread(self.library.clip, digest)
-        return found if found is not None else await asyncio.to_thread((await self.shelves()).clip, digest)
+        """The strip with that digest, or None."""
+        strip = await asyncio.to_thread(self.library.clip, digest)
+        return (
+            strip
+            if strip is not None
+            else await asyncio.to_thread((await self.current_library()).clip, digest)
+        )
 
-    async def shelves(self) -> Library:
-        """The library, with plans that have joined the queue since."""
+    async def current_library(self) -> Library:
+        """The library, opened again where plans have joined the queue."""
         if await self.read(plans_in) != self.library.uris:
-            self.library = await asyncio.to_thread(Library.of, self.votes)
+            self.library = await asyncio.to_thread(Library.of, self.store)
         return self.library
 
     async def overview(self) -> dict[str, Any]:
-        """What the lead's page shows; looked up again no more often than looking takes."""
-        async with self.looking:
-            if self.summary is None or self.summary.until < time.monotonic():
-                started, candidates = time.monotonic(), (await self.shelves()).candidates
+        """What the lead's page shows; the longer it takes to compute, the longer it is kept."""
+        async with self.search_lock:
+            if self.cached_overview is None or self.cached_overview.until < time.monotonic():
+                started, candidates = time.monotonic(), (await self.current_library()).candidates
                 value = await self.read(lambda connection: overview(connection, candidates))
-                took = time.monotonic() - started
-                self.summary = _Kept(value, time.monotonic() + min(60.0, REST * took))
-            return self.summary.value
+                seconds = time.monotonic() - started
+                self.cached_overview = _Cached(
+                    value, time.monotonic() + min(LONGEST_REST, REST_FACTOR * seconds)
+                )
+            return self.cached_overview.value
 
     async def lead(self, work: Callable[[Connection], T]) -> T:
-        """Do what a lead asks for, and see it at once."""
-        found = await self.write(work)
+        """Run what a lead asks for, and forget everything cached, so that the effect shows at once."""
+        result = await self.write(work)
         self.sessions.clear()
-        self.summary, self.settings.until = None, 0.0
-        self.looked_for_survivors = 0.0
-        return found
+        self.cached_overview, self.settings.until = None, 0.0
+        self.next_search = 0.0
+        return result
 
     async def change(self, values: Mapping[str, Any], lead: Person) -> Settings:
-        """Let other settings be in force, and the queue be in the order that they ask for."""
-        before, candidates = await self.now(), (await self.shelves()).candidates
+        """Change the settings, and reorder the queue where they ask for it."""
+        before, candidates = await self.current_settings(), (await self.current_library()).candidates
 
-        def both(connection: Connection) -> Settings:
+        def change_and_arrange(connection: Connection) -> Settings:
             after = rounds.change_settings(connection, values, lead.name)
             if (after.ordering, after.audit_share) != (before.ordering, before.audit_share):
                 ordering.arrange(connection, candidates, lead.name)
             return after
 
-        return await self.lead(both)
+        return await self.lead(change_and_arrange)
 
     async def trail(self, most: int) -> list[dict[str, Any]]:
+        """The log of events, the latest first."""
         return await self.read(lambda connection: trail(connection, most))

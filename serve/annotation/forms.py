@@ -1,4 +1,4 @@
-"""What goes to and fro between pages and the annotation service: forms of requests, and a job as its person sees it."""
+"""What the annotation service takes and returns as JSON: the bodies of requests, and a job as its person sees it."""
 
 from typing import Annotated, Any, Literal
 
@@ -13,15 +13,15 @@ REFUSED: dict[int | str, dict[str, Any]] = {
     400: {"description": "What was sent cannot be used"},
     401: {"description": "Nobody is signed in"},
     403: {"description": "Not for this role, or from another page than ours"},
-    404: {"description": "There is no such thing, or it is not yours"},
-    409: {"description": "It contradicts what is there, or comes too late"},
+    404: {"description": "It does not exist, or it is not yours"},
+    409: {"description": "It contradicts a stored answer, or comes too late"},
     413: {"description": "The request is too large"},
     422: {"description": "A field is missing or has the wrong form"},
-    429: {"description": "Too often; try again after Retry-After seconds"},
+    429: {"description": "Too many requests; try again after Retry-After seconds"},
 }
 
 Id = Annotated[str, Field(pattern="^[0-9a-z]{1,26}$")]
-#: PostgreSQL keeps no text with a NUL in it
+#: PostgreSQL stores no text with a NUL in it
 TEXT = r"^[^\x00]*$"
 Name = Annotated[str, Field(min_length=1, max_length=people.LONGEST_NAME, pattern=TEXT)]
 Words = Annotated[str, Field(min_length=1, max_length=seats.LONGEST_REASON, pattern=TEXT)]
@@ -30,33 +30,43 @@ PersonName = Annotated[str, InPath(min_length=1, max_length=people.LONGEST_NAME,
 
 
 class Body(BaseModel):
-    """What is sent: nothing but what is named here."""
+    """A request's body; fields that it does not name are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class SignIn(Body):
+    """The token of a link, or a name and a password."""
+
     token: Annotated[str, Field(max_length=200)] = ""
     name: Annotated[str, Field(max_length=people.LONGEST_NAME, pattern=TEXT)] = ""
     password: Annotated[str, Field(max_length=people.LONGEST_PASSWORD)] = ""
 
 
-class Have(Body):
+class HeldJobs(Body):
+    """`have` are the ids of the jobs that the page already shows."""
+
     have: Annotated[list[Id], Field(max_length=20)] = []
 
 
-class Given(Have):
+class AnswerBody(HeldJobs):
+    """An answer to a job."""
+
     picks: Annotated[list[Id], Field(max_length=100)]
     flags: Annotated[dict[Id, Literal["unsafe", "broken"]], Field(max_length=100)] = {}
     revision: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     seconds: Annotated[float, Field(ge=0, le=1e6, strict=False)] = 0.0
 
 
-class Skipped(Have):
+class SkipBody(HeldJobs):
+    """Why a job is given back."""
+
     reason: Words
 
 
 class NewPerson(Body):
+    """A person to add."""
+
     name: Name
     role: Literal["annotator", "expert", "lead"]
     password: Annotated[
@@ -65,20 +75,26 @@ class NewPerson(Body):
 
 
 class Active(Body):
+    """Whether a person may sign in."""
+
     active: bool
 
 
 class Retired(Body):
+    """Whether a person's votes stop counting, and why."""
+
     retired: bool
     reason: Words
 
 
 class Paused(Body):
+    """Whether nobody gets new jobs."""
+
     paused: bool
 
 
 class NewSettings(BaseModel):
-    """Any of the settings; those left out stay."""
+    """Settings to change; those left out stay as they are."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -93,23 +109,23 @@ class NewSettings(BaseModel):
 
 
 def shown(lease: Lease, person: Person, seconds: float) -> dict[str, Any]:
-    """A job as its person sees it: the clips in an order of their own, and nothing of who made them."""
-    job, said = lease.job, lease.answer
+    """A job as its person sees it: the clips in this person's order, without a hint of who made them."""
+    job, answer = lease.job, lease.answer
     return {
         "job_id": job.job_id,
         "clips": [
             {
-                "id": job.candidates[place],
-                "url": f"/clips/{job.digests[place]}.webp",
-                "frames": job.frames[place],
-                "fps": job.fps[place],
-                "prompt": job.prompts[place],
+                "id": job.candidates[index],
+                "url": f"/clips/{job.digests[index]}.webp",
+                "frames": job.frames[index],
+                "fps": job.fps[index],
+                "prompt": job.prompts[index],
             }
-            for place in job.order_for(person.name)
+            for index in job.order_for(person.name)
         ],
         "revision": lease.revision,
-        "answer": {"picks": said.picks, "flags": dict(zip(said.flagged, said.flags, strict=True))}
-        if said
+        "answer": {"picks": answer.picks, "flags": dict(zip(answer.flagged, answer.flags, strict=True))}
+        if answer
         else None,
         "lease_seconds": seconds,
     }

@@ -1,16 +1,15 @@
-"""The annotation service's HTTP contract: sign-in, jobs, answers, clips, and what a lead may do.
+"""The HTTP interface of the annotation service: sign-in, jobs, answers, clips and pages; `lead` adds the lead's routes.
 
-Nothing that an annotator receives follows from who made a clip: jobs name clips by hashes, strips carry nothing but
-pixels, and the order is one's own.
+Nothing that an annotator receives tells who made a clip: jobs name clips by hashes, strips hold nothing but pixels, and
+every person sees the clips of a job in a different order.
 """
 
 import asyncio
 import gc
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi import Path as InPath
@@ -20,24 +19,22 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
-from serve.annotation.forms import REFUSED, Given, Have, JobId, SignIn, Skipped, shown
+from serve.annotation.engine import Annotation, Limits
+from serve.annotation.forms import REFUSED, AnswerBody, HeldJobs, JobId, SignIn, SkipBody, shown
 from serve.annotation.gate import COOKIE, Gate
 from serve.annotation.lead import add_lead_routes
 from serve.guards import LOOPBACK, BodyLimit, Doorkeeper, sentence
 from stickers.annotation.store import people, seats
 from stickers.annotation.store.people import Person, Session
 from stickers.annotation.store.seats import Answer, Lease
-from stickers.annotation.store.votes import Conflict
+from stickers.annotation.store.votes import ConflictError
 from stickers.errors import UserError
-
-if TYPE_CHECKING:
-    from serve.annotation.engine import Annotation, Limits
 
 WEB = Path(__file__).parent / "web"
 MAX_BODY_BYTES = 256 << 10
-#: what people choose is nobody's trace
+#: who chooses what is private, so it leaves no traces
 UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
-#: what is judged (paper section 2.3), one glance away from the clips
+#: what people judge (paper section 2.3), shown beside the clips
 CRITERIA = (
     {
         "name": "Motion quality",
@@ -61,25 +58,23 @@ SKIP_REASONS = (
 
 
 def build_annotation(
-    service: "Annotation", *, hosts: tuple[str, ...] = (), secure: bool = False, limits: "Limits"
+    service: Annotation, *, hosts: tuple[str, ...] = (), secure: bool = False, limits: Limits
 ) -> FastAPI:
-    """The web application.
+    """The web application. It closes the vote store when it ends.
 
     Args:
-        hosts: names that it answers to beside the loopback's; `*` for any, behind a gateway that checks them.
-        secure: cookies go over HTTPS alone.
-
-    The vote store is closed when the application ends.
+        hosts: host names that it accepts beside the loopback's; `*` for any, behind a gateway that checks them.
+        secure: cookies are sent over HTTPS only.
     """
 
     @asynccontextmanager
     async def alive(_: FastAPI) -> AsyncIterator[None]:
-        # what is imported stays: looking through it for garbage holds everybody up
+        # imported modules are never garbage; collecting them would hold up every request
         gc.collect()
         gc.freeze()
         yield
         gc.unfreeze()
-        await asyncio.to_thread(service.votes.close)
+        await asyncio.to_thread(service.store.close)
 
     app = FastAPI(
         title="Animated stickers: annotation",
@@ -93,23 +88,23 @@ def build_annotation(
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     app.add_middleware(Doorkeeper, hosts={*LOOPBACK, *hosts})
     gate = Gate(service, limits)
-    _errors(app)
-    _choosing(app, service, gate)
-    _clips(app, service, gate)
-    _signing(app, service, gate, secure)
-    _pages(app)
+    _add_error_handlers(app)
+    _add_job_routes(app, service, gate)
+    _add_clip_route(app, service, gate)
+    _add_session_routes(app, service, gate, secure)
+    _add_pages(app)
     add_lead_routes(app, service, gate)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
     return app
 
 
-def _errors(app: FastAPI) -> None:
+def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def explain(_: Request, error: RequestValidationError) -> JSONResponse:
         return JSONResponse({"detail": sentence(error)}, status_code=422)
 
-    @app.exception_handler(Conflict)
-    async def conflict(_: Request, error: Conflict) -> JSONResponse:
+    @app.exception_handler(ConflictError)
+    async def conflict(_: Request, error: ConflictError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, status_code=409)
 
     @app.exception_handler(UserError)
@@ -117,7 +112,7 @@ def _errors(app: FastAPI) -> None:
         return JSONResponse({"detail": str(error)}, status_code=400)
 
 
-def _pages(app: FastAPI) -> None:
+def _add_pages(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(WEB / "index.html")
@@ -126,24 +121,24 @@ def _pages(app: FastAPI) -> None:
     async def lead_page() -> FileResponse:
         return FileResponse(WEB / "lead.html")
 
-    @app.get("/healthz", summary="Does the service answer?")
+    @app.get("/healthz", summary="Whether the service answers")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
 
-def _signing(app: FastAPI, service: "Annotation", gate: Gate, secure: bool) -> None:
+def _add_session_routes(app: FastAPI, service: Annotation, gate: Gate, secure: bool) -> None:
     @app.post("/api/sign-in", summary="Begin a session", responses=REFUSED)
     async def sign_in(body: SignIn, request: Request, response: Response) -> dict[str, Any]:
-        found = await gate.sign_in(body, request.client.host if request.client else "")
+        session = await gate.sign_in(body, request.client.host if request.client else "")
         response.set_cookie(
             COOKIE,
-            found.token,
+            session.token,
             max_age=int(people.SESSION_SECONDS),
             httponly=True,
             samesite="strict",
             secure=secure,
         )
-        return {"name": found.person.name, "role": found.person.role, "csrf": found.csrf}
+        return {"name": session.person.name, "role": session.person.role, "csrf": session.csrf}
 
     @app.post("/api/sign-out", summary="End the session", responses=REFUSED)
     async def sign_out(
@@ -153,7 +148,7 @@ def _signing(app: FastAPI, service: "Annotation", gate: Gate, secure: bool) -> N
         response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=secure)
         return {}
 
-    @app.get("/api/me", summary="Who is signed in, and what is asked of them", responses=REFUSED)
+    @app.get("/api/me", summary="Who is signed in, and how they are to choose", responses=REFUSED)
     async def me(session: Annotated[Session, Depends(gate.signed_in)]) -> dict[str, Any]:
         person = session.person
         return {
@@ -163,63 +158,63 @@ def _signing(app: FastAPI, service: "Annotation", gate: Gate, secure: bool) -> N
             "answered": await service.read(lambda connection: seats.count_answered(connection, person.name)),
             "criteria": CRITERIA,
             "skip_reasons": SKIP_REASONS,
-            "paused": (await service.now()).paused,
+            "paused": (await service.current_settings()).paused,
         }
 
 
-def _choosing(app: FastAPI, service: "Annotation", gate: Gate) -> None:
-    async def told(person: Person, lease: Lease | None, **more: Any) -> JSONResponse:
-        now = await service.now()
-        job = shown(lease, person, now.lease_seconds) if lease else None
-        reason = "" if lease else _nothing(person, now.paused)
-        # built by us, so nothing has to look at it
+def _add_job_routes(app: FastAPI, service: Annotation, gate: Gate) -> None:
+    async def reply(person: Person, lease: Lease | None, **more: Any) -> JSONResponse:
+        settings = await service.current_settings()
+        job = shown(lease, person, settings.lease_seconds) if lease else None
+        reason = "" if lease else _reason_for_no_job(person, settings.paused)
+        # a response, not a dictionary: FastAPI would validate and copy the dictionary again
         return JSONResponse({"job": job, "reason": reason, **more})
 
     @app.post("/api/next", summary="Take the next job", responses=REFUSED)
-    async def take_next(body: Have, session: Annotated[Session, Depends(gate.signed_in)]) -> JSONResponse:
-        return await told(session.person, await service.next(session.person, body.have))
+    async def take_next(body: HeldJobs, session: Annotated[Session, Depends(gate.signed_in)]) -> JSONResponse:
+        return await reply(session.person, await service.next(session.person, body.have))
 
     @app.post("/api/jobs/{job_id}/answer", summary="Answer a job and take the next", responses=REFUSED)
     async def answer(
-        job_id: JobId, body: Given, session: Annotated[Session, Depends(gate.signed_in)]
+        job_id: JobId, body: AnswerBody, session: Annotated[Session, Depends(gate.signed_in)]
     ) -> JSONResponse:
-        said = Answer(picks=body.picks, flags=body.flags, revision=body.revision, seconds=body.seconds)
-        vote, lease = await service.give(session.person, job_id, said, {*body.have, job_id})
+        full_answer = Answer(picks=body.picks, flags=body.flags, revision=body.revision, seconds=body.seconds)
+        vote, lease = await service.give(session.person, job_id, full_answer, {*body.have, job_id})
         saved = {"job_id": vote.job_id, "revision": vote.revision}
-        return await told(session.person, lease, saved=saved)
+        return await reply(session.person, lease, saved=saved)
 
     @app.post("/api/jobs/{job_id}/skip", summary="Give a job to somebody else", responses=REFUSED)
     async def skip(
-        job_id: JobId, body: Skipped, session: Annotated[Session, Depends(gate.signed_in)]
+        job_id: JobId, body: SkipBody, session: Annotated[Session, Depends(gate.signed_in)]
     ) -> JSONResponse:
         lease = await service.skip(session.person, job_id, body.reason, {*body.have, job_id})
-        return await told(session.person, lease)
+        return await reply(session.person, lease)
 
-    @app.get("/api/jobs/{job_id}", summary="A job of one's own, with the answer", responses=REFUSED)
-    async def one(job_id: JobId, session: Annotated[Session, Depends(gate.signed_in)]) -> dict[str, Any]:
+    @app.get("/api/jobs/{job_id}", summary="A job of the person, with their answer", responses=REFUSED)
+    async def own_job(job_id: JobId, session: Annotated[Session, Depends(gate.signed_in)]) -> dict[str, Any]:
         person = session.person
         lease = await service.read(lambda connection: seats.recall(connection, person, job_id))
         if lease is None:
             raise HTTPException(404, f"job {job_id} is not one of yours")
-        return shown(lease, person, (await service.now()).lease_seconds)
+        return shown(lease, person, (await service.current_settings()).lease_seconds)
 
-    @app.get("/api/history", summary="The jobs that one answered, the last first", responses=REFUSED)
-    async def past(session: Annotated[Session, Depends(gate.signed_in)]) -> dict[str, Any]:
+    @app.get("/api/history", summary="The jobs that the person answered, the latest first", responses=REFUSED)
+    async def history(session: Annotated[Session, Depends(gate.signed_in)]) -> dict[str, Any]:
         name = session.person.name
         return {"jobs": await service.read(lambda connection: seats.history(connection, name))}
 
 
-def _nothing(person: Person, paused: bool) -> str:
+def _reason_for_no_job(person: Person, paused: bool) -> str:
     if paused:
         return "The work is paused; your lead will say when it goes on."
     if person.role == "expert":
-        return "Nothing waits for you: clips come here once annotators have chosen them."
+        return "There is nothing for you yet: clips appear here once annotators have chosen them."
     if person.role == "lead":
-        return "Leads decide disagreements, on their own page."
-    return "All is done for now. Thank you! New jobs appear here when there are any."
+        return "Leads decide disagreements on the lead's page."
+    return "Everything is done for now. Thank you! New jobs will appear here."
 
 
-def _clips(app: FastAPI, service: "Annotation", gate: Gate) -> None:
+def _add_clip_route(app: FastAPI, service: Annotation, gate: Gate) -> None:
     @app.get(
         "/clips/{name}",
         summary="A clip: frames stacked from top to bottom",
@@ -230,8 +225,8 @@ def _clips(app: FastAPI, service: "Annotation", gate: Gate) -> None:
         name: Annotated[str, InPath(pattern=r"^[0-9a-z]{1,26}\.webp$")],
         _: Annotated[Session, Depends(gate.signed_in)],
     ) -> Response:
-        found = await service.clip(re.sub(r"\.webp$", "", name))
-        if found is None:
+        strip = await service.clip(name.removesuffix(".webp"))
+        if strip is None:
             raise HTTPException(404, "there is no such clip")
         headers = {"Cache-Control": "private, max-age=31536000, immutable"}
-        return Response(found, media_type="image/webp", headers=headers)
+        return Response(strip, media_type="image/webp", headers=headers)

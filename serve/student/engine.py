@@ -1,6 +1,6 @@
 """The student as a plain engine: it decodes pictures, animates requests and encodes clips.
 
-It knows no Ray and no HTTP, so it is tested and measured alone.
+It needs neither Ray nor HTTP, so it can be tested and measured by itself.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,12 @@ from stickers.pipeline import AnimationPipeline, check_prompt
 from stickers.video.clips import cut_out, fit, on_white, shrink
 from stickers.video.codec import decode_picture, encode_animation
 
+#: pictures are cut out at this multiple of the model's size: enough for soft edges, and far from 16 million pixels
+CUT_OUT_SCALE = 8
+
 
 @dataclass(frozen=True)
-class Order:
+class AnimationRequest:
     """One valid request: `picture` is uint8 RGBA [size, size, 4] over white, ready for the model."""
 
     picture: np.ndarray
@@ -24,7 +27,7 @@ class Order:
 
 
 class Student:
-    """Holds the model; makes orders from what users send, clips from orders, and files from clips."""
+    """Holds the model; turns what users send into requests, requests into clips, and clips into files."""
 
     def __init__(self, pipeline: AnimationPipeline, digest: str) -> None:
         self.pipeline = pipeline
@@ -32,34 +35,33 @@ class Student:
 
     @classmethod
     def build(cls, folder: str, device: str = "cpu") -> "Student":
-        """Load an exported folder. UserError when it is no exported model."""
+        """Load an exported folder. UserError: it is no exported model."""
         return cls(AnimationPipeline.load(folder, device=device), weights_digest(folder))
 
-    def order(self, picture: bytes, prompt: str, seed: int) -> Order:
-        """Check one request and fit its picture to the model; UserError in one sentence for the user."""
+    def prepare(self, picture: bytes, prompt: str, seed: int) -> AnimationRequest:
+        """Check what a user sent and fit the picture to the model. UserError: picture or prompt cannot be used."""
         prompt = check_prompt(prompt)
         if not picture:
             raise UserError("the picture is empty (0 bytes); PNG, WebP and JPEG are accepted")
         size = self.pipeline.picture_size
-        # Cutting out is done on more pixels than the model sees, for soft edges, but not on all 16 million.
-        pixels = shrink(decode_picture(picture)[None], 8 * size)
-        return Order(on_white(fit(cut_out(pixels), size))[0], prompt, seed)
+        pixels = shrink(decode_picture(picture)[None], CUT_OUT_SCALE * size)
+        return AnimationRequest(on_white(fit(cut_out(pixels), size))[0], prompt, seed)
 
-    def animate(self, orders: list[Order]) -> list[np.ndarray]:
-        """One uint8 RGBA clip [T, H, W, 4] an order, in one batch through the model."""
+    def animate(self, requests: list[AnimationRequest]) -> list[np.ndarray]:
+        """One uint8 RGBA clip [T, H, W, 4] for every request, animated as one batch."""
         clips = self.pipeline.animate(
-            pictures=[order.picture for order in orders],
-            prompts=[order.prompt for order in orders],
-            seeds=[order.seed for order in orders],
+            pictures=[request.picture for request in requests],
+            prompts=[request.prompt for request in requests],
+            seeds=[request.seed for request in requests],
         )
         return list(clips)
 
     def encode(self, clip: np.ndarray, media_type: str) -> bytes:
-        """A clip as a file to show; its colours under alpha 0 are white, so that no format shows what was hidden."""
+        """A clip as a file; transparent pixels become white, so that formats without alpha show no hidden colours."""
         return encode_animation(on_white(clip), self.pipeline.settings.fps, media_type)
 
     def describe(self) -> dict[str, object]:
-        """What the health page says of the model."""
+        """What the health route reports about the model."""
         settings = self.pipeline.settings
         return {
             "model": self.digest,

@@ -1,4 +1,4 @@
-"""The HTTP contract: routes, what a client may send and accept, and one clear sentence for everything else."""
+"""The HTTP interface of the student: routes, what clients may send and accept, and one sentence for everything else."""
 
 import asyncio
 import secrets
@@ -17,14 +17,15 @@ from stickers.errors import UserError
 from stickers.video.codec import ANIMATION_MEDIA_TYPES
 
 if TYPE_CHECKING:
-    from serve.student.engine import Order, Student
+    from serve.student.engine import AnimationRequest, Student
 
 WEB = Path(__file__).parent / "web"
 MAX_BODY_BYTES = 20 << 20
 MAX_SEED = 2**32 - 1
+BAD_REQUEST, NOT_ACCEPTABLE, UNPROCESSABLE = 400, 406, 422
 SUFFIXES = {"image/webp": "webp", "image/apng": "apng", "image/gif": "gif", "video/mp4": "mp4"}
 
-#: what `POST /v1/animate` answers, as its OpenAPI description says it
+#: the answers of `POST /v1/animate`, for its OpenAPI description
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The animation, with transparency except in MP4",
@@ -44,16 +45,20 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     503: {"description": "Too many requests are waiting; try again after Retry-After seconds"},
 }
 
-Animate = Callable[["Order"], Awaitable[np.ndarray]]
+Animate = Callable[["AnimationRequest"], Awaitable[np.ndarray]]
 
 
 def build_app(student: "Student", animate: Animate) -> FastAPI:
-    """The web application round one student; `animate` makes one clip, batched with others as it sees fit."""
+    """The web application of one student.
+
+    Args:
+        animate: makes the clip of a request; it may batch requests.
+    """
     app = FastAPI(
         title="Animated stickers",
         description="Send a picture and say how it shall move; get a looping animation back.",
         version="1",
-        docs_url=None,  # FastAPI's own page loads its scripts from a foreign network; /docs below needs none
+        docs_url=None,  # FastAPI's page loads its scripts from another site; /docs below does not
         redoc_url=None,
     )
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
@@ -61,7 +66,7 @@ def build_app(student: "Student", animate: Animate) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def explain(_: Request, error: RequestValidationError) -> JSONResponse:
-        return JSONResponse({"detail": _sentence(error)}, status_code=422)
+        return JSONResponse({"detail": _sentence(error)}, status_code=UNPROCESSABLE)
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
@@ -71,7 +76,7 @@ def build_app(student: "Student", animate: Animate) -> FastAPI:
     async def docs() -> FileResponse:
         return FileResponse(WEB / "docs.html")
 
-    @app.get("/healthz", summary="Is the student ready, and which one is it?")
+    @app.get("/healthz", summary="Whether the student is ready, and which one it is")
     async def healthz() -> dict[str, Any]:
         return {"status": "ok", **student.describe()}
 
@@ -92,14 +97,15 @@ def build_app(student: "Student", animate: Animate) -> FastAPI:
         media_type = negotiate(accept)
         if media_type is None:
             raise HTTPException(
-                406, f"this service makes {', '.join(ANIMATION_MEDIA_TYPES)}, none of which is accepted"
+                NOT_ACCEPTABLE,
+                f"this service makes {', '.join(ANIMATION_MEDIA_TYPES)}, none of which is accepted",
             )
         chosen = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
         try:
-            order = await asyncio.to_thread(student.order, await picture.read(), prompt, chosen)
+            animation_request = await asyncio.to_thread(student.prepare, await picture.read(), prompt, chosen)
         except UserError as error:
-            raise HTTPException(400, str(error)) from None
-        clip = await animate(order)
+            raise HTTPException(BAD_REQUEST, str(error)) from None
+        clip = await animate(animation_request)
         body = await asyncio.to_thread(student.encode, clip, media_type)
         headers = {
             "X-Model-Digest": student.digest,
@@ -114,15 +120,15 @@ def build_app(student: "Student", animate: Animate) -> FastAPI:
 
 
 def negotiate(accept: str) -> str | None:
-    """The media type to answer with (RFC 9110, 12.5.1): the client's favourite, by our order where it has none."""
+    """The media type that a client prefers (RFC 9110, 12.5.1), or None; of equals the first in ANIMATION_MEDIA_TYPES."""
     ranges = [_media_range(part) for part in (accept or "*/*").split(",") if part.strip()]
 
     def quality(kind: str) -> float:
         family = kind.split("/")[0] + "/*"
-        for wanted in (kind, family, "*/*"):  # the most specific range decides, even when it says 0
-            found = [q for name, q in ranges if name == wanted]
-            if found:
-                return max(found)
+        for media_range in (kind, family, "*/*"):  # the most specific range decides, even with weight 0
+            weights = [q for name, q in ranges if name == media_range]
+            if weights:
+                return max(weights)
         return 0.0
 
     best = max(ANIMATION_MEDIA_TYPES, key=quality)
@@ -135,13 +141,13 @@ def _media_range(part: str) -> tuple[str, float]:
         if parameter.startswith("q="):
             try:
                 return name, min(1.0, max(0.0, float(parameter[2:])))
-            except ValueError:  # an unreadable weight is no wish
+            except ValueError:  # an invalid weight counts as 0
                 return name, 0.0
     return name, 1.0
 
 
 def _sentence(error: RequestValidationError) -> str:
-    """FastAPI's list of findings as one sentence about the first field at fault."""
+    """One sentence about the first invalid field that FastAPI reports."""
     finding = error.errors()[0]
     field = str(finding["loc"][-1])
     if field == "seed":

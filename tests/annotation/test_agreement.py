@@ -8,10 +8,10 @@ import pytest
 
 from stickers.annotation.agreement import (
     FEWEST_JOBS,
-    Agreement,
+    RaterAgreement,
     agreement,
     agreement_of,
-    counts,
+    count_answers,
     people_facts,
 )
 from stickers.artifacts.records import Vote
@@ -55,9 +55,9 @@ FOUR_OBSERVERS = [
 def test_figures_are_the_libraries(
     table: list[tuple[int, ...]], clips: int, percent: float, alpha: float, kappa: float, ac1: float
 ) -> None:
-    found = agreement_of(np.array(table))
-    assert found.clips == clips
-    assert [found.percent, found.alpha, found.kappa, found.ac1] == pytest.approx(
+    figures = agreement_of(np.array(table))
+    assert figures.clips == clips
+    assert [figures.percent, figures.alpha, figures.kappa, figures.ac1] == pytest.approx(
         [percent, alpha, kappa, ac1], abs=1e-11
     )
 
@@ -67,10 +67,10 @@ def test_the_first_table_by_hand() -> None:
     10 yes. By chance two answers agree with (14/24)^2 + (10/24)^2 = 296/576, so kappa = (0.75 - 296/576) /
     (280/576) = 136/280. AC1's chance is 2 (14/24) (10/24) = 280/576, so (432 - 280) / (576 - 280) = 152/296. Alpha:
     a disagreement of 1/4 is observed and 2 x 14 x 10 / (24 x 23) = 280/552 expected, so 1 - 138/280."""
-    found = agreement_of(np.array(THREE))
-    assert found.kappa == pytest.approx(136 / 280)
-    assert found.ac1 == pytest.approx(152 / 296)
-    assert found.alpha == pytest.approx(1 - 138 / 280)
+    figures = agreement_of(np.array(THREE))
+    assert figures.kappa == pytest.approx(136 / 280)
+    assert figures.ac1 == pytest.approx(152 / 296)
+    assert figures.alpha == pytest.approx(1 - 138 / 280)
 
 
 def test_the_textbook_kappa() -> None:
@@ -78,21 +78,21 @@ def test_the_textbook_kappa() -> None:
 
 
 def test_nothing_is_said_where_nothing_can_be() -> None:
-    nothing = Agreement(clips=0, percent=None, alpha=None, kappa=None, ac1=None)
+    nothing = RaterAgreement(clips=0, percent=None, alpha=None, kappa=None, ac1=None)
     assert agreement_of(np.zeros((0, 2))) == nothing
     assert agreement_of(np.array([(1, 0), (0, 1), (0, 0)])) == nothing, "one person agrees with nobody"
-    assert agreement([], round=1) == nothing
+    assert agreement([], round_number=1) == nothing
     same = agreement_of(np.array([(3, 0), (2, 0)]))
-    assert same == Agreement(clips=2, percent=1.0, alpha=None, kappa=None, ac1=1.0)
+    assert same == RaterAgreement(clips=2, percent=1.0, alpha=None, kappa=None, ac1=1.0)
 
 
 def test_every_clip_of_the_paper_at_once() -> None:
     rng = np.random.default_rng(0)
     yes = rng.binomial(3, np.where(rng.random(120_000) < 0.02, 0.9, 0.1))
-    found = agreement_of(np.stack([3 - yes, yes], axis=1))
-    assert found.clips == 120_000
+    figures = agreement_of(np.stack([3 - yes, yes], axis=1))
+    assert figures.clips == 120_000
     # Each answer is yes with probability q of the clip: people who err alike agree with q^2 + (1 - q)^2 = 0.82.
-    assert found.percent == pytest.approx(0.82, abs=0.003)
+    assert figures.percent == pytest.approx(0.82, abs=0.003)
 
 
 def vote(person: str, job: str, shown: str, picks: str, **changes: object) -> Vote:
@@ -103,7 +103,7 @@ def vote(person: str, job: str, shown: str, picks: str, **changes: object) -> Vo
         round=1,
         plan_id="plan",
         shown=list(shown),
-        shown_digests=[f"d{each}" for each in shown],
+        shown_digests=[f"d{letter}" for letter in shown],
         picks=list(picks),
         started_at=NOON,
         submitted_at=NOON + timedelta(seconds=10),
@@ -120,12 +120,14 @@ def test_votes_are_counted_by_what_was_judged() -> None:
         vote("cem", "j2", "ab", "a", kind="gold"),
         vote("dee", "j1", "abc", "abc", kind="ruling"),
     ]
-    assert counts(votes, round=1).tolist() == [[0, 2], [1, 1], [2, 0]]
-    assert counts(votes, round=2).tolist() == [[1, 0]] * 3
+    assert count_answers(votes, round_number=1).tolist() == [[0, 2], [1, 1], [2, 0]]
+    assert count_answers(votes, round_number=2).tolist() == [[1, 0]] * 3
     again = [*votes, vote("ana", "j3", "ac", "c")]
-    assert counts(again, round=1).tolist() == [[0, 2], [1, 1], [1, 1]], "ana is one person, whatever she says"
+    assert count_answers(again, round_number=1).tolist() == [[0, 2], [1, 1], [1, 1]], (
+        "ana is one person, whatever she says"
+    )
     redone = [*votes, vote("cem", "j3", "a", "", shown_digests=["another clip"])]
-    assert sorted(counts(redone, round=1).tolist()) == [[0, 2], [1, 0], [1, 1], [2, 0]]
+    assert sorted(count_answers(redone, round_number=1).tolist()) == [[0, 2], [1, 0], [1, 1], [2, 0]]
 
 
 def test_what_a_lead_sees_of_people() -> None:
@@ -191,12 +193,12 @@ def test_the_bias_does_not_depend_on_the_jobs_somebody_got() -> None:
         motion |= dict(zip(names, scores.tolist(), strict=True))
         slower = np.argsort(np.argsort(scores)) < 3
         picks = [
-            each for each, slow in zip(names, slower, strict=True) if rng.random() < (0.5 if slow else 0.3)
+            name for name, slow in zip(names, slower, strict=True) if rng.random() < (0.5 if slow else 0.3)
         ]
         plain = vote("ben" if fast else "ana", f"j{number}", "", "")
         votes.append(replace(plain, shown=names, shown_digests=names, picks=picks))
     votes += [
-        replace(each, annotator="cem", picks=rng.permutation(each.shown)[:2].tolist()) for each in votes
+        replace(name, annotator="cem", picks=rng.permutation(name.shown)[:2].tolist()) for name in votes
     ]
     facts = people_facts(votes, motion, {})
     for name in ("ana", "ben"):

@@ -21,24 +21,24 @@ def candidate(name: str, sticker: str = "s", prompt: str = "a cat", strip: bytes
     return made(strip or name.encode(), candidate_id=name, **values)
 
 
-def votes_of(rows: list[Candidate], said: dict[str, str]) -> list[Vote]:
+def votes_of(rows: list[Candidate], answers: dict[str, str]) -> list[Vote]:
     """`said` has by candidate the annotators' answers and the expert's: y or n each, "-" for one who did not see it."""
     votes = []
-    for place, person in enumerate(("ana", "ben", "cem", "expert")):
-        mine = [
+    for index, person in enumerate(("ana", "ben", "cem", "expert")):
+        judged = [
             row
             for row in rows
-            if len(said[row.candidate_id]) > place and said[row.candidate_id][place] != "-"
+            if len(answers[row.candidate_id]) > index and answers[row.candidate_id][index] != "-"
         ]
         votes.append(
             Vote(
-                job_id=f"j{place // 3}",
+                job_id=f"j{index // 3}",
                 annotator=person,
-                round=1 + place // 3,
+                round=1 + index // 3,
                 plan_id="plan",
-                shown=[row.candidate_id for row in mine],
-                shown_digests=[str(row.clip_digest) for row in mine],
-                picks=[row.candidate_id for row in mine if said[row.candidate_id][place] == "y"],
+                shown=[row.candidate_id for row in judged],
+                shown_digests=[str(row.clip_digest) for row in judged],
+                picks=[row.candidate_id for row in judged if answers[row.candidate_id][index] == "y"],
                 started_at=NOON,
                 submitted_at=NOON,
                 simulated=False,
@@ -48,11 +48,11 @@ def votes_of(rows: list[Candidate], said: dict[str, str]) -> list[Vote]:
 
 
 def pairs(rows: list[Candidate], votes: list[Vote]) -> list[tuple[str, str]]:
-    return [(each.chosen, each.rejected) for each in preferences(rows, votes, SETTINGS)]
+    return [(pair.chosen, pair.rejected) for pair in preferences(rows, votes, SETTINGS)]
 
 
 def test_kept_over_rejected_and_nothing_else() -> None:
-    said = {
+    answers = {
         "kept": "yyny",
         "also kept": "yyyy",
         "by people": "nyn",
@@ -62,21 +62,21 @@ def test_kept_over_rejected_and_nothing_else() -> None:
         "other picture": "nnn",
         "other prompt": "nnn",
     }
-    rows = [candidate(name) for name in list(said)[:-2]]
+    rows = [candidate(name) for name in list(answers)[:-2]]
     rows += [candidate("other picture", sticker="s2"), candidate("other prompt", prompt="a dog")]
     unjudged, failed = candidate("unjudged"), replace(candidate("failed"), clip_digest=None, status="failed")
-    votes = votes_of(rows, said)
+    votes = votes_of(rows, answers)
     assert pairs([*rows, unjudged, failed], votes) == [
         ("also kept", "by people"),
         ("also kept", "by the expert"),
         ("kept", "by people"),
         ("kept", "by the expert"),
     ]
-    found = preferences(rows, votes, SETTINGS)[3]
-    counts = found.chosen_for, found.chosen_against, found.rejected_for, found.rejected_against
-    assert counts == (3, 1, 2, 2) and not found.simulated
-    assert (found.prompt, found.sticker_id, found.bucket, found.plan_id) == ("a cat", "s", "action", "plan")
-    assert found.rejected_digest == clip_digest(b"by the expert")
+    pair = preferences(rows, votes, SETTINGS)[3]
+    counts = pair.chosen_for, pair.chosen_against, pair.rejected_for, pair.rejected_against
+    assert counts == (3, 1, 2, 2) and not pair.simulated
+    assert (pair.prompt, pair.sticker_id, pair.bucket, pair.plan_id) == ("a cat", "s", "action", "plan")
+    assert pair.rejected_digest == clip_digest(b"by the expert")
 
 
 def test_clips_are_what_was_judged() -> None:
@@ -110,17 +110,17 @@ def test_a_lead_may_keep_what_people_rejected() -> None:
     assert preferences(rows, votes, one_round) == []
     shown = {"shown": ["one"], "shown_digests": [clip_digest(b"one")]}
     ruling = replace(votes[0], job_id="r", annotator="lead", kind="ruling", picks=["one"], **shown)
-    (found,) = preferences(rows, [*votes, ruling], one_round)
-    assert (found.chosen, found.chosen_for, found.chosen_against) == ("one", 2, 2)
+    (pair,) = preferences(rows, [*votes, ruling], one_round)
+    assert (pair.chosen, pair.chosen_for, pair.chosen_against) == ("one", 2, 2)
     gold = replace(votes[2], job_id="g", annotator="dee", kind="gold")
-    assert preferences(rows, [*votes, ruling, gold], one_round) == [found], "gold jobs measure people"
+    assert preferences(rows, [*votes, ruling, gold], one_round) == [pair], "gold jobs measure people"
 
 
 def test_simulated_votes_mark_their_pairs(tmp_path: Path) -> None:
     rows = [candidate("kept"), candidate("rejected")]
     votes = votes_of(rows, {"kept": "yyyy", "rejected": "nnn"})
-    (found,) = preferences(rows, [*votes[:3], replace(votes[3], simulated=True)], SETTINGS)
-    assert found.simulated
-    place = str(tmp_path / "preferences.parquet")
-    storage.write_table(place, table_of([found], Preference), PREFERENCES)
-    assert storage.read_table(place, PREFERENCES).to_pylist() == [asdict(found)]
+    (pair,) = preferences(rows, [*votes[:3], replace(votes[3], simulated=True)], SETTINGS)
+    assert pair.simulated
+    path = str(tmp_path / "preferences.parquet")
+    storage.write_table(path, table_of([pair], Preference), PREFERENCES)
+    assert storage.read_table(path, PREFERENCES).to_pylist() == [asdict(pair)]

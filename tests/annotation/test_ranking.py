@@ -76,20 +76,24 @@ def test_it_does_not_see_teacher_prompt_or_frame_rate() -> None:
 
 def test_it_refuses_to_learn_of_too_little() -> None:
     few = dict(list(KEPT.items())[: FEWEST_CLIPS - 1])
-    for kept, said in (
+    for kept, part in (
         ({}, "200 clips that people have decided about, there are 0"),
         (few, "there are 199"),
         (dict.fromkeys(KEPT, False), "20 clips that people kept, there are 0"),
         (dict.fromkeys(KEPT, True), "20 clips that people rejected, there are 0"),
     ):
         ranker, reason = fit(CLIPS, kept)
-        assert ranker is None and said in reason
+        assert ranker is None and part in reason
     ranker, reason = fit([replace(row, prompt="one") for row in CLIPS], KEPT)
     assert ranker is None and "10 prompts with a decision, there are 1" in reason
     unmeasured = [replace(row, pulse=None) for row in CLIPS]
     assert fit(unmeasured, KEPT)[0] is None
-    whole, _ = fit(CLIPS, KEPT)
-    assert whole is not None and whole.scores(unmeasured) == {} and whole.scores([]) == {}
+    ranker_of_all, _ = fit(CLIPS, KEPT)
+    assert (
+        ranker_of_all is not None
+        and ranker_of_all.scores(unmeasured) == {}
+        and ranker_of_all.scores([]) == {}
+    )
 
 
 def jobs_of(count: int, clips: int = 6) -> list[Job]:
@@ -122,22 +126,22 @@ def test_every_job_stands_once_and_likely_keepers_first() -> None:
     for count, share in ((240, 0.1), (7, 0.5), (1, 0.1), (5, 1.0), (0, 0.1)):
         jobs = JOBS[:count]
         queue = order(jobs, SCORES, share, seed=3)
-        assert sorted(each.job_id for each in queue.jobs) == sorted(each.job_id for each in jobs)
+        assert sorted(job.job_id for job in queue.jobs) == sorted(job.job_id for job in jobs)
         assert len(queue.audit) == (min(count, max(1, round(share * count))))
-        plain = [queue.scores[each.job_id] for each in queue.jobs if each.job_id not in queue.audit]
+        plain = [queue.scores[job.job_id] for job in queue.jobs if job.job_id not in queue.audit]
         assert plain == sorted(plain, reverse=True)
-    assert order(JOBS, {}, 0.1, seed=3).scores == dict.fromkeys((each.job_id for each in JOBS), 0.0)
+    assert order(JOBS, {}, 0.1, seed=3).scores == dict.fromkeys((job.job_id for job in JOBS), 0.0)
 
 
 def test_the_slice_does_not_depend_on_the_model_and_is_spread_evenly() -> None:
     def places(queue: Queue) -> dict[str, int]:
-        return {each.job_id: place for place, each in enumerate(queue.jobs) if each.job_id in queue.audit}
+        return {job.job_id: index for index, job in enumerate(queue.jobs) if job.job_id in queue.audit}
 
     plain = places(order(JOBS, SCORES, 0.1, seed=5))
     turned = places(order(JOBS[::-1], {name: -score for name, score in SCORES.items()}, 0.1, seed=5))
     assert plain == turned
-    assert sorted(place // 10 for place in plain.values()) == list(range(24)), "one in every ten places"
-    assert len({place % 10 for place in plain.values()}) > 3, "but not the same one in each"
+    assert sorted(index // 10 for index in plain.values()) == list(range(24)), "one in every ten places"
+    assert len({index % 10 for index in plain.values()}) > 3, "but not the same one in each"
     assert plain != places(order(JOBS, SCORES, 0.1, seed=6))
     counts = np.zeros(240)
     for seed in range(300):
@@ -165,17 +169,21 @@ def test_the_estimate_is_unbiased_and_its_interval_holds(stop: int, model: str) 
     errors, held, truths = [], [], []
     for seed in range(250):
         queue = order(JOBS, scores, 0.25, seed=seed)
-        judged = {each.job_id: TRUTH[each.job_id] for each in queue.jobs[:stop]}
-        found = missed(queue, judged)
-        left = sum(TRUTH.values()) - sum(judged.values())
-        if found.clips is None:  # no job of the slice was judged below the line
+        judged = {job.job_id: TRUTH[job.job_id] for job in queue.jobs[:stop]}
+        estimate = missed(queue, judged)
+        num_missed = sum(TRUTH.values()) - sum(judged.values())
+        if estimate.clips is None:  # no job of the slice was judged below the line
             continue
-        assert found.clips_interval is not None and found.share is not None and found.interval is not None
-        assert found.share == pytest.approx(found.clips / (found.clips + sum(judged.values())))
-        assert found.interval[0] <= found.share <= found.interval[1]
-        errors.append(found.clips - left)
-        truths.append(left)
-        held.append(found.clips_interval[0] <= left <= found.clips_interval[1])
+        assert (
+            estimate.clips_interval is not None
+            and estimate.share is not None
+            and estimate.interval is not None
+        )
+        assert estimate.share == pytest.approx(estimate.clips / (estimate.clips + sum(judged.values())))
+        assert estimate.interval[0] <= estimate.share <= estimate.interval[1]
+        errors.append(estimate.clips - num_missed)
+        truths.append(num_missed)
+        held.append(estimate.clips_interval[0] <= num_missed <= estimate.clips_interval[1])
     assert len(errors) >= 240
     spread = float(np.std(errors, ddof=1) / len(errors) ** 0.5)
     # The line is drawn at a job: the estimate may be off by a part of one job's clips, beside chance.
@@ -186,24 +194,27 @@ def test_the_estimate_is_unbiased_and_its_interval_holds(stop: int, model: str) 
 def test_the_order_alone_would_mislead() -> None:
     """What is judged first is better than what is left, so its mean says too much of the rest."""
     queue = order(JOBS, SCORES, 0.25, seed=0)
-    judged = {each.job_id: TRUTH[each.job_id] for each in queue.jobs[:120]}
-    left = sum(TRUTH.values()) - sum(judged.values())
-    assert sum(judged.values()) > 2 * left
-    found = missed(queue, judged)
-    assert found.clips is not None and abs(found.clips - left) < abs(sum(judged.values()) - left) / 2
-    assert found.audited == sum(each.job_id in queue.audit for each in queue.jobs[:120])
-    assert found.kept == sum(TRUTH[each.job_id] for each in queue.jobs[:120] if each.job_id in queue.audit)
+    judged = {job.job_id: TRUTH[job.job_id] for job in queue.jobs[:120]}
+    num_missed = sum(TRUTH.values()) - sum(judged.values())
+    assert sum(judged.values()) > 2 * num_missed
+    estimate = missed(queue, judged)
+    assert (
+        estimate.clips is not None
+        and abs(estimate.clips - num_missed) < abs(sum(judged.values()) - num_missed) / 2
+    )
+    assert estimate.audited == sum(job.job_id in queue.audit for job in queue.jobs[:120])
+    assert estimate.kept == sum(TRUTH[job.job_id] for job in queue.jobs[:120] if job.job_id in queue.audit)
 
 
 def test_the_ends_of_a_queue() -> None:
     queue = order(JOBS, SCORES, 0.1, seed=1)
     assert missed(queue, {}) == Missed(audited=0, kept=0)
     assert missed(queue, {"another order's": 3}) == Missed(audited=0, kept=0)
-    whole = missed(queue, TRUTH)
-    assert (whole.clips, whole.share, whole.interval) == (0, 0, (0, 0)) and whole.audited == 24
+    estimate = missed(queue, TRUTH)
+    assert (estimate.clips, estimate.share, estimate.interval) == (0, 0, (0, 0)) and estimate.audited == 24
     nothing = missed(queue, dict.fromkeys(TRUTH, 0))
     assert nothing.clips == 0 and nothing.share is None and nothing.interval is None
-    half = dict.fromkeys((each.job_id for each in queue.jobs[:120]), 0)
+    half = dict.fromkeys((job.job_id for job in queue.jobs[:120]), 0)
     none = missed(queue, half, found_before=10)
     assert none.share == 0 and none.interval is not None and 0.5 < none.interval[1] < 1, (
         "a dozen jobs without a keeper do not show that there is none"

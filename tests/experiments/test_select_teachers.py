@@ -162,7 +162,7 @@ def test_votes_count_once_every_clip_was_judged(
             submitted_at=NOON,
             simulated=False,
         )
-        for job in build_jobs(rows, plan_id=pilot.folder, round=1)
+        for job in build_jobs(rows, plan_id=pilot.folder, round_number=1)
     ]
     freeze(votes[:-1], str(runs))
     some = votes_on(str(runs), pilot.folder)

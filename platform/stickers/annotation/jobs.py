@@ -1,9 +1,9 @@
-"""What one person is asked at a time: six of a prompt's candidates, of both pictures and different teachers.
+"""What a person judges at a time: six candidates of a prompt, of different pictures and teachers.
 
-The remainder of a prompt fills the next job, so no clip waits for company. Clips against which the automatic checks
-speak come last, those of a prompt and the jobs that show them; every clip is shown all the same, and nobody who judges
-is told. Jobs are named by what they show; building them twice gives the same jobs. Nothing of a job follows from a
-teacher's name, so that names could change places and nobody who judges would see a difference.
+The rest of a prompt fills the next job, so every clip is in a job at once. Clips that the automatic checks flag come
+last, within their prompt and in the queue; people see them all the same and are not told. A job's id is a hash of what
+it shows, so building jobs twice gives the same jobs. Nothing in a job depends on a teacher's name: if teachers swapped
+their names, nobody who judges would see a difference.
 """
 
 from collections import defaultdict
@@ -18,6 +18,8 @@ from stickers.candidates.scoring import flags_of
 from stickers.errors import UserError
 
 CLIPS_PER_JOB = 6
+#: of the random number that decides the place of a clip for a person; two clips hardly ever draw the same
+DRAW_BYTES = 4
 CHOOSE, GOLD, RULING = "choose", "gold", "ruling"
 Policy = Literal["mixed", "stratified"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
@@ -25,7 +27,7 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """`candidates` and `digests` name the clips shown; of each, `prompts`, `frames` and `fps` say how it is shown.
+    """Some clips for a person to judge, named by `candidates` and `digests`, each with its prompt, frames and fps.
 
     `kind` is choose, gold (the right answer is known) or ruling (a lead decides what others disagree about).
     """
@@ -46,62 +48,62 @@ class Job:
         return list(zip(self.candidates, self.digests, strict=True))
 
     def order_for(self, person: str) -> list[int]:
-        """The places of the clips in the order in which one person sees them."""
+        """The indices of the clips in the order in which a person sees them."""
         count = len(self.candidates)
-        draws = shake_128(f"{self.job_id} {person}".encode()).digest(4 * count)
-        return sorted(range(count), key=lambda place: draws[4 * place : 4 * place + 4])
+        draws = shake_128(f"{self.job_id} {person}".encode()).digest(DRAW_BYTES * count)
+        return sorted(range(count), key=lambda index: draws[DRAW_BYTES * index : DRAW_BYTES * (index + 1)])
 
 
 def build_jobs(
     candidates: Iterable[Candidate],
     *,
     plan_id: str,
-    round: int,
+    round_number: int,
     clips_per_job: int = CLIPS_PER_JOB,
     policy: Policy = "mixed",
     kind: str = CHOOSE,
 ) -> list[Job]:
-    """Jobs over every made candidate of a plan, those that it took over from another included, each in exactly one.
+    """Jobs over every made candidate of a plan, those it took over from another plan included, each in exactly one job.
 
     Args:
-        policy: how a prompt's clips are parted among its jobs. `mixed` lets neighbours differ in teacher and picture;
-            `stratified` shows clips that move about as much side by side, since people are known to prefer the
-            one that moves least and is least likely to be wrong, when they are given the choice.
+        policy: how the clips of a prompt are divided among its jobs. `mixed` varies teacher and picture within a job.
+            `stratified` puts clips with about the same motion into a job, because people who can choose prefer the
+            clip that moves least and is least likely to be wrong.
 
     Raises:
-        UserError: the job size is below one, or nothing was made.
+        UserError: a job would show no clip, or no candidate was made.
     """
     if clips_per_job < 1:
         raise UserError(f"a job shows at least 1 clip, got {clips_per_job}")
     by_prompt: defaultdict[str, list[Candidate]] = defaultdict(list)
-    for each in sorted(candidates, key=lambda row: row.candidate_id):
-        if each.clip_digest is not None:
-            by_prompt[each.prompt].append(each)
+    for row in sorted(candidates, key=lambda row: row.candidate_id):
+        if row.clip_digest is not None:
+            by_prompt[row.prompt].append(row)
     arrange = ARRANGED[policy]
-    queue = [each for prompt in sorted(by_prompt) for each in _plain_first(by_prompt[prompt], arrange)]
+    queue = [row for prompt in sorted(by_prompt) for row in _plain_first(by_prompt[prompt], arrange)]
     if not queue:
         raise UserError("there is no made candidate to choose from")
     shown = [queue[i : i + clips_per_job] for i in range(0, len(queue), clips_per_job)]
-    shown.sort(key=lambda rows: sum(bool(flags_of(each)) for each in rows))
-    return [job_of(rows, plan_id, round, kind) for rows in shown]
+    shown.sort(key=lambda rows: sum(bool(flags_of(row)) for row in rows))
+    return [job_of(rows, plan_id, round_number, kind) for rows in shown]
 
 
 def _plain_first(
     candidates: list[Candidate], arrange: Callable[[list[Candidate]], list[Candidate]]
 ) -> list[Candidate]:
-    plain = [each for each in candidates if not flags_of(each)]
-    return [*arrange(plain), *arrange([each for each in candidates if flags_of(each)])]
+    plain = [row for row in candidates if not flags_of(row)]
+    return [*arrange(plain), *arrange([row for row in candidates if flags_of(row)])]
 
 
 def mixed(candidates: list[Candidate]) -> list[Candidate]:
-    """Candidates reordered so that neighbours differ in teacher and in picture as far as possible."""
+    """Candidates in an order in which neighbours differ in teacher and picture as far as possible."""
     cells: defaultdict[tuple[str, str], list[Candidate]] = defaultdict(list)
-    for each in candidates:
-        cells[each.teacher, each.sticker_id].append(each)
-    # in the order of their first clips' ids, never of teachers' names
-    teachers = list(dict.fromkeys(each.teacher for each in candidates))
+    for row in candidates:
+        cells[row.teacher, row.sticker_id].append(row)
+    # ordered by the ids of their first clips, never by their names
+    teachers = list(dict.fromkeys(row.teacher for row in candidates))
     pictures = sorted({sticker for _, sticker in cells})
-    # Along each diagonal of the teacher x picture grid both change at every step.
+    # along a diagonal of the teacher x picture grid, both change at every step
     diagonals = [
         (teacher, pictures[(i + shift) % len(pictures)])
         for shift in range(len(pictures))
@@ -114,7 +116,7 @@ def mixed(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def stratified(candidates: list[Candidate]) -> list[Candidate]:
-    """Candidates in the order of their motion, so that those shown together move about as much."""
+    """Candidates by motion, so that those shown together move about as much."""
     return sorted(candidates, key=lambda row: (row.motion_score or 0.0, row.candidate_id))
 
 
@@ -124,14 +126,14 @@ ARRANGED: Mapping[str, Callable[[list[Candidate]], list[Candidate]]] = {
 }
 
 
-def job_of(rows: list[Candidate], plan_id: str, round: int, kind: str = CHOOSE) -> Job:
+def job_of(rows: list[Candidate], plan_id: str, round_number: int, kind: str = CHOOSE) -> Job:
     """The job that shows these candidates."""
     shown = [(row.candidate_id, str(row.clip_digest)) for row in rows]
-    named = ("job", plan_id, round, shown) if kind == CHOOSE else ("job", plan_id, round, shown, kind)
+    identity = ("job", plan_id, round_number, shown)
     return Job(
-        job_id=content_id(*named),
+        job_id=content_id(*identity) if kind == CHOOSE else content_id(*identity, kind),
         plan_id=plan_id,
-        round=round,
+        round=round_number,
         candidates=tuple(row.candidate_id for row in rows),
         digests=tuple(str(row.clip_digest) for row in rows),
         prompts=tuple(row.prompt for row in rows),
@@ -139,3 +141,16 @@ def job_of(rows: list[Candidate], plan_id: str, round: int, kind: str = CHOOSE) 
         fps=tuple(row.fps for row in rows),
         kind=kind,
     )
+
+
+def group_by_plan(
+    rows: Iterable[Candidate], jobs: Iterable[Job], round_number: int
+) -> dict[str, list[Candidate]]:
+    """Candidates by the plan whose jobs showed them in a round; those that no job showed are left out."""
+    plan_of = {clip: job.plan_id for job in jobs if job.round == round_number for clip in job.clips}
+    groups: defaultdict[str, list[Candidate]] = defaultdict(list)
+    for row in rows:
+        plan_id = plan_of.get((row.candidate_id, str(row.clip_digest)))
+        if plan_id:
+            groups[plan_id].append(row)
+    return dict(groups)

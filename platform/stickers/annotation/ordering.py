@@ -1,7 +1,7 @@
-"""The queue in the order of what people will likely keep, and what that order would miss: ranking at work on the store.
+"""Puts the queue in the order in which people will likely keep clips, and says what stopping early would miss.
 
-A job keeps its own place in the queue; only its seats move, so that the order can be taken back at any time. Each order
-is kept with its audit slice, by which is estimated what lies in the part that nobody has judged.
+A job keeps its position in the queue; only its seats move, so the order can be undone at any time. Every order is
+stored with its audit slice, from which the clips that nobody has judged are estimated.
 """
 
 import time
@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from stickers.annotation.jobs import CHOOSE, Job
-from stickers.annotation.kept import verdicts
 from stickers.annotation.ranking import Missed, Queue, fit, missed, order
 from stickers.annotation.rounds import read_settings
 from stickers.annotation.settings import Settings
@@ -19,29 +18,33 @@ from stickers.annotation.store.database import jobs, orders, seats
 from stickers.annotation.store.filing import jobs_in
 from stickers.annotation.store.people import note
 from stickers.annotation.store.votes import votes_in
+from stickers.annotation.tally import verdicts
 from stickers.artifacts.records import Candidate, Vote
+
+#: digits of the AUC in the log of events
+AUC_DIGITS = 3
 
 
 def arrange(connection: Connection, candidates: Mapping[str, Candidate], by: str) -> str:
-    """Put the queue in the order that the settings ask for; returns a sentence about it.
+    """Put the jobs that nobody has begun in the order of the settings; returns a sentence about it.
 
     Args:
         candidates: of every plan in the queue, by id.
     """
-    now = read_settings(connection)
+    settings = read_settings(connection)
     waiting = _not_begun(connection)
-    if now.ordering == "queue":
-        _place(connection, {job.job_id: place for place, job in waiting.items()})
+    if settings.ordering == "queue":
+        _move_seats(connection, {job.job_id: position for position, job in waiting.items()})
         return "the jobs come in the order in which they joined the queue"
-    decided = _decided(votes_in(connection, round=1), now)
+    decided = _decided(votes_in(connection, round_number=1), settings)
     ranker, reason = fit(list(candidates.values()), decided)
     if ranker is None:
         return f"the order stays as it is: {reason}"
     number = (connection.execute(select(func.max(orders.c.number))).scalar() or 0) + 1
     scores = ranker.scores(list(candidates.values()))
-    queue = order(list(waiting.values()), scores, now.audit_share, seed=number)
-    places = sorted(waiting)
-    _place(connection, {job.job_id: places[at] for at, job in enumerate(queue.jobs)})
+    queue = order(list(waiting.values()), scores, settings.audit_share, seed=number)
+    positions = sorted(waiting)
+    _move_seats(connection, {job.job_id: positions[rank] for rank, job in enumerate(queue.jobs)})
     value = {
         "jobs": [job.job_id for job in queue.jobs],
         "audit": sorted(queue.audit),
@@ -51,7 +54,7 @@ def arrange(connection: Connection, candidates: Mapping[str, Candidate], by: str
         "found_before": sum(decided.values()),
     }
     connection.execute(insert(orders), {"at": time.time(), "by": by, "value": value})
-    note(connection, by, "queue ordered", {"jobs": len(queue.jobs), "auc": round(ranker.auc, 3)})
+    note(connection, by, "queue ordered", {"jobs": len(queue.jobs), "auc": round(ranker.auc, AUC_DIGITS)})
     return (
         f"{len(queue.jobs)} jobs by a model of {ranker.trained_on} decided clips, which tells a keeper from another "
         f"with {ranker.auc:.2f} (0.5 is by chance); {len(queue.audit)} of them at random"
@@ -59,51 +62,56 @@ def arrange(connection: Connection, candidates: Mapping[str, Candidate], by: str
 
 
 def _not_begun(connection: Connection) -> dict[float, Job]:
-    """The first round's jobs that nobody has ever taken, by their own place."""
+    """The first-round jobs that nobody has ever taken, by their position in the queue."""
     begun = set(connection.execute(select(seats.c.job_id).where(seats.c.holder.is_not(None))).scalars())
-    place = {row.job_id: row.position for row in connection.execute(select(jobs.c.job_id, jobs.c.position))}
+    rows = connection.execute(select(jobs.c.job_id, jobs.c.position))
+    positions = {row.job_id: row.position for row in rows}
     return {
-        place[job.job_id]: job
+        positions[job.job_id]: job
         for job in jobs_in(connection, kind=CHOOSE)
         if job.round == 1 and job.job_id not in begun
     }
 
 
-def _place(connection: Connection, places: Mapping[str, float]) -> None:
-    rows = [{"job": job_id, "place": place} for job_id, place in places.items()]
+def _move_seats(connection: Connection, positions: Mapping[str, float]) -> None:
+    """Move the seats of jobs to new positions, by job id."""
+    rows = [{"job": job_id, "new_position": position} for job_id, position in positions.items()]
     if rows:
-        move = update(seats).where(seats.c.job_id == bindparam("job")).values(position=bindparam("place"))
-        connection.execute(move, rows)
+        move = update(seats).where(seats.c.job_id == bindparam("job"))
+        connection.execute(move.values(position=bindparam("new_position")), rows)
 
 
-def _decided(some: Sequence[Vote], now: Settings) -> dict[str, bool]:
-    """Whether the first round let each clip through that enough people have judged, by candidate id."""
-    found = verdicts(some, 1, now.rounds[0])
-    return {clip[0]: each.survives for clip, each in found.items() if each.judged or each.ruling is not None}
-
-
-def help_of(connection: Connection, some: Sequence[Vote], now: Settings) -> dict[str, Any] | None:
-    """What the last order does, for the lead's page; none when there was none."""
-    value = connection.execute(select(orders.c.value).order_by(orders.c.number.desc()).limit(1)).scalar()
-    if value is None or now.ordering == "queue":
-        return None
-    found = _missed(connection, value, _decided([vote for vote in some if vote.round == 1], now))
+def _decided(votes: Sequence[Vote], settings: Settings) -> dict[str, bool]:
+    """Whether the first round kept each clip that enough people have judged, by candidate id."""
     return {
-        "ordering": now.ordering,
+        clip[0]: verdict.survives
+        for clip, verdict in verdicts(votes, 1, settings.rounds[0]).items()
+        if verdict.judged or verdict.ruling is not None
+    }
+
+
+def help_of(connection: Connection, votes: Sequence[Vote], settings: Settings) -> dict[str, Any] | None:
+    """What the latest order achieves, for the lead's page; None where no model orders the queue."""
+    value = connection.execute(select(orders.c.value).order_by(orders.c.number.desc()).limit(1)).scalar()
+    if value is None or settings.ordering == "queue":
+        return None
+    estimate = _missed(connection, value, _decided([vote for vote in votes if vote.round == 1], settings))
+    return {
+        "ordering": settings.ordering,
         "trained_on": value["trained_on"],
         "auc": value["auc"],
         "audit": {
-            "judged": found.audited,
-            "kept": found.kept,
-            "missed_share": found.share,
-            "interval": found.interval,
+            "judged": estimate.audited,
+            "kept": estimate.kept,
+            "missed_share": estimate.share,
+            "interval": estimate.interval,
         },
     }
 
 
 def _missed(connection: Connection, value: Mapping[str, Any], decided: Mapping[str, bool]) -> Missed:
-    named = {job.job_id: job for job in jobs_in(connection, kind=CHOOSE)}
-    ordered = [named[job_id] for job_id in value["jobs"] if job_id in named]
+    by_id = {job.job_id: job for job in jobs_in(connection, kind=CHOOSE)}
+    ordered = [by_id[job_id] for job_id in value["jobs"] if job_id in by_id]
     queue = Queue(jobs=tuple(ordered), audit=frozenset(value["audit"]), scores=value["scores"])
     judged = {
         job.job_id: sum(decided[name] for name in job.candidates)

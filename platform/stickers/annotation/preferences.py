@@ -1,15 +1,15 @@
-"""Rejected siblings of kept clips as preference pairs: of one picture and prompt, what was kept over what was not.
+"""Preference pairs: a kept clip and a rejected one of the same picture and prompt.
 
-Nobody compared the two directly; each was judged on its own, so a pair says that one was worth sharing and the other
-was not. A pair is only made of clips that people have decided about. What nobody has judged yet, or what waits for more
-votes or for a lead's word, is no rejection, and neither is a flag, a person's or a program's.
+Nobody compared the two directly. Each was judged by itself, so a pair says that one was worth sharing and the other was
+not. Both clips must be decided: a clip that nobody has judged, or that waits for more votes or for a ruling, is not
+rejected, and neither is one that a person or an automatic check has only flagged.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from stickers.annotation.kept import Clip, Tally, tally, through
 from stickers.annotation.settings import Settings
+from stickers.annotation.tally import Clip, Tally, surviving_clips, tally
 from stickers.artifacts.records import Candidate, Preference, Vote
 
 
@@ -19,72 +19,80 @@ def preferences(
     """Every pair of a kept and a rejected clip of one sticker, sorted by prompt, sticker and both ids.
 
     Args:
-        candidates: without clips is enough.
+        candidates: their clips may be left out.
         votes: those that count.
-        settings: by which clips are kept. A clip is rejected by the first round whose quorum it missed when all its
-            people had judged it, or by a lead.
+        settings: the rounds. A clip is rejected by the first round in which it missed the quorum although enough people
+            had judged it, or by a ruling.
     """
-    tallies = [tally(votes, round=number) for number in range(1, len(settings.rounds) + 1)]
-    kept, out = through(votes, settings)[-1], rejected(tallies, settings)
-    simulated = {each.job_id for each in votes if each.simulated}
+    tallies = [tally(votes, round_number=number) for number in range(1, len(settings.rounds) + 1)]
+    kept, turned_down = surviving_clips(votes, settings)[-1], rejected(tallies, settings)
+    simulated = {vote.job_id for vote in votes if vote.simulated}
     siblings: defaultdict[tuple[str, str], list[Candidate]] = defaultdict(list)
     for row in candidates:
-        if (row.candidate_id, row.clip_digest) in kept | out:
+        if (row.candidate_id, row.clip_digest) in kept | turned_down:
             siblings[row.prompt, row.sticker_id].append(row)
     pairs = []
     for _, rows in sorted(siblings.items()):
         rows.sort(key=lambda row: row.candidate_id)
-        good, bad = ([row for row in rows if _clip(row) in some] for some in (kept, out))
+        good, bad = ([row for row in rows if _clip(row) in clips] for clips in (kept, turned_down))
         pairs += [
-            _pair(one, other, tallies, simulated)
-            for one in good
-            for other in bad
-            if one.clip_digest != other.clip_digest
+            _pair(chosen, passed_over, tallies, simulated)
+            for chosen in good
+            for passed_over in bad
+            if chosen.clip_digest != passed_over.clip_digest
         ]
     return pairs
 
 
 def rejected(tallies: Sequence[Mapping[Clip, Tally]], settings: Settings) -> set[Clip]:
-    """The clips that a round has decided against, given each round's tally."""
-    found: set[Clip] = set()
-    for each, asked in zip(tallies, settings.rounds, strict=True):
-        for clip, seen in each.items():
-            yes, no = len(seen.picked_by), len(seen.passed_by)
-            by_people = yes + no >= asked.people and yes < asked.quorum
-            if by_people if seen.ruling is None else not seen.ruling:
-                found.add(clip)
-    return found
+    """The clips that some round decided against.
+
+    Args:
+        tallies: of each round.
+    """
+    clips: set[Clip] = set()
+    for tallies_of_round, rules in zip(tallies, settings.rounds, strict=True):
+        for clip, counted in tallies_of_round.items():
+            yes, no = len(counted.picked_by), len(counted.passed_by)
+            by_people = yes + no >= rules.people and yes < rules.quorum
+            if by_people if counted.ruling is None else not counted.ruling:
+                clips.add(clip)
+    return clips
 
 
 def _clip(row: Candidate) -> Clip:
-    assert row.clip_digest is not None, "people judge clips alone"
+    assert row.clip_digest is not None, "people judge nothing but clips"
     return row.candidate_id, row.clip_digest
 
 
 def _pair(
-    one: Candidate, other: Candidate, tallies: Sequence[Mapping[Clip, Tally]], simulated: set[str]
+    chosen: Candidate, passed_over: Candidate, tallies: Sequence[Mapping[Clip, Tally]], simulated: set[str]
 ) -> Preference:
-    ayes, noes, jobs = zip(*(_counts(_clip(row), tallies) for row in (one, other)), strict=True)
+    num_for, num_against, jobs = zip(
+        *(_counts(_clip(row), tallies) for row in (chosen, passed_over)), strict=True
+    )
     return Preference(
-        plan_id=one.plan_id,
-        sticker_id=one.sticker_id,
-        prompt=one.prompt,
-        bucket=one.bucket,
-        chosen=one.candidate_id,
-        chosen_digest=_clip(one)[1],
-        rejected=other.candidate_id,
-        rejected_digest=_clip(other)[1],
-        chosen_for=ayes[0],
-        chosen_against=noes[0],
-        rejected_for=ayes[1],
-        rejected_against=noes[1],
+        plan_id=chosen.plan_id,
+        sticker_id=chosen.sticker_id,
+        prompt=chosen.prompt,
+        bucket=chosen.bucket,
+        chosen=chosen.candidate_id,
+        chosen_digest=_clip(chosen)[1],
+        rejected=passed_over.candidate_id,
+        rejected_digest=_clip(passed_over)[1],
+        chosen_for=num_for[0],
+        chosen_against=num_against[0],
+        rejected_for=num_for[1],
+        rejected_against=num_against[1],
         simulated=bool(simulated & set().union(*jobs)),
     )
 
 
 def _counts(clip: Clip, tallies: Sequence[Mapping[Clip, Tally]]) -> tuple[int, int, set[str]]:
-    """Votes for and against a clip, and the jobs they were given in."""
-    seen = [each[clip] for each in tallies if clip in each]
-    ayes = sum(len(each.picked_by) + len(each.ruled_by) * (each.ruling is True) for each in seen)
-    noes = sum(len(each.passed_by) + len(each.ruled_by) * (each.ruling is False) for each in seen)
-    return ayes, noes, {job for each in seen for job in each.jobs}
+    """Votes for and against a clip, and the jobs in which they were given."""
+    counted = [of_round[clip] for of_round in tallies if clip in of_round]
+    num_for = sum(len(votes.picked_by) + len(votes.ruled_by) * (votes.ruling is True) for votes in counted)
+    num_against = sum(
+        len(votes.passed_by) + len(votes.ruled_by) * (votes.ruling is False) for votes in counted
+    )
+    return num_for, num_against, {job for votes in counted for job in votes.jobs}

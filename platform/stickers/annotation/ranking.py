@@ -1,15 +1,16 @@
 """Likely keepers first: a small model of what people keep orders the queue, and hides nothing.
 
-It sees how a clip moves and what its frames show, and its bucket. It does not see who made the clip, nor the prompt's
-words, nor frame rate and number of frames, by which teachers can be told apart: a teacher that was unlucky so far would
-come last and so stay unjudged, and the order itself would tell people whose clip they see.
+The model sees how a clip moves, what its frames show, and its bucket. It does not see the teacher, the prompt's words,
+the frame rate or the number of frames, by which teachers could be told apart. Otherwise a teacher with bad luck so far
+would come last and never be judged, and the order would tell people whose clip they see.
 
-Whoever stops before the end of such a queue would like to know what is left in it. The order cannot say, because it is
-what the model believes. So a random slice of the jobs, the audit, takes places that do not depend on the model; they
-look like all others to whoever judges. What is kept in the slice says without bias what is kept in the rest.
+A lead who stops before the end of such a queue wants to know what the rest holds. The order cannot tell, because it is
+what the model believes. So a random slice of the jobs, the audit, takes positions that do not depend on the model.
+Its jobs look like all others to the people who judge. The share of keepers in the slice is an unbiased estimate for the
+rest.
 
-An order is made of the jobs that nobody has judged yet, with votes given before; it stands until another one is made of
-what is left then, with another slice. So no vote of a slice has trained the model that it is to check.
+An order covers the jobs that nobody has judged yet and is learned from the votes before it. It holds until a new order
+of the remaining jobs is made, with a new slice. So no vote on a slice has trained the model that the slice checks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,27 +32,33 @@ from stickers.metrics.checks import FLAGS
 from stickers.prompts.sorting import BUCKETS
 
 MEASURES = ("motion_score", "moving", "reversal", "pulse", "border", "saturated", "visible")
-#: below which nothing is learned: clips decided, and of those kept and not kept; prompts with a decision
+#: a model is only trained on this many decided clips, kept and rejected ones, and prompts with a decision
 FEWEST_CLIPS, FEWEST_EACH, FEWEST_PROMPTS = 200, 20, 10
 FOLDS = 5
+#: more than the solver needs for these few features, so that it never stops early
+MAX_ITERATIONS = 1000
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranker:
-    """What was learned of `trained_on` clips. `auc` is the chance that of a kept and a rejected clip of prompts that
-    the model was not trained on the kept one scores higher: 0.5 is no help at all."""
+    """A model trained on the decisions about `trained_on` clips.
+
+    `auc` is the chance that a kept clip scores higher than a rejected one, for prompts on which the model was not
+    trained; 0.5 is no better than chance.
+    """
 
     model: Pipeline
     trained_on: int
     auc: float
 
     def scores(self, candidates: Sequence[Candidate]) -> dict[str, float]:
-        """The chance that people keep each clip, by candidate id; clips that were never measured have none."""
+        """The chance that people keep each clip, by candidate id; clips without measures have no score."""
         rows, features = _measured(candidates)
         if not rows:
             return {}
-        found = self.model.predict_proba(features)[:, 1]
-        return {row.candidate_id: float(each) for row, each in zip(rows, found, strict=True)}
+        chances = self.model.predict_proba(features)[:, 1]
+        return {row.candidate_id: float(chance) for row, chance in zip(rows, chances, strict=True)}
 
 
 def fit(
@@ -60,50 +67,51 @@ def fit(
     """Learn what people keep.
 
     Args:
-        candidates: of which the measured and decided ones count.
-        kept: by candidate id, whether people kept a clip; what they have not decided about is not in it.
-        seed: of the folds in which the model is tried on prompts it has not seen.
+        candidates: those that are measured and decided are used.
+        kept: whether people kept a clip, by candidate id; undecided clips are absent.
+        seed: of the split into folds, by which the model is tested on prompts it was not trained on.
 
     Returns:
-        The model and an empty text, or none and a sentence that says why.
+        The model and an empty text, or None and a sentence that says why.
     """
-    rows, features = _measured([each for each in candidates if each.candidate_id in kept])
+    rows, features = _measured([row for row in candidates if row.candidate_id in kept])
     answers = np.array([kept[row.candidate_id] for row in rows], bool)
     prompts = np.array([row.prompt for row in rows])
     missing = _missing(answers, prompts)
     if missing:
         return None, missing
-    guessed, judged = np.zeros(len(rows)), np.zeros(len(rows), bool)
+    chances, tested = np.zeros(len(rows)), np.zeros(len(rows), bool)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     for train, test in folds.split(features, answers, prompts):
         if np.unique(answers[train]).size == 2:
-            guessed[test] = _model().fit(features[train], answers[train]).predict_proba(features[test])[:, 1]
-            judged[test] = True
-    if np.unique(answers[judged]).size < 2:
-        return None, "what people keep stands in too few prompts to try a model on others"
-    auc = float(roc_auc_score(answers[judged], guessed[judged]))
-    return Ranker(model=_model().fit(features, answers), trained_on=len(rows), auc=auc), ""
+            model = _new_model().fit(features[train], answers[train])
+            chances[test] = model.predict_proba(features[test])[:, 1]
+            tested[test] = True
+    if np.unique(answers[tested]).size < 2:
+        return None, "the clips that people kept have too few prompts to test a model on other prompts"
+    auc = float(roc_auc_score(answers[tested], chances[tested]))
+    return Ranker(model=_new_model().fit(features, answers), trained_on=len(rows), auc=auc), ""
 
 
 def _missing(answers: np.ndarray, prompts: np.ndarray) -> str:
-    for count, fewest, what in (
+    for count, fewest, name in (
         (len(answers), FEWEST_CLIPS, "clips that people have decided about"),
         (int(answers.sum()), FEWEST_EACH, "clips that people kept"),
         (int((~answers).sum()), FEWEST_EACH, "clips that people rejected"),
         (len(np.unique(prompts)), FEWEST_PROMPTS, "prompts with a decision"),
     ):
         if count < fewest:
-            return f"a model needs {fewest} {what}, there are {count}"
+            return f"a model needs {fewest} {name}, there are {count}"
     return ""
 
 
-def _model() -> Pipeline:
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+def _new_model() -> Pipeline:
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=MAX_ITERATIONS))
 
 
 def _measured(candidates: Sequence[Candidate]) -> tuple[list[Candidate], np.ndarray]:
-    """The rows whose clips were looked at, and their features `[N, F]`."""
-    rows = [each for each in candidates if all(getattr(each, name) is not None for name in MEASURES)]
+    """The candidates that have every measure, and their features `[N, F]`."""
+    rows = [row for row in candidates if all(getattr(row, name) is not None for name in MEASURES)]
     features = [
         [
             *(float(getattr(row, name)) for name in MEASURES),
@@ -117,7 +125,7 @@ def _measured(candidates: Sequence[Candidate]) -> tuple[list[Candidate], np.ndar
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """Jobs in the order in which to judge them. `audit` are the ids of the random slice, `scores` are by job id."""
+    """Jobs in the order in which people judge them. `audit` has the ids of the random slice, `scores` are by job id."""
 
     jobs: tuple[Job, ...]
     audit: frozenset[str]
@@ -125,47 +133,52 @@ class Queue:
 
 
 def order(jobs: Sequence[Job], scores: Mapping[str, float], audit_share: float, seed: int) -> Queue:
-    """Every job once, those with likelier clips first; an audit slice of them evenly spread at random places.
+    """Put jobs with likely keepers first, and an audit slice of the jobs at random positions, evenly spread.
 
-    Which jobs are in the slice and where they stand depends on the jobs and the seed alone.
+    The jobs of the slice and their positions depend on the jobs and the seed alone.
 
     Args:
-        jobs: not judged yet.
-        scores: by candidate id; a clip without one counts as an average one.
+        jobs: those not judged yet.
+        scores: by candidate id; a clip without a score counts as an average one.
         audit_share: of the jobs, above 0 and up to 1; at least one job is in the slice.
-        seed: another one for every order, or the slices would repeat.
+        seed: a new one for every order, or the slices would repeat.
 
     Raises:
-        UserError: the share is out of range, or a job stands twice.
+        UserError: the share is out of range, or a job appears twice.
     """
     if not 0 < audit_share <= 1:
         raise UserError(f"the audit slice is a share of the jobs above 0 and up to 1, got {audit_share}")
-    named = {each.job_id: each for each in jobs}
-    if len(named) < len(jobs):
-        raise UserError("a job stands twice in what is to be ordered")
-    known = [scores[name] for each in jobs for name in each.candidates if name in scores]
-    usual = float(np.mean(known)) if known else 0.0
-    worth = {
-        each.job_id: float(np.mean([scores.get(name, usual) for name in each.candidates])) for each in jobs
+    by_id = {job.job_id: job for job in jobs}
+    if len(by_id) < len(jobs):
+        raise UserError("a job appears twice among the jobs to be ordered")
+    job_scores = _job_scores(jobs, scores)
+    rng, job_ids = np.random.default_rng(seed), sorted(by_id)
+    num_audit = min(len(job_ids), max(1, round(audit_share * len(job_ids))))
+    audit = [job_ids[i] for i in rng.permutation(len(job_ids))[:num_audit]]
+    edges = np.linspace(0, len(job_ids), num_audit + 1).astype(int)
+    positions = rng.integers(edges[:-1], edges[1:]).tolist() if job_ids else []
+    audit_at = dict(zip(positions, audit, strict=True))
+    others = iter(sorted(set(job_ids) - set(audit), key=lambda job_id: (-job_scores[job_id], job_id)))
+    queue = [by_id[audit_at[i] if i in audit_at else next(others)] for i in range(len(job_ids))]
+    return Queue(jobs=tuple(queue), audit=frozenset(audit), scores=job_scores)
+
+
+def _job_scores(jobs: Sequence[Job], scores: Mapping[str, float]) -> dict[str, float]:
+    """The mean score of a job's clips, by job id."""
+    values = [scores[name] for job in jobs for name in job.candidates if name in scores]
+    average = float(np.mean(values)) if values else 0.0
+    return {
+        job.job_id: float(np.mean([scores.get(name, average) for name in job.candidates])) for job in jobs
     }
-    draws, names = np.random.default_rng(seed), sorted(named)
-    count = min(len(names), max(1, round(audit_share * len(names))))
-    audit = [names[i] for i in draws.permutation(len(names))[:count]]
-    edges = np.linspace(0, len(names), count + 1).astype(int)
-    places = draws.integers(edges[:-1], edges[1:]).tolist() if names else []
-    at = dict(zip(places, audit, strict=True))
-    rest = iter(sorted(set(names) - set(audit), key=lambda name: (-worth[name], name)))
-    queue = [named[at[place] if place in at else next(rest)] for place in range(len(names))]
-    return Queue(jobs=tuple(queue), audit=frozenset(audit), scores=worth)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Missed:
-    """What is kept of clips not judged yet, if the rest of a queue is left alone.
+    """The keepers that are lost if the rest of a queue is not judged.
 
-    `audited` jobs of the audit slice were judged, and `kept` clips of them kept. `clips` is the expected number of
-    keepers not judged yet, `share` its share of all keepers, those found included; intervals are 95 %. None where the
-    slice does not say.
+    `audited` jobs of the audit slice were judged, and `kept` of their clips kept. `clips` is the expected number of
+    keepers among the clips not judged, and `share` their share of all keepers. Intervals are 95 %. A figure is None
+    where the slice cannot tell.
     """
 
     audited: int
@@ -177,69 +190,75 @@ class Missed:
 
 
 def missed(queue: Queue, judged: Mapping[str, int], *, found_before: int = 0) -> Missed:
-    """What is left in a queue, by its audit slice.
+    """Estimate from the audit slice what the rest of a queue holds.
 
-    The jobs are parted where the model's order has come to. Below that line only jobs of the slice are judged, a
-    random sample of all jobs there; above it the jobs not judged are what the slice holds back, at random too. So on
-    either side the mean of what is judged is expected of each clip that is not, without bias but for the one job at
-    which the line is drawn. A side's interval is Wilson's for as many clips as independent ones would say the same,
-    since clips of one job are kept or rejected together; the sides' intervals are joined by Zou and Donner's rule
-    (2008, "Construction of confidence limits about effect measures").
+    The jobs are divided at the score down to which the queue was judged. Below it only jobs of the slice are judged,
+    and they are a random sample of all jobs there. Above it the jobs not judged are those of the slice that come
+    later, at random too. So on either side the mean of the judged clips is an unbiased estimate for the others, except
+    for the one job at which the line is drawn. The interval of a side is Wilson's, with the number of independent
+    clips that would tell as much, since the clips of one job tend to be kept or rejected together. The intervals of
+    both sides are combined by Zou and Donner's rule (2008, "Construction of confidence limits about effect measures").
 
     Args:
         judged: how many clips were kept of each finished job, by its id; other jobs are ignored.
         found_before: clips kept of jobs that were judged before this order was made.
     """
-    done = [each for each in queue.jobs if each.job_id in judged]
-    slice_ = [judged[each.job_id] for each in done if each.job_id in queue.audit]
-    seen = Missed(audited=len(slice_), kept=sum(slice_))
-    line = min((queue.scores[each.job_id] for each in done if each.job_id not in queue.audit), default=inf)
+    finished = [job for job in queue.jobs if job.job_id in judged]
+    audit_kept = [judged[job.job_id] for job in finished if job.job_id in queue.audit]
+    counts = Missed(audited=len(audit_kept), kept=sum(audit_kept))
+    line = min((queue.scores[job.job_id] for job in finished if job.job_id not in queue.audit), default=inf)
     sides = [
-        [each for each in queue.jobs if (queue.scores[each.job_id] < line) == below]
-        for below in (True, False)
+        [job for job in queue.jobs if (queue.scores[job.job_id] < line) == below] for below in (True, False)
     ]
-    parts = [_expected(side, judged) for side in sides]
-    if None in parts:
-        return seen
-    known = [part for part in parts if part is not None]
-    clips = sum(mean for mean, _, _ in known)
-    low = max(0.0, clips - sqrt(sum((mean - least) ** 2 for mean, least, _ in known)))
-    high = clips + sqrt(sum((most - mean) ** 2 for mean, _, most in known))
-    found = found_before + sum(judged[each.job_id] for each in done)
-    share, least, most = (each / (each + found) if each + found else None for each in (clips, low, high))
+    estimates = [estimate for estimate in (_expected(side, judged) for side in sides) if estimate is not None]
+    if len(estimates) < len(sides):
+        return counts
+    clips = sum(mean for mean, _, _ in estimates)
+    low = max(0.0, clips - sqrt(sum((mean - least) ** 2 for mean, least, _ in estimates)))
+    high = clips + sqrt(sum((most - mean) ** 2 for mean, _, most in estimates))
+    num_kept = found_before + sum(judged[job.job_id] for job in finished)
+    share, least, most = (
+        number / (number + num_kept) if number + num_kept else None for number in (clips, low, high)
+    )
     interval = None if least is None or most is None else (least, most)
-    return replace(seen, clips=clips, clips_interval=(low, high), share=share, interval=interval)
+    return replace(counts, clips=clips, clips_interval=(low, high), share=share, interval=interval)
 
 
 def _expected(side: Sequence[Job], judged: Mapping[str, int]) -> tuple[float, float, float] | None:
-    """Keepers among the jobs of a side that are not judged: expected, at least and at most; none if none is judged."""
-    left = sum(len(each.candidates) for each in side if each.job_id not in judged)
-    sample = [each for each in side if each.job_id in judged]
-    if not left:
+    """Keepers among a side's jobs that are not judged: their expected, least and greatest number.
+
+    None where no job of the side is judged.
+    """
+    num_left = sum(len(job.candidates) for job in side if job.job_id not in judged)
+    sample = [job for job in side if job.job_id in judged]
+    if not num_left:
         return 0.0, 0.0, 0.0
     if not sample:
         return None
-    kept = np.array([judged[each.job_id] for each in sample], float)
-    shown = np.array([len(each.candidates) for each in sample], float)
+    kept = np.array([judged[job.job_id] for job in sample], float)
+    shown = np.array([len(job.candidates) for job in sample], float)
     rate = float(kept.sum() / shown.sum())
-    # what is left varies by chance too, and all the more the less of it there is
-    alone = 1 / (1 / float(shown.sum()) + 1 / left)
-    low, high = _wilson(rate, alone / _clumping(kept, shown, rate))
-    return left * rate, left * low, left * high
+    # the clips not judged vary by chance too, and the fewer they are the more their rate does
+    num_independent = 1 / (1 / float(shown.sum()) + 1 / num_left)
+    low, high = _wilson(rate, num_independent / _clumping(kept, shown, rate))
+    return num_left * rate, num_left * low, num_left * high
 
 
 def _clumping(kept: np.ndarray, shown: np.ndarray, rate: float) -> float:
-    """By how much fewer independent clips would say as much: from 1, each for itself, to a whole job as one clip."""
+    """How many clips of a job tell as much as one independent clip: from 1 to all clips of a job."""
     most = float(shown.mean())
     if len(kept) < 2 or rate in (0.0, 1.0):
         return most
-    apart = float(np.square(kept - rate * shown).sum() / (len(kept) - 1) / (rate * (1 - rate) * shown.mean()))
-    return min(max(apart, 1.0), most)
+    variance_ratio = float(
+        np.square(kept - rate * shown).sum() / (len(kept) - 1) / (rate * (1 - rate) * shown.mean())
+    )
+    return min(max(variance_ratio, 1.0), most)
 
 
 def _wilson(rate: float, count: float) -> tuple[float, float]:
-    """Wilson's 95 % interval of a rate; `count` need not be whole."""
-    z = NormalDist().inv_cdf(0.975)
-    middle = (rate + z * z / (2 * count)) / (1 + z * z / count)
-    reach = z / (1 + z * z / count) * sqrt(rate * (1 - rate) / count + z * z / (4 * count * count))
-    return max(0.0, min(rate, middle - reach)), min(1.0, max(rate, middle + reach))
+    """Wilson's interval of a rate; `count` need not be an integer."""
+    z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+    scale = 1 + z**2 / count
+    middle = (rate + z**2 / (2 * count)) / scale
+    margin = z / scale * sqrt(rate * (1 - rate) / count + z**2 / (2 * count) ** 2)
+    return max(0.0, min(rate, middle - margin)), min(1.0, max(rate, middle + margin))

@@ -1,4 +1,4 @@
-"""How people choose: rounds, quorums, jobs, as numbers that a lead may change at any time without losing a vote."""
+"""The settings of the choosing: rounds, quorums, jobs. A lead may change them at any time; no vote is lost."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -13,11 +13,14 @@ Ordering = Literal["queue", "model"]
 ORDERINGS: tuple[Ordering, ...] = get_args(Ordering)
 MOST_PEOPLE, MOST_CLIPS, MOST_ROUNDS = 50, 36, 5
 LEASE_SECONDS = 900.0
+MOST_GOLD = 0.5
+LONGEST_LEASE = 24 * 3600
+LEAST_AUDIT = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoundSettings:
-    """Each job is answered by `people` different people of a role; `quorum` of them keep a clip."""
+    """Each job is answered by `people` different people of one role; a clip needs `quorum` of them to survive."""
 
     role: Role
     people: int
@@ -35,9 +38,9 @@ TWO_ROUNDS = (
 class Settings:
     """Everything that a lead decides about the choosing.
 
-    `gold_rate` is the share of jobs whose answer is known. A person who takes a job has it for `lease_seconds`, then it
-    may go to another. With `ordering` "model" likely keepers come first, but for `audit_share` of the jobs, which come
-    at random.
+    `gold_rate` is the share of jobs whose right answer is known. A person holds a job for `lease_seconds`; after that
+    it may go to another person. With `ordering` "model" likely keepers come first, except for a random `audit_share`
+    of the jobs.
     """
 
     rounds: tuple[RoundSettings, ...] = TWO_ROUNDS
@@ -52,38 +55,38 @@ class Settings:
     def __post_init__(self) -> None:
         if not 1 <= len(self.rounds) <= MOST_ROUNDS:
             raise UserError(f"there are 1 to {MOST_ROUNDS} rounds, got {len(self.rounds)}")
-        for number, each in enumerate(self.rounds, 1):
-            _choice(f"round {number}: role", each.role, ROLES[:2])
-            _between(f"round {number}: people", each.people, 1, MOST_PEOPLE)
-            _between(f"round {number}: quorum", each.quorum, 1, each.people)
+        for number, rules in enumerate(self.rounds, 1):
+            _choice(f"round {number}: role", rules.role, ROLES[:2])
+            _between(f"round {number}: people", rules.people, 1, MOST_PEOPLE)
+            _between(f"round {number}: quorum", rules.quorum, 1, rules.people)
         _between("clips_per_job", self.clips_per_job, 1, MOST_CLIPS)
         _choice("policy", self.policy, POLICIES)
-        _between("gold_rate", self.gold_rate, 0, 0.5)
-        _between("lease_seconds", self.lease_seconds, 1, 86_400)
+        _between("gold_rate", self.gold_rate, 0, MOST_GOLD)
+        _between("lease_seconds", self.lease_seconds, 1, LONGEST_LEASE)
         _choice("ordering", self.ordering, ORDERINGS)
-        _between("audit_share", self.audit_share, 0.01, 1)
+        _between("audit_share", self.audit_share, LEAST_AUDIT, 1)
 
     def rounds_of(self, role: str) -> list[int]:
-        """The numbers of the rounds that people of a role answer; the last round first, since it waits for them."""
-        return [number for number, each in enumerate(self.rounds, 1) if each.role == role][::-1]
+        """The numbers of the rounds that a role answers, the last first, because its clips have come furthest."""
+        return [number for number, rules in enumerate(self.rounds, 1) if rules.role == role][::-1]
 
     def changed(self, values: Mapping[str, Any]) -> "Settings":
-        """With some values replaced, as JSON has them.
+        """These settings with some values replaced; values are as JSON has them.
 
         Raises:
-            UserError: one is unknown or cannot be; the sentence names it.
+            UserError: names a setting that does not exist or a value that is not accepted.
         """
-        known = {each.name for each in fields(self)}
+        names = {field.name for field in fields(self)}
         for name in values:
-            if name not in known:
-                raise UserError(f"there is no setting {name!r}; settings: {', '.join(sorted(known))}")
+            if name not in names:
+                raise UserError(f"there is no setting {name!r}; settings: {', '.join(sorted(names))}")
         return settings_of({**asdict(self), **values})
 
 
 def settings_of(values: Mapping[str, Any]) -> Settings:
-    """Settings read back from their JSON form. UserError names what cannot be."""
+    """Settings from their JSON form. UserError names a value that is not accepted."""
     try:
-        rounds = tuple(RoundSettings(**each) for each in values.get("rounds", ()))
+        rounds = tuple(RoundSettings(**entry) for entry in values.get("rounds", ()))
         rest = {name: value for name, value in values.items() if name != "rounds"}
         return replace(Settings(rounds=rounds) if rounds else Settings(), **rest)
     except TypeError as error:

@@ -21,7 +21,7 @@ class Running:
     """The service: its address, and the store that it writes to."""
 
     url: str
-    storage: VoteStore
+    store: VoteStore
     plan_id: str
 
     def link(self, name: str) -> str:

@@ -54,20 +54,20 @@ def signed_in(annotation: Running) -> Iterator[SignedIn]:
 
 
 def next_job(client: httpx.Client, *have: str) -> dict[str, Any]:
-    found: dict[str, Any] = client.post("/api/next", json={"have": list(have)}).json()["job"]
-    return found
+    job: dict[str, Any] = client.post("/api/next", json={"have": list(have)}).json()["job"]
+    return job
 
 
 def answer(client: httpx.Client, job: dict[str, Any], *picks: int, **more: Any) -> httpx.Response:
-    body = {"picks": [job["clips"][place]["id"] for place in picks], "revision": job["revision"], **more}
+    body = {"picks": [job["clips"][index]["id"] for index in picks], "revision": job["revision"], **more}
     return client.post(f"/api/jobs/{job['job_id']}/answer", json=body)
 
 
 def work_through(client: httpx.Client, choose: Callable[[dict[str, Any]], list[str]]) -> int:
     count, job = 0, next_job(client)
     while job:
-        said = {"picks": choose(job), "revision": 0}
-        job = client.post(f"/api/jobs/{job['job_id']}/answer", json=said).json()["job"]
+        body = {"picks": choose(job), "revision": 0}
+        job = client.post(f"/api/jobs/{job['job_id']}/answer", json=body).json()["job"]
         count += 1
     return count
 
@@ -89,26 +89,28 @@ def test_two_rounds_over_http_and_the_lead_sees_them(
     assert split["saved"] == {"job_id": job["job_id"], "revision": 0} and split["job"]
     work_through(cid, fair)
     lead = signed_in("lea")
-    found = lead.get("/api/lead/summary").json()
-    first = found["rounds"][0]
+    summary = lead.get("/api/lead/summary").json()
+    first = summary["rounds"][0]
     assert (first["jobs"], first["finished"], first["answers"], first["wanted"]) == (8, 8, 24, 24)
-    assert first["disputed"] == len(job["clips"]) - len(fair(job)) and 0 < found["agreement"][0]["alpha"] < 1
-    people = {row["name"]: row for row in found["people"]}
+    assert (
+        first["disputed"] == len(job["clips"]) - len(fair(job)) and 0 < summary["agreement"][0]["alpha"] < 1
+    )
+    people = {row["name"]: row for row in summary["people"]}
     assert people["ann"]["answers"] == 8 and people["cid"]["with_majority"] < people["ann"]["with_majority"]
     assert work_through(signed_in("eve"), fair) == len(good) // 6 + bool(len(good) % 6)
 
     def rates() -> dict[str, int]:
         """Kept clips by teacher; the page may be a moment old."""
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for row in lead.get("/api/lead/summary").json()["keep_rates"]:
-            found[row["teacher"]] += row["kept"]
-        return dict(found)
+            counts[row["teacher"]] += row["kept"]
+        return dict(counts)
 
     wait_for(lambda: rates().get("good") == len(good), 30)
     assert rates()["lazy"] == rates()["slow"] == 0
     ruling = lead.post("/api/lead/rulings/next", json={}).json()["job"]
     assert set(ruling["votes"]) == {clip["id"] for clip in ruling["clips"]}
-    assert all(each["yes"] == 1 and each["no"] == 2 for each in ruling["votes"].values())
+    assert all(ruling["yes"] == 1 and ruling["no"] == 2 for ruling in ruling["votes"].values())
     assert answer(lead, ruling).status_code == 200
     wait_for(lambda: lead.get("/api/lead/summary").json()["rulings"]["decided"] == len(ruling["clips"]), 30)
 
@@ -148,8 +150,8 @@ def test_retired_votes_are_asked_for_again_and_come_back(annotation: Running, si
     back = {"retired": False, "reason": "it was somebody else"}
     assert lead.post("/api/lead/people/ann/votes", json=back).status_code == 200
     assert len(annotation.votes()) == 32
-    said = [event["what"] for event in lead.get("/api/lead/log").json()["events"]]
-    assert said[0] == "votes restored" and "votes retired" in said
+    actions = [event["what"] for event in lead.get("/api/lead/log").json()["events"]]
+    assert actions[0] == "votes restored" and "votes retired" in actions
 
 
 def received(url: str, token: str) -> list[bytes]:
@@ -184,14 +186,14 @@ def test_teachers_that_change_names_change_no_byte(drawn_plan: Path, tmp_path: P
     bytes_of = []
     for number, renamed in enumerate((False, True)):
         runs = tmp_path / str(number)
-        found, rows = Candidates(plan.uri), load_plan(plan.uri)
-        made = list(found.whole(found))
+        archive, rows = Candidates(plan.uri), load_plan(plan.uri)
+        drawn = list(archive.whole(archive))
         if renamed:
-            made = [replace(row, teacher=names[row.teacher]) for row in made]
+            drawn = [replace(row, teacher=names[row.teacher]) for row in drawn]
         uri = str(runs / "plans" / "same")
-        out = storage.join(uri, "candidates", "all", "0")
-        storage.write_table(storage.join(out, "rows", "a.parquet"), table_of(made, Candidate), CANDIDATES)
-        compact(uri, rows, [out])
+        folder = storage.join(uri, "candidates", "all", "0")
+        storage.write_table(storage.join(folder, "rows", "a.parquet"), table_of(drawn, Candidate), CANDIDATES)
+        compact(uri, rows, [folder])
         storage.write_record(uri, plan.record)
         url = f"sqlite:///{runs}/votes.db"
         with VoteStore(url) as votes:
@@ -357,7 +359,7 @@ def test_whatever_is_sent_nothing_breaks(annotation: Running, signed_in: SignedI
         "X-CSRF-Token": lead.headers["X-CSRF-Token"],
         "Cookie": f"stickers_session={lead.cookies['stickers_session']}",
     }
-    asked = []
+    requests = []
 
     for operation in schema.get_all_operations():
         strategy = operation.ok().as_strategy()
@@ -368,11 +370,11 @@ def test_whatever_is_sent_nothing_breaks(annotation: Running, signed_in: SignedI
             if case.path == "/api/sign-out":
                 return
             answered = case.call(headers=headers)
-            asked.append(case.path)
+            requests.append(case.path)
             assert answered.status_code < 500, f"{case.method} {case.path}: {answered.text[:300]}"
 
         attack()
-    assert len(set(asked)) > 15 and len(asked) > 300
+    assert len(set(requests)) > 15 and len(requests) > 300
     assert httpx.get(f"{annotation.url}/healthz").json() == {"status": "ok"}
 
 

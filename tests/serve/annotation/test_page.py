@@ -251,7 +251,7 @@ def test_six_stickers_stay_within_one_frame(annotation: Any, open_page: Open) ->
     kinds = [(clip["frames"], clip["fps"]) for clip in job["clips"]]
     for sample in samples:
         for kind in set(kinds):
-            alike = [frame for frame, each in zip(sample, kinds, strict=True) if each == kind]
+            alike = [frame for frame, kind in zip(sample, kinds, strict=True) if kind == kind]
             apart = [min((a - b) % kind[0], (b - a) % kind[0]) for a in alike for b in alike]
             assert max(apart) <= 1, sample
 
@@ -294,8 +294,8 @@ def test_reduced_motion_stands_still_until_asked(annotation: Any, open_page: Ope
 def test_the_next_job_needs_no_request(annotation: Any, open_page: Open) -> None:
     page = choosing(open_page(annotation.link("ann")))
     before = shown_clips(page)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     page.context.route("**/*", lambda route: route.abort())
     press(page, "1", "Enter")
     assert not set(shown_clips(page)) & set(before)
@@ -304,7 +304,7 @@ def test_the_next_job_needs_no_request(annotation: Any, open_page: Open) -> None
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
     ((_, milliseconds),) = page.evaluate(took)
     assert milliseconds > 0, "a benchmark reads it"
-    assert all(url.endswith("/answer") for url in asked), asked
+    assert all(url.endswith("/answer") for url in requests), requests
 
 
 # -- saving ---------------------------------------------------------------------------------------
@@ -316,18 +316,18 @@ def test_a_cut_network_is_said_survives_a_reload_and_is_made_up_for(annotation: 
     page.context.route("**/answer", lambda route: route.abort())
     press(page, "2", "5", "Enter")
     page.get_by_role("status").get_by_text("1 answer unsaved: the network is away").wait_for()
-    asked: list[str] = []
+    requests: list[str] = []
 
     def decide(dialog: Any) -> None:
-        asked.append(dialog.type)
-        dialog.dismiss() if len(asked) == 1 else dialog.accept()
+        requests.append(dialog.type)
+        dialog.dismiss() if len(requests) == 1 else dialog.accept()
 
     page.on("dialog", decide)
     page.close(run_before_unload=True)
     page.wait_for_timeout(200)
-    assert asked == ["beforeunload"] and not page.is_closed(), "the person stays"
+    assert requests == ["beforeunload"] and not page.is_closed(), "the person stays"
     page.reload()
-    assert asked == ["beforeunload"] * 2
+    assert requests == ["beforeunload"] * 2
     page.get_by_role("status").get_by_text("1 answer unsaved").wait_for()
     choosing(page, preloaded=False)
     assert not set(shown_clips(page)) & set(clips) and not votes_on(annotation, clips)
@@ -336,7 +336,7 @@ def test_a_cut_network_is_said_survives_a_reload_and_is_made_up_for(annotation: 
     assert [vote.picks for vote in votes_on(annotation, clips)] == [[clips[1], clips[4]]]
     page.get_by_role("status").get_by_text("All saved").wait_for()
     page.reload()
-    assert asked == ["beforeunload"] * 2, "nothing is unsaved, so nobody is asked"
+    assert requests == ["beforeunload"] * 2, "nothing is unsaved, so nobody is asked"
 
 
 def test_offline_nobody_runs_further_ahead_than_what_is_loaded(annotation: Any, open_page: Open) -> None:
@@ -468,8 +468,8 @@ def test_prompts_are_text_and_never_markup(annotation: Any, open_page: Open) -> 
     def disguise(route: Any) -> None:
         answer = route.fetch()
         body = answer.json()
-        for place, clip in enumerate(body["job"]["clips"] if body["job"] else ()):
-            clip["prompt"] = HOSTILE[place // 2]
+        for index, clip in enumerate(body["job"]["clips"] if body["job"] else ()):
+            clip["prompt"] = HOSTILE[index // 2]
         route.fulfill(response=answer, body=json.dumps(body))
 
     page.context.route("**/api/next", disguise)
@@ -492,11 +492,11 @@ def test_prompts_are_text_and_never_markup(annotation: Any, open_page: Open) -> 
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (2560, 1440)])
 def test_all_is_on_one_screen(annotation: Any, open_page: Open, size: tuple[int, int]) -> None:
     page = choosing(open_page(annotation.link("ann"), viewport={"width": size[0], "height": size[1]}))
-    for what in (".pick", "#prompts p", "#criteria dd", "#submit", "#none"):
-        for box in [each.bounding_box() for each in page.locator(what).all()]:
-            assert box["x"] >= 0 and box["x"] + box["width"] <= size[0], what
-            assert box["y"] >= 0 and box["y"] + box["height"] <= size[1], what
-    assert min(each.bounding_box()["width"] for each in page.locator(".pick").all()) >= size[1] / 3
+    for selector in (".pick", "#prompts p", "#criteria dd", "#submit", "#none"):
+        for box in [element.bounding_box() for element in page.locator(selector).all()]:
+            assert box["x"] >= 0 and box["x"] + box["width"] <= size[0], selector
+            assert box["y"] >= 0 and box["y"] + box["height"] <= size[1], selector
+    assert min(element.bounding_box()["width"] for element in page.locator(".pick").all()) >= size[1] / 3
 
 
 @pytest.mark.parametrize("size", [(390, 844), (360, 640)])
@@ -507,13 +507,13 @@ def test_a_phone_reaches_everything_by_finger(
     page = choosing(open_page(annotation.link("cid"), viewport=viewport, has_touch=True, is_mobile=True))
     clips = shown_clips(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    lefts = {round(each.bounding_box()["x"]) for each in page.locator(".pick").all()}
+    lefts = {round(element.bounding_box()["x"]) for element in page.locator(".pick").all()}
     assert len(lefts) == 2
     for button in page.get_by_role("button").all():
         box = button.bounding_box()
         assert box["width"] >= 24 and box["height"] >= 32, button.inner_text()
-    for place in (1, 6):
-        page.get_by_role("button", name=f"Sticker {place}", exact=True).tap()
+    for number in (1, 6):
+        page.get_by_role("button", name=f"Sticker {number}", exact=True).tap()
     page.get_by_role("button", name="Flag sticker 4").tap()
     page.get_by_role("button", name="Unsafe").tap()
     page.get_by_role("button", name="Zoom sticker 5").tap()
@@ -531,9 +531,9 @@ def test_a_phone_reaches_everything_by_finger(
 def test_axe_finds_nothing(annotation: Any, open_page: Open, scheme: str, width: int) -> None:
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
 
-    def check(page: Any, what: str) -> None:
-        found = Axe().run(page)
-        assert found.violations_count == 0, f"{what}: {found.generate_report()}"
+    def check(page: Any, state: str) -> None:
+        results = Axe().run(page)
+        assert results.violations_count == 0, f"{state}: {results.generate_report()}"
 
     page = open_page(annotation.url, **options)
     page.get_by_role("button", name="Sign in").wait_for()
@@ -543,9 +543,9 @@ def test_axe_finds_nothing(annotation: Any, open_page: Open, scheme: str, width:
     press(page, "1", "f", "2", "b", "Enter", "b")
     page.get_by_text("Answered before").wait_for()
     check(page, "an answered job")
-    for keys, what in (("?", "keys"), (("z", "1"), "zoom"), (("f", "1"), "flag")):
+    for keys, state in (("?", "keys"), (("z", "1"), "zoom"), (("f", "1"), "flag")):
         press(page, *keys)
-        check(page, what)
+        check(page, state)
         press(page, "Escape")
     all_saved(page)
     page = lead_page(annotation, open_page, **options)
@@ -636,10 +636,8 @@ def check_rates(page: Any) -> None:
         low, high = (float(end.split()[0]) for end in row.locator("td").nth(4).inner_text().split(" to "))
         assert 0 <= low <= 100 * kept / judged + 0.05 and 100 * kept / judged - 0.05 <= high <= 100
         top = float(page.locator("#rates-axis").inner_text().split()[-2])
-        left, right = (float(row.locator("svg line").nth(1).get_attribute(end)) for end in ("x1", "x2"))
-        assert left * top / 100 == pytest.approx(low, abs=1) and right * top / 100 == pytest.approx(
-            high, abs=1
-        )
+        low, high = (float(row.locator("svg line").nth(1).get_attribute(end)) for end in ("x1", "x2"))
+        assert low * top / 100 == pytest.approx(low, abs=1) and high * top / 100 == pytest.approx(high, abs=1)
 
 
 def test_a_lead_decides_what_others_disagree_about(annotation: Any, open_page: Open) -> None:

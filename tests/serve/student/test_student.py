@@ -205,8 +205,8 @@ def test_requests_together_get_their_own_answers(endpoint: str) -> None:
     for seed, answer in enumerate(together):
         assert answer.status_code == 200 and answer.headers["x-seed"] == str(seed)
         # batching reorders floating-point sums, so pixels may differ by a hair, but never by a clip
-        mine = frames_of(answer.content)[0].astype(int)
-        distances = [np.abs(mine - frames_of(other)[0]).mean() for other in alone]
+        frames = frames_of(answer.content)[0].astype(int)
+        distances = [np.abs(frames - frames_of(other)[0]).mean() for other in alone]
         assert int(np.argmin(distances)) == seed
 
 

@@ -1,10 +1,10 @@
-"""Label Studio's JSON: one task a job, one annotation a vote (its documentation, "Label Studio JSON format of annotated
-tasks").
+"""Label Studio's JSON: a task for every job and an annotation for every vote (its documentation, "Label Studio JSON
+format of annotated tasks").
 
-Label Studio keeps a task's `data` and an annotation's `result` as they come, and replaces the rest by its own. So what
-it has no place for travels there: the job in `data.job`, the vote in the `meta` of its choices. An annotation made in
-Label Studio has no such `meta` and becomes a vote by what it does have. `completed_by` is an e-mail, because Label
-Studio takes nothing else by which it could find a person; it puts a number of its own there.
+Label Studio keeps a task's `data` and an annotation's `result` unchanged and replaces everything else. So fields that
+its format lacks are stored there: the job in `data.job`, the vote in the `meta` of its choices. An annotation made in
+Label Studio has no such `meta`; its vote is put together from the fields it has. `completed_by` is an e-mail address,
+the only key by which Label Studio finds a person; on export it writes a number there.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,22 +13,22 @@ from typing import Any
 
 from stickers.errors import UserError
 
-#: the labelling interface that fits the tasks: any number of a job's clips, by candidate id
+#: the labelling interface for these tasks: any number of a job's clips, by candidate id
 LABEL_CONFIG = """<View>
   <Text name="prompt" value="$prompt"/>
   <Choices name="picks" toName="prompt" choice="multiple" value="$clips"/>
 </View>"""
-#: fields of a vote that are written elsewhere than in `meta`
+#: fields of a vote that are not written in `meta`
 _ELSEWHERE = ("picks", "job_id", "plan_id", "round")
 
 
 def tasks_of_jobs(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tasks without annotations, of jobs as JSON values."""
+    """Tasks without annotations, from jobs as JSON values."""
     return [{"data": _data(job), "annotations": []} for job in jobs]
 
 
 def tasks_of_votes(votes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tasks with an annotation a vote, of votes as JSON values, in the order in which jobs first come."""
+    """Tasks with an annotation for every vote, from votes as JSON values, in the order in which jobs first appear."""
     tasks: dict[tuple[Any, ...], dict[str, Any]] = {}
     for vote in votes:
         key = vote["plan_id"], vote["round"], vote["job_id"]
@@ -69,7 +69,7 @@ def _annotation(vote: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def jobs_in(tasks: list[Any]) -> Iterator[tuple[str, Any]]:
-    """The place of each task, and its job's fields or the UserError that it is none."""
+    """For each task its number, and its job's fields or the UserError that says what is wrong."""
     for where, task in _tasks(tasks):
         try:
             yield where, _job(task)
@@ -78,7 +78,7 @@ def jobs_in(tasks: list[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def votes_in(tasks: list[Any]) -> Iterator[tuple[str, Any]]:
-    """The place of each annotation, and its vote's fields or the UserError that it is none."""
+    """For each annotation its number, and its vote's fields or the UserError that says what is wrong."""
     for where, task in _tasks(tasks):
         try:
             job, annotations = _job(task), task.get("annotations", [])
@@ -87,9 +87,9 @@ def votes_in(tasks: list[Any]) -> Iterator[tuple[str, Any]]:
         except UserError as error:
             yield where, error
             continue
-        for number, each in enumerate(annotations, 1):
+        for number, annotation in enumerate(annotations, 1):
             try:
-                yield f"{where}, annotation {number}", _vote(job, _object("annotation", each))
+                yield f"{where}, annotation {number}", _vote(job, _object("annotation", annotation))
             except UserError as error:
                 yield f"{where}, annotation {number}", error
 
@@ -98,10 +98,10 @@ def _tasks(tasks: list[Any]) -> Iterator[tuple[str, Any]]:
     return ((f"task {number}", task) for number, task in enumerate(tasks, 1))
 
 
-def _object(name: str, given: Any) -> dict[str, Any]:
-    if not isinstance(given, dict):
-        raise UserError(f"field {name} is missing or is no object")
-    return given
+def _object(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UserError(f"field {name} is missing or is not an object")
+    return value
 
 
 def _job(task: Any) -> dict[str, Any]:
@@ -117,7 +117,9 @@ def _vote(job: Mapping[str, Any], annotation: Mapping[str, Any]) -> dict[str, An
     if meta is not None:
         mixed = [name for name in meta if name in _ELSEWHERE]
         if mixed:
-            raise UserError(f"field meta.vote.{mixed[0]} stands elsewhere in Label Studio's JSON")
+            raise UserError(
+                f"field meta.vote.{mixed[0]} is not accepted there; it belongs to the task or its choices"
+            )
         return {**meta, **base}
     submitted, seconds = (
         annotation.get("updated_at") or annotation.get("created_at"),
@@ -134,29 +136,33 @@ def _vote(job: Mapping[str, Any], annotation: Mapping[str, Any]) -> dict[str, An
 
 
 def _choices(result: Any) -> tuple[list[Any], dict[str, Any] | None]:
-    """What was picked, and the vote's own fields where the annotation brings them; an empty result is no pick."""
+    """The picks, and the vote's fields where the annotation has them; an empty result means no pick."""
     if not isinstance(result, list):
         raise UserError("field result must be a list")
-    for each in result:
-        if not isinstance(each, dict) or each.get("type") != "choices" or each.get("from_name") != "picks":
-            raise UserError("field result holds something else than the choices named picks")
+    for choices in result:
+        if (
+            not isinstance(choices, dict)
+            or choices.get("type") != "choices"
+            or choices.get("from_name") != "picks"
+        ):
+            raise UserError("field result holds something other than the choices named picks")
     if len(result) > 1:
-        raise UserError("field result holds the choices twice")
+        raise UserError("field result holds the choices more than once")
     if not result:
         return [], None
     meta = result[0].get("meta")
-    own = _object("meta.vote", meta["vote"]) if isinstance(meta, dict) and "vote" in meta else None
-    return _object("value", result[0].get("value")).get("choices", []), own
+    vote = _object("meta.vote", meta["vote"]) if isinstance(meta, dict) and "vote" in meta else None
+    return _object("value", result[0].get("value")).get("choices", []), vote
 
 
 def _person(completed_by: Any) -> str:
-    """Label Studio writes a person's number, or an object with number and e-mail."""
-    given = completed_by
-    if isinstance(given, dict):
-        given = given.get("email") or given.get("id")
-    if isinstance(given, bool) or not isinstance(given, int | str) or given == "":
+    """The person's e-mail address or number; Label Studio writes a number, or an object with both."""
+    person = completed_by
+    if isinstance(person, dict):
+        person = person.get("email") or person.get("id")
+    if isinstance(person, bool) or not isinstance(person, int | str) or person == "":
         raise UserError("field completed_by must be a person's number, or an object with e-mail or number")
-    return str(given)
+    return str(person)
 
 
 def _before(submitted: Any, seconds: Any) -> str:

@@ -1,11 +1,11 @@
-"""The database in which people's choices live: its tables, how it is opened, and how what is written becomes durable.
+"""The database that holds people's choices: its tables, how it is opened, and how writes become durable.
 
-SQLite in WAL mode by default, PostgreSQL by URL; Alembic migrates older ones when they are opened. Whatever was
-acknowledged is append-only: triggers refuse to change or delete a vote, also for somebody with a database client.
+The default is SQLite in WAL mode; a URL can name a PostgreSQL. Opening an older database migrates it with Alembic.
+Acknowledged votes are append-only: triggers refuse to change or delete them, even from a database client.
 
-Everything is written by one thread, in the order in which it was asked for. Writes that wait for each other's disk are
-committed together, and those of the same kind done in one step, so that fifty people cost hardly more than one; when
-one of them fails, each half is done again in a transaction of its own, until the one that fails is alone.
+One thread does all writing, in the order of the calls. Writes that arrive while the disk is busy are committed
+together, and those of the same kind run as one step, so fifty people cost hardly more than one. When a write of such a
+batch fails, each half of the batch is tried again in a transaction of its own, until the failing write is alone.
 """
 
 from collections.abc import Callable
@@ -44,17 +44,20 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from stickers.annotation.store.compat import upgrade_steps
 from stickers.errors import UserError
 
 S = TypeVar("S")
 T = TypeVar("T")
 MIGRATIONS = Path(__file__).with_name("migrations")
-#: writes that are committed together at most
-TOGETHER = 64
-#: tries of a write that the database refused for another's sake, as after a deadlock
+#: more in one commit would keep the first of them waiting
+LARGEST_BATCH = 64
+#: of a write that the database refused because of another one, as after a deadlock
 TRIES = 5
-#: a key of our own among PostgreSQL's advisory locks
-MIGRATING = 0x57_1C_4E_25
+#: how long a connection waits for another program's write
+BUSY_TIMEOUT_MS = 30_000
+#: keys of this program among PostgreSQL's advisory locks: for migrating, and for building jobs
+MIGRATION_LOCK, JOB_LOCK = 0x57_1C_4E_25, 0x57_1C_4E_26
 
 metadata = MetaData()
 
@@ -107,7 +110,7 @@ jobs = Table(
     Column("withdrawn", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
 )
-#: one row a person whom a job needs; a seat that is nobody's, or whose lease has run out, can be taken
+#: a row for every person that a job needs; a seat without a holder, or whose lease has expired, is free
 seats = Table(
     "seats",
     metadata,
@@ -183,7 +186,7 @@ events = Table(
     Column("what", String(40), nullable=False),
     Column("detail", JSON, nullable=False),
 )
-#: orders in which a model put the queue, with what is needed to say what they miss
+#: the orders in which a model put the queue, with what is needed to estimate what they miss
 orders = Table(
     "orders",
     metadata,
@@ -195,16 +198,16 @@ orders = Table(
 
 
 def open_engine(url: str) -> Engine:
-    """The database behind an SQLAlchemy URL, brought up to date.
+    """The database at an SQLAlchemy URL, migrated to the newest tables.
 
     Raises:
-        UserError: it cannot be opened, or a newer version of this program has made it.
+        UserError: it cannot be opened, or a newer version of this program made it.
     """
     if url.startswith(("postgresql://", "postgres://")):
         url = "postgresql+psycopg://" + url.partition("://")[2]
     try:
         engine = create_engine(url)
-    except (SQLAlchemyError, ImportError) as error:  # the URL is not repeated: it may hold a password
+    except (SQLAlchemyError, ImportError) as error:  # the URL may hold a password, so it is not shown
         reason = str(error).splitlines()[0]
         raise UserError(f"there is no way to a vote database of that URL: {reason}") from error
     if engine.dialect.name == "sqlite":
@@ -221,9 +224,8 @@ def open_engine(url: str) -> Engine:
 
 
 def _migrate(connection: Connection) -> None:
-    """To the newest tables; whoever opens the same database meanwhile waits."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATING})
+    """Migrate to the newest tables; other programs that open the database wait meanwhile."""
+    _lock(connection, MIGRATION_LOCK)
     config = Config()
     config.set_main_option("script_location", MIGRATIONS.as_posix().replace("%", "%%"))
     script = ScriptDirectory.from_config(config)
@@ -231,7 +233,7 @@ def _migrate(connection: Connection) -> None:
         return
 
     def steps(revision: str, _: MigrationContext) -> list[Any]:
-        return script._upgrade_revs("head", revision)  # what Alembic's own upgrade command calls
+        return upgrade_steps(script, revision)
 
     try:
         with EnvironmentContext(config, script, fn=steps) as environment:
@@ -243,34 +245,45 @@ def _migrate(connection: Connection) -> None:
         ) from error
 
 
+def _lock(connection: Connection, key: int) -> None:
+    """Wait for a lock that holds until the transaction ends; SQLite needs none, it has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def lock_job_building(connection: Connection) -> None:
+    """Wait until nobody else builds jobs, and keep others waiting until this transaction ends."""
+    _lock(connection, JOB_LOCK)
+
+
 def _use_wal(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions are begun by us
+    connection.isolation_level = None  # `_begin` begins transactions, not the driver
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=30000")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
-    """Take the write lock at once: two readers that both want to write would otherwise fail instead of waiting."""
+    """Take the write lock at once; two readers that both went on to write would fail instead of waiting."""
     reads = connection.get_execution_options().get("reads", False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 @cache
 def insert_new(dialect: str, table: Table) -> Insert:
-    """An insertion that leaves rows that are there alone; the result's `rowcount` is of those that were not.
+    """An insertion that skips rows whose key exists; the result's `rowcount` counts the new rows.
 
     Args:
-        dialect: the name of the database's.
+        dialect: name of the database's SQLAlchemy dialect.
     """
-    kind = postgresql if dialect == "postgresql" else sqlite
-    return kind.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    module = postgresql if dialect == "postgresql" else sqlite
+    return module.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 class Writer:
-    """The thread that writes. `do` gives a future that is done once what it did is durable."""
+    """The thread that writes. `do` returns a future that is done once the write is durable."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -280,22 +293,22 @@ class Writer:
         self.thread.start()
 
     def do(self, work: Callable[[Connection], T]) -> "Future[T]":
-        """Run `work` inside a transaction; what it raises undoes what it did and is the future's.
+        """Run `work` in a transaction. An exception rolls the transaction back and is raised by the future.
 
-        It may be run again after its transaction was undone, and so changes nothing but the database.
+        `work` may run again after a rollback, so it must change nothing but the database.
         """
         return self.do_along(lambda connection, _: [work(connection)], None)
 
     def do_along(self, work: Callable[[Connection, list[S]], list[T]], item: S) -> "Future[T]":
-        """Run `work` on this item and others that wait for it; the future has what it gives for this one."""
+        """Run `work` on this item together with other waiting items; the future has the result for this item."""
         if self.closed:
-            raise RuntimeError("the database is closed; nothing more is written")
+            raise RuntimeError("the database is closed and takes no more writes")
         done: Future[T] = Future()
         self.waiting.put((work, item, done))
         return done
 
     def close(self) -> None:
-        """Finish what waits, and take nothing more."""
+        """Finish the waiting writes and take no more."""
         self.closed = True
         self.waiting.put(None)
         self.thread.join()
@@ -304,22 +317,22 @@ class Writer:
         closing = False
         while not closing:
             batch = [self.waiting.get()]
-            while len(batch) < TOGETHER and not self.waiting.empty():
+            while len(batch) < LARGEST_BATCH and not self.waiting.empty():
                 batch.append(self.waiting.get())
             closing = None in batch
-            # who asked for it may have gone since
-            wanted = [each for each in batch if each and each[2].set_running_or_notify_cancel()]
-            if wanted:
-                self._together(wanted, TRIES)
+            # a caller may have cancelled its future
+            accepted = [item for item in batch if item and item[2].set_running_or_notify_cancel()]
+            if accepted:
+                self._together(accepted, TRIES)
 
     def _together(self, batch: "list[_Work]", tries: int) -> None:
-        found: list[Any] = []
+        results: list[Any] = []
         try:
             with self.engine.begin() as connection:
-                for work, some in groupby(batch, key=lambda each: each[0]):
-                    items = [item for _, item, _ in some]
-                    found += (value for _, value in zip(items, work(connection, items), strict=True))
-        except Exception as error:  # noqa: BLE001 (it is raised where the future is waited for)
+                for work, group in groupby(batch, key=lambda entry: entry[0]):
+                    items = [item for _, item, _ in group]
+                    results += (value for _, value in zip(items, work(connection, items), strict=True))
+        except Exception as error:  # noqa: BLE001 (the future raises it)
             half = len(batch) // 2
             if half:
                 self._together(batch[:half], tries)
@@ -329,7 +342,7 @@ class Writer:
             else:
                 batch[0][2].set_exception(error)
         else:
-            for (_, _, done), value in zip(batch, found, strict=True):
+            for (_, _, done), value in zip(batch, results, strict=True):
                 done.set_result(value)
 
 

@@ -1,6 +1,6 @@
-"""Jobs in the database: appended to the queue with their seats, found by their names, listed in their order.
+"""Jobs in the database: appended to the queue with their seats, found by id, listed in order.
 
-What a job shows never changes. All functions run inside a transaction of their caller's.
+What a job shows never changes. Every function runs in its caller's transaction.
 """
 
 import time
@@ -12,27 +12,30 @@ from sqlalchemy import Connection, bindparam, func, insert, select
 from stickers.annotation.jobs import Job
 from stickers.annotation.store.database import insert_new, jobs, seats
 
-#: jobs that a connection remembers at most
-REMEMBERED = 2_000
+#: jobs that a connection caches at most: a few megabytes
+MOST_CACHED = 2_000
+#: databases limit the parameters of a statement
+IDS_PER_STATEMENT = 500
 _JOB = (jobs.c.job_id, jobs.c.plan_id, jobs.c.round, jobs.c.kind, jobs.c.clips)
 _JOBS_OF = select(*_JOB).where(jobs.c.job_id.in_(bindparam("ids", expanding=True)))
 
 
 def add_jobs(
     connection: Connection,
-    some: Iterable[Job],
+    new_jobs: Iterable[Job],
     num_people: int,
     *,
     right: Mapping[str, Sequence[str]] | None = None,
 ) -> int:
-    """Append jobs to the queue, each with so many seats; those that are there stay. Returns how many are new.
+    """Append jobs to the queue; jobs that it has already stay as they are. Returns how many are new.
 
     Args:
-        right: of gold jobs, the candidates that are worth sharing.
+        num_people: seats of each job.
+        right: for gold jobs, the candidates worth sharing by job id.
     """
-    some = list(some)
-    known = set(connection.execute(select(jobs.c.job_id)).scalars())
-    fresh = [job for job in some if job.job_id not in known]
+    new_jobs = list(new_jobs)
+    stored_ids = set(connection.execute(select(jobs.c.job_id)).scalars())
+    fresh = [job for job in new_jobs if job.job_id not in stored_ids]
     last = connection.execute(select(func.max(jobs.c.position))).scalar() or 0.0
     now = time.time()
     rows: list[dict[str, Any]] = [
@@ -43,7 +46,7 @@ def add_jobs(
             "kind": job.kind,
             "position": last + number,
             "clips": [
-                list(each) for each in zip(job.candidates, job.digests, job.prompts, job.frames, job.fps)
+                list(clip) for clip in zip(job.candidates, job.digests, job.prompts, job.frames, job.fps)
             ],
             "right": list(right[job.job_id]) if right else None,
             "withdrawn": False,
@@ -60,14 +63,18 @@ def add_jobs(
     return len(rows)
 
 
-def add_seats(connection: Connection, wanted: Sequence[tuple[str, int, str, float, int]]) -> None:
-    """More seats: of each (job id, round, kind, position, how many)."""
-    ids = [row[0] for row in wanted]
+def add_seats(connection: Connection, seat_counts: Sequence[tuple[str, int, str, float, int]]) -> None:
+    """Add seats to jobs.
+
+    Args:
+        seat_counts: (job id, round, kind, position in the queue, number of seats) of each job.
+    """
+    ids = [row[0] for row in seat_counts]
     taken: dict[str, int] = {}
-    for start in range(0, len(ids), 500):
+    for start in range(0, len(ids), IDS_PER_STATEMENT):
         query = (
             select(seats.c.job_id, func.max(seats.c.seat))
-            .where(seats.c.job_id.in_(ids[start : start + 500]))
+            .where(seats.c.job_id.in_(ids[start : start + IDS_PER_STATEMENT]))
             .group_by(seats.c.job_id)
         )
         taken |= {row[0]: row[1] + 1 for row in connection.execute(query)}
@@ -75,7 +82,7 @@ def add_seats(connection: Connection, wanted: Sequence[tuple[str, int, str, floa
         {
             "job_id": job_id,
             "seat": taken.get(job_id, 0) + number,
-            "round": round,
+            "round": round_number,
             "kind": kind,
             "position": position,
             "holder": None,
@@ -83,7 +90,7 @@ def add_seats(connection: Connection, wanted: Sequence[tuple[str, int, str, floa
             "expires_at": 0.0,
             "answered": False,
         }
-        for job_id, round, kind, position, count in wanted
+        for job_id, round_number, kind, position, count in seat_counts
         for number in range(count)
     ]
     if rows:
@@ -91,7 +98,7 @@ def add_seats(connection: Connection, wanted: Sequence[tuple[str, int, str, floa
 
 
 def job_from(row: Any) -> Job:
-    """A job as its row has it."""
+    """The job in a row of the table `jobs`."""
     candidates, digests, prompts, frames, fps = zip(*row["clips"], strict=True)
     return Job(
         job_id=row["job_id"],
@@ -107,7 +114,12 @@ def job_from(row: Any) -> Job:
 
 
 def jobs_in(connection: Connection, plan_id: str | None = None, kind: str | None = None) -> list[Job]:
-    """Every job that is not withdrawn, in the order of the queue."""
+    """Every job that is not withdrawn, in the order of the queue.
+
+    Args:
+        plan_id: only this plan's jobs.
+        kind: only jobs of this kind.
+    """
     query = select(*_JOB).where(~jobs.c.withdrawn).order_by(jobs.c.round, jobs.c.position)
     if plan_id is not None:
         query = query.where(jobs.c.plan_id == plan_id)
@@ -117,30 +129,30 @@ def jobs_in(connection: Connection, plan_id: str | None = None, kind: str | None
 
 
 def find_job(connection: Connection, job_id: str) -> Job:
-    """A job of the queue. LookupError: there is no such job."""
+    """A job by its id. LookupError: there is no such job."""
     return find_jobs(connection, [job_id])[job_id]
 
 
 def find_jobs(connection: Connection, ids: Collection[str]) -> Mapping[str, Job]:
-    """Jobs of the queue by their ids; what they show never changes, so the connection remembers it.
+    """Jobs by their ids, cached on the connection, since what they show never changes.
 
     Raises:
         LookupError: there is no such job.
     """
-    known: dict[str, Job] = connection.info.setdefault("jobs", {})
-    if len(known) + len(ids) > REMEMBERED:
-        known.clear()
-    unknown = [each for each in ids if each not in known]
+    cache: dict[str, Job] = connection.info.setdefault("jobs", {})
+    if len(cache) + len(ids) > MOST_CACHED:
+        cache.clear()
+    unknown = [job_id for job_id in ids if job_id not in cache]
     if unknown:
         for row in connection.execute(_JOBS_OF, {"ids": padded(unknown)}).mappings():
-            known[row["job_id"]] = job_from(row)
-    missing = [each for each in unknown if each not in known]
+            cache[row["job_id"]] = job_from(row)
+    missing = [job_id for job_id in unknown if job_id not in cache]
     if missing:
         raise LookupError(f"there is no job {missing[0]}")
-    return {each: known[each] for each in ids}
+    return {job_id: cache[job_id] for job_id in ids}
 
 
 def padded(values: Sequence[str]) -> list[str]:
-    """Values, the last one repeated up to a power of two: few lengths are few statements for a database to plan."""
-    wanted = 1 << (len(values) - 1).bit_length()
-    return [*values, *[values[-1]] * (wanted - len(values))]
+    """Values with the last one repeated up to a power of two, so that the database plans few different statements."""
+    length = 1 << (len(values) - 1).bit_length()
+    return [*values, *[values[-1]] * (length - len(values))]

@@ -1,9 +1,8 @@
-"""The queue of jobs: who gets which, for how long, and what becomes of their answers.
+"""The queue of jobs: who gets which job, for how long, and how answers are taken.
 
-Each job has as many seats as it needs people. A person takes a seat for the length of a lease; an answer fills it for
-good. So nobody answers a job twice and no job is answered more often than it needs, however many ask at the same
-moment, and a job that somebody walked away from goes to the next. All functions run inside a transaction of their
-caller's.
+A job has a seat for every person that it needs. A person takes a seat for the length of a lease, and an answer fills it
+for good. So nobody answers a job twice, no job gets more answers than it needs, however many people ask at the same
+moment, and a job that somebody abandoned goes to another person. Every function runs in its caller's transaction.
 """
 
 import random
@@ -35,18 +34,22 @@ from stickers.annotation.settings import Settings
 from stickers.annotation.store.database import jobs, seats, skips, votes
 from stickers.annotation.store.filing import add_seats, find_job, find_jobs, padded
 from stickers.annotation.store.people import Person, note
-from stickers.annotation.store.votes import Conflict, add_votes, last_vote
+from stickers.annotation.store.votes import ConflictError, add_votes, last_vote
 from stickers.artifacts.records import Vote
 from stickers.errors import UserError
 
 LONGEST_REASON = 500
-#: seconds that a person may claim to have looked at one job
+#: seconds on one job that are believed; a page left open claims more
 LONGEST_LOOK = 3600.0
+ID_LENGTH = 26
+#: characters of an unknown clip id that an error repeats
+CLIP_ID_SHOWN = 40
+JOBS_SHOWN = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """A job that a person has; `answer` is what they said before, if they have answered it."""
+    """A job that a person holds, with their last `answer` if they have answered it."""
 
     job: Job
     revision: int = 0
@@ -55,7 +58,7 @@ class Lease:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a person says of a job: the clips worth sharing, and those that something is wrong with."""
+    """A person's answer to a job: the clips worth sharing, and the flags of broken or unsafe clips by candidate id."""
 
     picks: Sequence[str] = ()
     flags: Mapping[str, str] = field(default_factory=dict)
@@ -65,7 +68,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """An answer, and with it the wish for a next job other than those that the person has."""
+    """An answer together with the request for a next job, other than those that the person's page already shows."""
 
     person: Person
     settings: Settings
@@ -74,30 +77,38 @@ class Submission:
     have: Collection[str] = ()
 
 
-def submit(connection: Connection, some: Sequence[Submission]) -> list[tuple[Vote, Lease | None]]:
-    """Take the answers of many people and give each of them the next job, in few steps for all; see `give`, `take`.
+def submit(connection: Connection, submissions: Sequence[Submission]) -> list[tuple[Vote, Lease | None]]:
+    """Take the answers of many people and give each the next job, in few statements for all; see `give` and `take`.
 
     Raises:
-        Conflict: one of them, not said which, does not have the job (any more), or left out an answer.
-        UserError: one of them names what the job does not show.
+        ConflictError: some person does not hold the job, or an answer before this one has not arrived.
+        UserError: some answer names a clip that the job does not show.
     """
-    names = [each.person.name for each in some]
+    names = [submission.person.name for submission in submissions]
     if len(set(names)) < len(names):
-        return [submit(connection, [each])[0] for each in some]
-    cast = _give(connection, [(each.person, each.job_id, each.answer) for each in some])
+        return [submit(connection, [submission])[0] for submission in submissions]
+    new_votes = _give(
+        connection, [(submission.person, submission.job_id, submission.answer) for submission in submissions]
+    )
     held = _held_by(connection, names)
     leases = [
-        _take(connection, each.person, each.settings, each.have, held[each.person.name]) for each in some
+        _take(
+            connection, submission.person, submission.settings, submission.have, held[submission.person.name]
+        )
+        for submission in submissions
     ]
-    return list(zip(cast, leases, strict=True))
+    return list(zip(new_votes, leases, strict=True))
 
 
 def take(
     connection: Connection, person: Person, settings: Settings, have: Collection[str] = ()
 ) -> Lease | None:
-    """A job for a person, other than those that they `have` before them; or none, when nothing needs them now.
+    """The next job for a person, or None where no job needs them now.
 
-    What they took before and have not answered comes first, so that a reloaded page goes on where it was.
+    Jobs that they hold and have not answered come first, so that a reloaded page goes on where it was.
+
+    Args:
+        have: ids of the jobs that their page already shows.
     """
     before = _held_by(connection, [person.name])[person.name]
     return _take(connection, person, settings, have, before)
@@ -106,10 +117,10 @@ def take(
 def _take(
     connection: Connection, person: Person, settings: Settings, have: Collection[str], before: Sequence[Any]
 ) -> Lease | None:
-    mine = [row for row in before if row.job_id not in have and row.kind != RULING]
-    kept = _first_lease(connection, mine, person, settings)
-    if kept:
-        return kept
+    own_seats = [row for row in before if row.job_id not in have and row.kind != RULING]
+    lease = _first_lease(connection, own_seats, person, settings)
+    if lease:
+        return lease
     rounds = settings.rounds_of(person.role)
     if not rounds or settings.paused:
         return None
@@ -120,33 +131,33 @@ def _take(
             last = select(func.max(seats.c.seat)).where(seats.c.job_id == gold["job_id"])
             return _lease(connection, gold["job_id"], connection.execute(last).scalar(), person, settings)
     for number in rounds:
-        found = take_of(connection, person, settings, number, CHOOSE)
-        if found:
-            return found
+        lease = take_of(connection, person, settings, number, CHOOSE)
+        if lease:
+            return lease
     return None
 
 
 def _held_by(connection: Connection, names: Sequence[str]) -> defaultdict[str, list[Any]]:
-    """The seats that people took and have not answered, by their names, the first taken first."""
-    found: defaultdict[str, list[Any]] = defaultdict(list)
+    """The seats that people hold and have not answered, by name, in the order in which they took them."""
+    seats_by_name: defaultdict[str, list[Any]] = defaultdict(list)
     for row in connection.execute(_HELD, {"names": padded(names)}):
-        found[row.holder].append(row)
-    return found
+        seats_by_name[row.holder].append(row)
+    return seats_by_name
 
 
 def take_ruling(
     connection: Connection, lead: Person, settings: Settings, have: Collection[str]
 ) -> Lease | None:
-    """The disputed job that a lead took, has not decided and does not `have` before them, or none."""
+    """The ruling that a lead holds and has not decided, unless their page already shows it (`have`); or None."""
     before = _held_by(connection, [lead.name])[lead.name]
-    mine = [row for row in before if row.job_id not in have and row.kind == RULING]
-    return _first_lease(connection, mine, lead, settings)
+    own_seats = [row for row in before if row.job_id not in have and row.kind == RULING]
+    return _first_lease(connection, own_seats, lead, settings)
 
 
 def take_of(
     connection: Connection, person: Person, settings: Settings, number: int, kind: str
 ) -> Lease | None:
-    """The first job of a round and kind that needs this person, or none."""
+    """The first job of a round and kind that needs this person, or None."""
     now = time.time()
     until = now + settings.lease_seconds
     values = {"me": person.name, "now": now, "until": until, "number": number, "what": kind}
@@ -155,13 +166,13 @@ def take_of(
 
 
 def _first_lease(
-    connection: Connection, some: Iterable[Any], person: Person, settings: Settings
+    connection: Connection, rows: Iterable[Any], person: Person, settings: Settings
 ) -> Lease | None:
-    """The first of some seats that is still nobody else's, for another lease."""
-    for row in some:
-        found = _lease(connection, row.job_id, row.seat, person, settings)
-        if found:
-            return found
+    """A new lease of the first seat that nobody else has taken, or None."""
+    for row in rows:
+        lease = _lease(connection, row.job_id, row.seat, person, settings)
+        if lease:
+            return lease
     return None
 
 
@@ -183,12 +194,12 @@ _other = seats.alias("other")
 
 
 def _none(column: Any, *where: ColumnElement[bool]) -> ColumnElement[bool]:
-    """There is no such row, looked up for one seat at a time: PostgreSQL scans all seats for a plain NOT EXISTS, also
-    within a CASE, and takes a bare IS NULL to be so rare that it sorts the whole queue."""
+    """True where no such row exists, looked up for one seat at a time. For a plain NOT EXISTS, even within a CASE,
+    PostgreSQL scans all seats; a bare IS NULL it takes to be so rare that it sorts the whole queue."""
     return case((select(column).where(*where).scalar_subquery().is_not(None), false()), else_=true())
 
 
-#: the first seat that can be taken, of a job that this person has no seat of and has not skipped
+#: the first free seat of a job that this person has no seat of and has not skipped
 _OPEN = (
     select(seats.c.job_id, seats.c.seat)
     .where(
@@ -235,43 +246,43 @@ _TAKE_FIRST = (
     .values(_LEASED)
     .returning(seats.c.job_id)
 )
-_mine = and_(seats.c.job_id == bindparam("job"), seats.c.holder == bindparam("me"))
-_MINE = select(seats.c.seat).where(_mine)
-_FILL = update(seats).where(_mine).values(answered=True)
-_LEAVE = update(seats).where(_mine, ~seats.c.answered).values(holder=None, expires_at=0.0)
+_OF_PERSON = and_(seats.c.job_id == bindparam("job"), seats.c.holder == bindparam("me"))
+_SEAT_OF_PERSON = select(seats.c.seat).where(_OF_PERSON)
+_FILL = update(seats).where(_OF_PERSON).values(answered=True)
+_LEAVE = update(seats).where(_OF_PERSON, ~seats.c.answered).values(holder=None, expires_at=0.0)
 
 
 def give(connection: Connection, person: Person, job_id: str, answer: Answer) -> Vote:
-    """Take a person's answer to a job that they have; the same answer again changes nothing.
+    """Take a person's answer to a job that they hold; sending the same answer again changes nothing.
 
-    A lease that ran out is as good as any while nobody else has taken the job.
+    An expired lease still counts while nobody else has taken the seat.
 
     Raises:
-        Conflict: the person does not have the job (any more), or an answer before this one has not arrived.
-        UserError: the answer names what the job does not show.
+        ConflictError: the person does not hold the job, or an answer before this one has not arrived.
+        UserError: the answer names a clip that the job does not show.
     """
     return _give(connection, [(person, job_id, answer)])[0]
 
 
-def _give(connection: Connection, some: Sequence[tuple[Person, str, Answer]]) -> list[Vote]:
-    mine = [{"job": job_id, "me": person.name} for person, job_id, _ in some]
-    if connection.execute(_FILL, mine).rowcount < len(some):
-        raise Conflict(
-            f"job {mine[0]['job'][:26]} is not yours: you never had it, or your time ran out and it went to "
+def _give(connection: Connection, answers: Sequence[tuple[Person, str, Answer]]) -> list[Vote]:
+    keys = [{"job": job_id, "me": person.name} for person, job_id, _ in answers]
+    if connection.execute(_FILL, keys).rowcount < len(answers):
+        raise ConflictError(
+            f"job {keys[0]['job'][:ID_LENGTH]} is not yours: you never had it, or your time ran out and it went to "
             "somebody else"
         )
-    known = find_jobs(connection, [job_id for _, job_id, _ in some])
-    cast = [_vote(known[job_id], person, answer) for person, job_id, answer in some]
-    add_votes(connection, cast)
-    return cast
+    jobs_by_id = find_jobs(connection, [job_id for _, job_id, _ in answers])
+    new_votes = [_vote(jobs_by_id[job_id], person, answer) for person, job_id, answer in answers]
+    add_votes(connection, new_votes)
+    return new_votes
 
 
 def _vote(job: Job, person: Person, answer: Answer) -> Vote:
     order = job.order_for(person.name)
-    picks, shown = set(answer.picks), [job.candidates[place] for place in order]
+    picks, shown = set(answer.picks), [job.candidates[index] for index in order]
     foreign = sorted((picks | set(answer.flags)) - set(shown))
     if foreign:
-        raise UserError(f"job {job.job_id} does not show the clip {foreign[0][:40]!r}")
+        raise UserError(f"job {job.job_id} does not show the clip {foreign[0][:CLIP_ID_SHOWN]!r}")
     flagged = [name for name in shown if name in answer.flags]
     ended = datetime.now(UTC)
     return Vote(
@@ -280,7 +291,7 @@ def _vote(job: Job, person: Person, answer: Answer) -> Vote:
         round=job.round,
         plan_id=job.plan_id,
         shown=shown,
-        shown_digests=[job.digests[place] for place in order],
+        shown_digests=[job.digests[index] for index in order],
         picks=[name for name in shown if name in picks],
         started_at=ended - timedelta(seconds=min(max(answer.seconds, 0.0), LONGEST_LOOK)),
         submitted_at=ended,
@@ -293,16 +304,16 @@ def _vote(job: Job, person: Person, answer: Answer) -> Vote:
 
 
 def skip(connection: Connection, person: Person, job_id: str, reason: str) -> None:
-    """Give a job back for good: it goes to somebody else. Again, it changes nothing.
+    """Give a job back for good, so that it goes to somebody else; skipping it again changes nothing.
 
     Raises:
-        Conflict: the person does not have it, or has answered it.
+        ConflictError: the person does not hold it, or has answered it.
     """
     if not connection.execute(_LEAVE, {"job": job_id, "me": person.name}).rowcount:
-        there = select(skips.c.reason).where(skips.c.job_id == job_id, skips.c.name == person.name)
-        if connection.execute(there).first():
+        skipped = select(skips.c.reason).where(skips.c.job_id == job_id, skips.c.name == person.name)
+        if connection.execute(skipped).first():
             return
-        raise Conflict(f"job {job_id[:26]} is not before you; it cannot be skipped")
+        raise ConflictError(f"job {job_id[:ID_LENGTH]} is not yours to skip")
     words = reason.strip()[:LONGEST_REASON]
     connection.execute(
         insert(skips), {"job_id": job_id, "name": person.name, "reason": words, "at": time.time()}
@@ -310,7 +321,7 @@ def skip(connection: Connection, person: Person, job_id: str, reason: str) -> No
 
 
 def release(connection: Connection, name: str, by: str) -> int:
-    """Give everything that a person holds and has not answered back to the queue; returns how many jobs."""
+    """Give the jobs that a person holds and has not answered back to the queue; returns how many."""
     held = and_(seats.c.holder == name, ~seats.c.answered)
     count = connection.execute(update(seats).where(held).values(holder=None, expires_at=0.0)).rowcount
     note(connection, by, "jobs released", {"name": name, "jobs": count})
@@ -324,17 +335,17 @@ def count_answered(connection: Connection, name: str) -> int:
 
 
 def recall(connection: Connection, person: Person, job_id: str) -> Lease | None:
-    """A job that a person has or had, with their last answer; or none, when it is not theirs."""
-    mine = connection.execute(_MINE, {"job": job_id, "me": person.name}).mappings().first()
-    if mine is None:
+    """A job that a person holds or has answered, with their last answer; None where it is not theirs."""
+    seat = connection.execute(_SEAT_OF_PERSON, {"job": job_id, "me": person.name}).mappings().first()
+    if seat is None:
         return None
     job = find_job(connection, job_id)
     answer = last_vote(connection, job_id, person.name, job.round)
     return Lease(job=job, revision=answer.revision if answer else 0, answer=answer)
 
 
-def history(connection: Connection, name: str, most: int = 50) -> list[str]:
-    """The jobs that a person answered, the last one first."""
+def history(connection: Connection, name: str, most: int = JOBS_SHOWN) -> list[str]:
+    """Ids of the jobs that a person answered, the latest first."""
     query = (
         select(votes.c.job_id)
         .where(votes.c.annotator == name)

@@ -1,1 +1,1 @@
-"""How older vote databases become newer ones: Alembic runs what is in `versions` when one is opened."""
+"""Migrations of vote databases: when one is opened, Alembic runs the steps in `versions` that it lacks."""

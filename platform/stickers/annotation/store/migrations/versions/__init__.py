@@ -1,1 +1,1 @@
-"""One file a step, in their order."""
+"""The migration steps, one in each file."""

@@ -1,4 +1,4 @@
-"""Votes alone, as the first versions of this program kept them, and made without Alembic."""
+"""The table of votes alone, as the first versions of this program created it without Alembic."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,6 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
+    """Create the table of votes, unless a version without Alembic created it."""
     if sa.inspect(op.get_bind()).has_table("votes"):
         return
     op.create_table(

@@ -1,4 +1,4 @@
-"""People, their sessions, jobs with seats, revisions of votes, and the trail of what leads did."""
+"""People, their sessions, jobs with seats, revisions of votes, and the log of what leads did."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,7 @@ APPEND_ONLY = ("votes", "settings", "retirements", "events", "orders")
 
 
 def upgrade() -> None:
+    """Create the other tables, give votes a longer key, and make what was acknowledged append-only."""
     _votes()
     _people()
     _jobs()
@@ -19,7 +20,7 @@ def upgrade() -> None:
 
 
 def _votes() -> None:
-    """The same votes under a longer key."""
+    """Move the votes to a table whose key has a revision."""
     op.rename_table("votes", "votes_before")
     op.drop_index("ix_votes_plan_id", "votes_before")
     if op.get_bind().dialect.name == "postgresql":
@@ -160,7 +161,7 @@ def _trail() -> None:
 
 
 def _append_only(table: str) -> None:
-    """Refuse to change or delete a row, whoever asks."""
+    """Let triggers refuse to change or delete a row."""
     if op.get_bind().dialect.name == "postgresql":
         op.execute(
             f"CREATE FUNCTION {table}_stay() RETURNS trigger LANGUAGE plpgsql AS "
@@ -171,8 +172,8 @@ def _append_only(table: str) -> None:
             f"FOR EACH ROW EXECUTE FUNCTION {table}_stay()"
         )
         return
-    for what in ("UPDATE", "DELETE"):
+    for operation in ("UPDATE", "DELETE"):
         op.execute(
-            f"CREATE TRIGGER {table}_stay_{what.lower()} BEFORE {what} ON {table} "
+            f"CREATE TRIGGER {table}_stay_{operation.lower()} BEFORE {operation} ON {table} "
             f"BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"
         )
