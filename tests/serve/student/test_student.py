@@ -92,12 +92,12 @@ def test_any_picture_is_fitted_with_its_subject_cut_out(student_folder: Path) ->
     green = np.zeros((90, 140, 4), np.uint8)
     green[...] = (20, 200, 60, 255)
     green[30:60, 55:85, :3] = (200, 30, 30)
-    order = student.order(encoded(green), "  a  box\nhopping ", 3)
-    assert order.prompt == "a box hopping"
-    assert (order.picture == on_white(fit(cut_out(green[None]), 32))[0]).all()
-    assert order.picture[0, 0].tolist() == [255, 255, 255, 0]
-    assert order.picture[16, 16, 3] == 255
-    jpeg = student.order(encoded(green[..., :3], "JPEG"), "a box", 3)
+    request = student.prepare(encoded(green), "  a  box\nhopping ", 3)
+    assert request.prompt == "a box hopping"
+    assert (request.picture == on_white(fit(cut_out(green[None]), 32))[0]).all()
+    assert request.picture[0, 0].tolist() == [255, 255, 255, 0]
+    assert request.picture[16, 16, 3] == 255
+    jpeg = student.prepare(encoded(green[..., :3], "JPEG"), "a box", 3)
     assert jpeg.picture[0, 0, 3] == 0, "the noise of JPEG must not keep the background"
 
 
@@ -110,7 +110,7 @@ def test_a_large_photo_is_cut_out_like_a_small_one(student_folder: Path) -> None
     small[40:90, 30:100, :3] = (200, 30, 30)
     large = small.repeat(24, axis=0).repeat(24, axis=1)
     one, other = (
-        student.order(encoded(picture), "a box", 3).picture.astype(int) for picture in (small, large)
+        student.prepare(encoded(picture), "a box", 3).picture.astype(int) for picture in (small, large)
     )
     assert np.abs(one - other).max() <= 40 and np.abs(one - other).mean() < 2
 

@@ -3,6 +3,9 @@
 import sqlite3
 from pathlib import Path
 
+from sqlalchemy import text
+
+from stickers.annotation.store.migrations.versions.v0002_queue import APPEND_ONLY
 from stickers.annotation.store.votes import VoteStore
 from stickers.artifacts.records import Vote
 from tests.support.choosing import NOON
@@ -36,3 +39,6 @@ def test_a_database_of_the_first_versions_keeps_its_votes(tmp_path: Path) -> Non
         """)
     with VoteStore(f"sqlite:///{tmp_path}/votes.db") as store:
         assert store.all() == [vote()] and store.add([vote()]) == 0
+        names = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        triggers = set(store.engine.connect().execute(text(names)).scalars())
+    assert triggers == {f"{table}_stay_{change}" for table in APPEND_ONLY for change in ("update", "delete")}
