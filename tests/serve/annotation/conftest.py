@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from stickers import storage
 from stickers.annotation.store.people import add_person, new_link
 from stickers.annotation.store.votes import VoteStore
 from stickers.artifacts.records import Vote
+from tests.support.annotators import SignedIn
 from tests.support.plans import finish_plan
+from tests.support.postgres import empty_database
 
 PEOPLE = {"ann": "annotator", "bob": "annotator", "cid": "annotator", "eve": "expert", "lea": "lead"}
 PASSWORD = "correct horse battery"
@@ -29,6 +32,7 @@ class Running:
         return f"{self.url}/#sign-in={self.token(name)}"
 
     def token(self, name: str) -> str:
+        """The token of a new sign-in link."""
         return self.store.write(lambda connection: new_link(connection, name, "test")).result()
 
     def votes(self) -> list[Vote]:
@@ -44,10 +48,12 @@ def drawn_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> str:
-    """The URL of an empty one."""
-    return f"sqlite:///{tmp_path}/votes.db"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/votes.db"
+    return empty_database(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture
@@ -73,3 +79,21 @@ def annotation(drawn_plan: Path, database: str) -> Iterator[Running]:
         )
         with running(open_annotation(AnnotationOptions(votes=database, limits=limits))) as address:
             yield Running(address, votes, plan.record["plan_id"])
+
+
+@pytest.fixture
+def signed_in(annotation: Running) -> Iterator[SignedIn]:
+    """Opens a client in which a person is signed in."""
+    clients = []
+
+    def enter(name: str, url: str = annotation.url, token: str | None = None) -> httpx.Client:
+        client = httpx.Client(base_url=url, timeout=60)
+        clients.append(client)
+        answer = client.post("/api/sign-in", json={"token": token or annotation.token(name)})
+        assert answer.status_code == 200 and answer.json()["role"] == PEOPLE[name]
+        client.headers["X-CSRF-Token"] = answer.json()["csrf"]
+        return client
+
+    yield enter
+    for client in clients:
+        client.close()

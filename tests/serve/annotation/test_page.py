@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,6 +27,12 @@ DRAWN = """() => [...document.querySelectorAll(".board canvas")].map((each) =>
     each.getContext("2d").getImageData(0, 0, each.width, each.height).data.some((value) => value > 0))"""
 
 Open = Callable[..., Any]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    """An empty database; which kind makes no difference to a page."""
+    return f"sqlite:///{tmp_path}/votes.db"
 
 
 @pytest.fixture

@@ -44,13 +44,3 @@ def test_it_answers_behind_ray_serve(drawn_plan: Path, tmp_path: Path) -> None:
         ray.shutdown()
     with VoteStore(url) as votes:
         assert [vote.picks for vote in votes.all()] == [body["picks"]]
-
-
-def test_several_replicas_want_a_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
-    from serve.apps import ChoosingOptions, build_choosing
-
-    monkeypatch.delenv("STICKERS_VOTES", raising=False)
-    with pytest.raises(ValueError, match="STICKERS_VOTES"):
-        build_choosing(ChoosingOptions())
-    with pytest.raises(ValueError, match="SQLite is for one"):
-        build_choosing(ChoosingOptions(votes="sqlite:////x.db", replicas=2))
