@@ -49,8 +49,8 @@ class ChoosingOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     votes: str = ""
-    """SQLAlchemy URL of the vote store, PostgreSQL for several replicas; by default that in STICKERS_VOTES, because a URL
-    may hold a password"""
+    """SQLAlchemy URL of the vote store, PostgreSQL for several replicas; by default that in STICKERS_VOTES, since
+    it may hold a password"""
     hosts: list[str] = []
     """host names under which people reach it"""
     secure: bool = True

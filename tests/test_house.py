@@ -46,11 +46,9 @@ NAMESAKES = {
 }
 #: Modules and classes that share a name and not a meaning. Each is to be renamed; none is added.
 TO_BE_RENAMED = {"checks", "sampling", "tables"} | {
-    "Agreement",
     "Column",
     "Count",
     "Measured",
-    "Order",
     "Outcome",
     "Person",
     "Source",

@@ -26,7 +26,7 @@ import aiohttp
 import tyro
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import make_url, select
+from sqlalchemy import URL, make_url, select
 from tqdm import tqdm
 
 from experiments.cli.options import run_script
@@ -200,14 +200,16 @@ def databases(kind: str, folder: Path) -> Iterator[tuple[str, str]]:
         )
     import psycopg
 
-    plain, names = (
-        make_url(address).set(drivername="postgresql"),
-        [f"{name}_{time.time_ns()}" for name in ("crowd", "bare")],
-    )
-    with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as connection:
-        for name in names:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
-    yield tuple(plain.set(database=name).render_as_string(hide_password=False) for name in names)  # type: ignore[misc]
+    server = make_url(address).set(drivername="postgresql")
+    crowd, bare = (f"{name}_{time.time_ns()}" for name in ("crowd", "bare"))
+    with psycopg.connect(server.render_as_string(hide_password=False), autocommit=True) as connection:
+        for name in (crowd, bare):
+            connection.execute(f"CREATE DATABASE {name}")
+    yield _url(server, crowd), _url(server, bare)
+
+
+def _url(server: URL, database: str) -> str:
+    return server.set(database=database).render_as_string(hide_password=False)
 
 
 def load(

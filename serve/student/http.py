@@ -120,7 +120,7 @@ def build_app(student: "Student", animate: Animate) -> FastAPI:
 
 
 def negotiate(accept: str) -> str | None:
-    """The media type that a client prefers (RFC 9110, 12.5.1), or None; of equals the first in ANIMATION_MEDIA_TYPES."""
+    """The media type that a client prefers (RFC 9110, 12.5.1), or None; ties by the order of ANIMATION_MEDIA_TYPES."""
     ranges = [_media_range(part) for part in (accept or "*/*").split(",") if part.strip()]
 
     def quality(kind: str) -> float:

@@ -279,7 +279,8 @@ def insert_new(dialect: str, table: Table) -> Insert:
         dialect: name of the database's SQLAlchemy dialect.
     """
     module = postgresql if dialect == "postgresql" else sqlite
-    return module.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    statement: Insert = module.insert(table).on_conflict_do_nothing()
+    return statement.execution_options(preserve_rowcount=True)
 
 
 class Writer:
