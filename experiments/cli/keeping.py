@@ -1,4 +1,4 @@
-"""From a plan's votes to its kept set: frozen votes, a table with lineage, preference pairs, and latents to train on."""
+"""From a plan's votes to its kept set: frozen votes, a table with lineage, preference pairs, latents to train on."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
