@@ -28,12 +28,13 @@ from experiments.cli.scaffold import (
     write_job_folder,
     write_stickers,
 )
+from experiments.cli.training import one_step_costs
 from recipes.toy.projects import FOUNDATIONS
 from stickers.errors import UserError
 from stickers.project import Project
-from stickers.training.estimate import GIB, estimate
+from stickers.training.estimate import GIB, H100_PEAK
+from stickers.training.estimate import REACHED as H100_REACHED
 from stickers.training.job import foundation_of, latent_factor, network_config
-from stickers.training.recipe import Recipe
 
 console = Console()
 REFUSED_SHOWN = 10
@@ -44,8 +45,10 @@ HELD_OUT_SHARE = 0.2
 PROBE, REACHED = 1024, 0.5
 #: forward passes of a training step, in forward passes: forward, backward twice as long
 PASSES_PER_STEP = 3
-#: bytes of a latent value
-LATENT_BYTES = 2
+#: bytes of a latent value, and of a weight on disk
+LATENT_BYTES, BYTES_PER_WEIGHT = 2, 4
+#: frames of a usual short animation
+USUAL_FRAMES = 72
 
 
 def main(
@@ -119,53 +122,30 @@ def main(
 
 def show_costs(project: Project, *, num_videos: int, num_stickers: int) -> None:
     """What the project will take: time on this machine, GPU hours and disk."""
-    flops_per_second = machine_speed()
-    table = Table(
-        "stage", "on this machine", "H100-hours", "disk", title=f"what {project.name} will take, about"
-    )
-    factor = latent_factor(project.foundation.place)
-    total_minutes = total_hours = 0.0
-    rows: list[tuple[str, float, float]] = []
-    candidate_flops = 0.0
+    flops_per_second, base = machine_speed(), project.foundation.place
+    factor = latent_factor(base)
+    rows: list[tuple[str, float]] = []
+    candidate_flops = latent_bytes = weight_bytes = 0.0
     for recipe in (*project.teachers, *project.students):
-        costs = estimate(recipe, network_config(foundation_of(recipe, project.foundation.place)), factor)
-        rows.append((f"train {recipe.name}", costs.flops / flops_per_second / 60, costs.gpu_hours))
+        stage, config = recipe.stages[-1], network_config(foundation_of(recipe, base))
+        step = one_step_costs(recipe, stage, config, factor)
+        rows.append((f"train {recipe.name}", recipe.num_steps * step.flops))
+        weight_bytes += BYTES_PER_WEIGHT * step.parameters
         if recipe.role == "teacher":
-            forward = costs.flops / (recipe.num_steps * recipe.batch_size * PASSES_PER_STEP)
-            passes = recipe.sampler.passes()
-            candidate_flops += num_stickers * forward * passes
-    gpu_share = rows[0][2] / rows[0][1] if rows and rows[0][1] else 0.0
-    minutes = candidate_flops / flops_per_second / 60
-    rows.insert(len(project.teachers), ("draw candidates", minutes, minutes * gpu_share))
-    for stage, minutes, hours in rows:
-        table.add_row(stage, f"{minutes:,.0f} min", f"{hours:,.3f}", "")
-        total_minutes, total_hours = total_minutes + minutes, total_hours + hours
-    table.add_row(
-        "all", f"{total_minutes:,.0f} min", f"{total_hours:,.3f}", f"{disk(project, num_videos):,.2f} GiB"
-    )
+            forward = step.flops / (recipe.batch_size * PASSES_PER_STEP)
+            candidate_flops += num_stickers * forward * recipe.sampler.passes()
+            channels, side = config["out_channels"], stage.resolution // factor
+            latent_bytes = num_videos * USUAL_FRAMES * channels * side**2 * LATENT_BYTES
+    rows.insert(len(project.teachers), ("draw candidates", candidate_flops))
+    rows.append(("all", sum(flops for _, flops in rows)))
+    table = Table("stage", "on this machine", "H100-hours", title=f"what {project.name} will take, about")
+    for stage_name, flops in rows:
+        minutes, gpu_hours = flops / flops_per_second / 60, flops / (H100_PEAK * H100_REACHED) / 3600
+        table.add_row(stage_name, f"{minutes:,.0f} min", f"{gpu_hours:,.4f}")
     console.print(table)
-
-
-def disk(project: Project, num_videos: int) -> float:
-    """GiB of frame latents, of videos of `USUAL_FRAMES` frames each, and of trained networks."""
-    config = network_config(foundation_of(project.teachers[0], project.foundation.place))
-    factor = latent_factor(project.foundation.place)
-    latents = sum(
-        num_videos * USUAL_FRAMES * config["out_channels"] * (size // factor) ** 2 * LATENT_BYTES
-        for size in project.teacher_sizes
+    console.print(
+        f"disk: {(latent_bytes + weight_bytes) / GIB:,.2f} GiB for latents and networks", highlight=False
     )
-    networks: tuple[Recipe, ...] = (*project.teachers, *project.students)
-    weights = sum(4 * _num_weights(recipe, project) for recipe in networks)
-    return (latents + weights) / GIB
-
-
-#: frames of a usual short animation
-USUAL_FRAMES = 72
-
-
-def _num_weights(recipe: Recipe, project: Project) -> int:
-    config = network_config(foundation_of(recipe, project.foundation.place))
-    return estimate(recipe, config, latent_factor(project.foundation.place)).parameters
 
 
 def machine_speed() -> float:

@@ -176,8 +176,7 @@ def _add_stages(table: Table, recipe: Recipe, foundations: str) -> None:
     """A row a stage; memory is what that stage takes at its peak."""
     config, factor = config_of(recipe, foundations), factor_of(foundations)
     for number, stage in enumerate(recipe.stages, 1):
-        one_step = replace(recipe, name="", foundation="", seed=0, stages=(_shape_of(stage),))
-        costs = _estimate(one_step, json.dumps(config, sort_keys=True), factor)
+        costs = one_step_costs(recipe, stage, config, factor)
         table.add_row(
             recipe.name if number == 1 else "",
             f"{number} of {len(recipe.stages)}, " + " + ".join(name for name, _ in stage.datasets),
@@ -189,6 +188,12 @@ def _add_stages(table: Table, recipe: Recipe, foundations: str) -> None:
             str(recipe.num_workers),
             f"{costs.gpu_hours * stage.steps:,.2f}",
         )
+
+
+def one_step_costs(recipe: Recipe, stage: Stage, config: dict[str, Any], factor: int) -> Estimate:
+    """What one step of a recipe's stage takes; recipes of one shape are counted once."""
+    shape = replace(recipe, name="", foundation="", encoders="", seed=0, stages=(_shape_of(stage),))
+    return _estimate(replace(shape, sampler=SamplerSettings()), json.dumps(config, sort_keys=True), factor)
 
 
 def _shape_of(stage: Stage) -> Stage:
@@ -205,7 +210,7 @@ def _shape_of(stage: Stage) -> Stage:
 
 @lru_cache(maxsize=64)
 def _estimate(recipe: Recipe, config: str, factor: int) -> Estimate:
-    """Recipes of one shape are counted once: it takes many seconds for a network of billions."""
+    """It takes many seconds for a network of billions."""
     return estimate(recipe, json.loads(config), factor)
 
 
