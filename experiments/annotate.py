@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import pyarrow.csv as csv
 import tyro
 from rich.console import Console
 from sqlalchemy import Connection
@@ -37,6 +36,7 @@ from stickers.annotation.store.votes import votes_in
 from stickers.artifacts.records import Refused
 from stickers.candidates.archive import Candidates
 from stickers.errors import UserError
+from stickers.storage.outside import open_table
 
 PORT = 8100
 #: twenty jobs of six clips: enough to measure a person, few enough to be met once
@@ -187,10 +187,10 @@ class ArrangeQueue(StoreOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class PlantGold(PlanOptions):
-    """Add jobs whose right answer is known: from a table (CSV: candidate_id, share) or from unanimous votes."""
+    """Add jobs whose right answer is known: from a table (candidate_id, share) or from unanimous votes."""
 
     table: Annotated[
-        str | None, tyro.conf.arg(help="CSV with the columns candidate_id and share (true or false)")
+        str | None, tyro.conf.arg(help="CSV, JSONL or Parquet table: candidate_id, share (true or false)")
     ] = None
     most: Annotated[
         int, tyro.conf.arg(help="clips at most, half of them worth sharing where there are enough")
@@ -220,16 +220,14 @@ class PlantGold(PlanOptions):
 
 def _read_gold(path: str) -> dict[str, bool]:
     """Whether a candidate is worth sharing, by its id. UserError says what is wrong with the table."""
-    table = csv.read_csv(path)
-    if not {"candidate_id", "share"} <= set(table.column_names):
-        raise UserError(
-            f"{path}: the columns candidate_id and share are needed; it has {', '.join(table.column_names)}"
-        )
-    values = table["share"].to_pylist()
-    for number, value in enumerate(values, 1):
-        if not isinstance(value, bool):
-            raise UserError(f"{path}: row {number}: share is {value!r}; true and false are accepted")
-    return dict(zip(table["candidate_id"].to_pylist(), values, strict=True))
+    columns = ("candidate_id", "share")
+    answers = {}
+    for row in open_table(path, needed=columns).rows(columns):
+        share = str(row.values["share"]).lower()
+        if share not in ("true", "false"):
+            raise UserError(f"{path}: row {row.number}: share is {share!r}; true and false are accepted")
+        answers[str(row.values["candidate_id"])] = share == "true"
+    return answers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -172,15 +172,15 @@ def main(
     Args:
         teachers: names of the teachers to use; by default those that a person has chosen
             (experiments/select_teachers.py), or all of the project when nobody has.
-        pictures: another table of prompts and pictures than the project's (CSV or Parquet: prompt, picture, optionally
-            bucket); by default the project's stickers, or those that experiments/draw.py drew last.
+        pictures: another table of prompts and pictures than the project's (CSV, JSONL or Parquet: prompt, picture,
+            optionally bucket); by default the project's stickers, or those that experiments/draw.py drew last.
         num_prompts: at most so many prompts of those.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
         encoders: for teachers that were trained with other encoders, such as one of other latents: name and folder.
         gpus: what a teacher's actor takes of a GPU, where there are any; 0.5 puts two on each.
         plan: for --regenerate, --budget, --status and --audit, the plan; by default the one made last.
         regenerate: make again the candidates that this is true of, such as "teacher == 'motion' and flickering" or
-            "status == 'failed'"; the others stay as they are.
+            "status == 'failed' or not motion_score > 1.5"; the others stay as they are.
         reseed: with --regenerate, give every one of them another noise.
         budget: make more candidates of the plan's stickers, for so many seconds, most where people kept most for the
             price (experiments/prices.py shows it).

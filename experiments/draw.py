@@ -21,6 +21,7 @@ from stickers.artifacts.records import PROMPTS, REFUSED, STICKERS, Prompt, Refus
 from stickers.artifacts.schema import records_of, table_of
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
+from stickers.models.trust import refuse_own_code
 from stickers.prompts.sources import DrawnStickers, StickerSource
 from stickers.prompts.tables import IMAGES_PER_PROMPT, Stickers
 from stickers.prompts.text_to_image import DRAWINGS, DRAWN, TEMPLATE, drawings_of
@@ -150,6 +151,8 @@ def main(
             f"there are no prompts of project {chosen.name!r} yet; run experiments/prompts.py first"
         )
     folder = absolute(model) if model else (of_models.text_to_image if of_models else None)
+    if folder:
+        refuse_own_code(storage.local_folder(folder))
     inputs = {
         "prompts": source.folder,
         "model": weights_digest(storage.local_folder(folder)) if folder else repr(chosen.stickers),

@@ -30,11 +30,12 @@ from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import CLIPS
 from stickers.data.cache import ROWS, FrameCache, mark_duplicates, originals
-from stickers.data.collections import CAPTIONS, MEMBER, Listed, list_collection
+from stickers.data.collections import CAPTIONS, Listed, list_collection
 from stickers.data.sets import SetBuilder
 from stickers.errors import UserError
 from stickers.models.folders import load_autoencoder
 from stickers.project import Collection, Project, VideoSource
+from stickers.storage.outside import MEMBER
 
 console = Console()
 LISTED = pa.schema([(name, pa.string()) for name in COLUMNS])

@@ -36,14 +36,16 @@ from recipes.toy.foundations import (
     TRUNK,
 )
 from recipes.toy.world import SUBJECTS, Look, render_still, words, write_captions, write_clip
+from stickers.data.collections import list_collection
 from stickers.data.encoding import canonical
 from stickers.data.latents import LatentSet, encode_clips
 from stickers.data.mixture import Mixture
 from stickers.diffusion.schedule import NoiseSchedule
 from stickers.models.autoencoder import RGBAAutoencoder
+from stickers.models.folders import load_autoencoder, load_unet
 from stickers.models.text import TextEncoder
 from stickers.models.unet import VideoUNet
-from stickers.models.weights import inflate
+from stickers.models.weights import inflate, load_image_unet
 from stickers.training.loop import PlainEngine, train
 from stickers.training.objective import RecipeTask
 from stickers.training.recipe import Recipe, sized
@@ -67,13 +69,9 @@ def collect(work: Path, processes: int) -> None:
 
 def clips(work: Path, name: str) -> Iterator[tuple[np.ndarray, float, str]]:
     """(canonical frames, fps, caption) of one drawn collection."""
-    import csv
-
-    folder = work / "videos" / name
-    with (folder / "captions.csv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            frames, info = read_video(str(folder / row["file"]))
-            yield canonical(frames, PICTURE_SIZE), info.fps, row["caption"]
+    for row in list_collection(str(work / "videos" / name), name):
+        frames, info = read_video(row.path)
+        yield canonical(frames, PICTURE_SIZE), info.fps, row.caption
 
 
 def pixels(work: Path) -> dict[str, list[tuple[Tensor, float, str]]]:
@@ -202,9 +200,7 @@ def image_latents(work: Path, out: Path) -> LatentSet:
     ]
     path = work / "image-latents.safetensors"
     if not path.exists():
-        encode_clips(
-            stills, RGBAAutoencoder.from_pretrained(out / "autoencoder"), TextEncoder.load(out), PICTURE_SIZE
-        ).save(path)
+        encode_clips(stills, load_autoencoder(out), TextEncoder.load(out), PICTURE_SIZE).save(path)
     return LatentSet.join([LatentSet.load(path), general_latents(work, out)])
 
 
@@ -212,7 +208,7 @@ def general_latents(work: Path, out: Path) -> LatentSet:
     """The general collection, encoded once."""
     path = work / "general-latents.safetensors"
     if not path.exists():
-        autoencoder, text = RGBAAutoencoder.from_pretrained(out / "autoencoder"), TextEncoder.load(out)
+        autoencoder, text = load_autoencoder(out), TextEncoder.load(out)
         encode_clips(clips(work, "general"), autoencoder, text, PICTURE_SIZE).save(path)
     return LatentSet.load(path)
 
@@ -260,9 +256,9 @@ def train_video_unet(work: Path, out: Path, recipe: Recipe, folder: Path) -> Non
     *general* domain."""
     torch.manual_seed(recipe.seed)
     if recipe.foundation == TRUNK.name:
-        model = VideoUNet.from_pretrained(trunk_folder(work))
+        model = load_unet(trunk_folder(work))
     else:
-        model = inflate(UNet2DConditionModel.from_pretrained(out / recipe.foundation))
+        model = inflate(load_image_unet(out / recipe.foundation))
     model = model.train().to(memory_format=torch.channels_last)
     null = TextEncoder.load(out).encode([""])[0]
     task = RecipeTask(

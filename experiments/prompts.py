@@ -24,6 +24,7 @@ from stickers.artifacts.schema import records_of, table_of
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
 from stickers.evaluation.reservation import reservation
+from stickers.models.trust import refuse_own_code
 from stickers.project import Project
 from stickers.prompts.language_model import ANSWERS, ASKS, asks_for, said_in
 from stickers.prompts.sorting import PromptSet, ProposedPrompt, sort_out
@@ -144,7 +145,7 @@ def main(
     """Make the set of prompts that a project's stickers are drawn of. What is not given is as the project has it.
 
     Args:
-        table: your own prompts (CSV or Parquet: prompt, optionally bucket: action, emotion or open-ended).
+        table: your own prompts (CSV, JSONL or Parquet: prompt, optionally bucket: action, emotion or open-ended).
         model: folder of a transformers causal language model that writes prompts.
         num: at most so many prompts; by default what the tables hold, or the project's number.
         unsafe: your list of words that no prompt may say, one word or phrase a line.
@@ -164,6 +165,8 @@ def main(
         "seed": seed,
     }
     wish = wish_of(chosen, changes)
+    if wish.model:
+        refuse_own_code(storage.local_folder(wish.model))
     banned = unsafe_words(wish.unsafe)
     texts = [
         [row.text.encode("utf-8", "replace").hex(), row.bucket]

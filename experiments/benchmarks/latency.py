@@ -79,7 +79,7 @@ def make_pipeline(size: str, device: torch.device, picture: int) -> AnimationPip
 def make_text(width: int, t5_dim: int | None) -> TextEncoder:
     """Text models as wide as Stable Diffusion's, and Flan-T5-XL, with the shipped tokenizer."""
     tokenizer = CLIPTokenizer.from_pretrained(
-        FOUNDATIONS / "tokenizer", local_files_only=True, model_max_length=NUM_TOKENS
+        FOUNDATIONS / "tokenizer", local_files_only=True, model_max_length=NUM_TOKENS, trust_remote_code=False
     )
     clip = CLIPTextConfig(
         vocab_size=49408,

@@ -20,6 +20,7 @@ from stickers.artifacts.records import PLAN
 from stickers.candidates.archive import INDEX, INDEXED, Candidates
 from stickers.candidates.audit import audit_index, audit_part, parts_of
 from stickers.candidates.budget import allocate
+from stickers.candidates.filter import matching
 from stickers.candidates.plan import PLAN_FILE, Plan, PlannedTeacher, load_plan, regeneration, with_rows
 from stickers.candidates.prices import Cell
 from stickers.candidates.progress import Durable, Pace, summary
@@ -34,19 +35,13 @@ LINE_EVERY = 60.0
 
 
 def select(uri: str, expression: str) -> list[str]:
-    """The ids of a finished plan's candidates that an expression is true of.
+    """The ids of a finished plan's candidates that a filter is true of.
 
     Raises:
-        UserError: it is no expression over the candidates' columns.
+        UserError: it is no filter over the candidates' columns (see `stickers.candidates.filter`).
     """
-    columns = [each.name for each in INDEXED]
-    index = storage.read_table(storage.join(uri, INDEX), INDEXED).to_pandas()
-    try:
-        return sorted(index.query(expression)["candidate_id"])
-    except Exception as error:  # pandas raises what its parser and the columns raise
-        raise UserError(
-            f"--regenerate {expression!r} is no filter over candidates: {error}; columns: {', '.join(columns)}"
-        ) from error
+    index = storage.read_table(storage.join(uri, INDEX), INDEXED)
+    return sorted(matching(index, expression)["candidate_id"].to_pylist())
 
 
 def root_of(uri: str) -> str:
@@ -64,7 +59,7 @@ def regenerated(
     """A plan of some candidates of a finished plan, to be made by their teachers as they are now.
 
     Args:
-        expression: is true of those candidates.
+        expression: a filter that is true of those candidates.
         ensemble: the teachers of some names.
     """
     ids = set(select(old.uri, expression))

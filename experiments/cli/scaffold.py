@@ -16,6 +16,7 @@ from stickers.errors import UserError
 from stickers.models.folders import network_names
 from stickers.prompts.sorting import BUCKETS
 from stickers.storage import read_json
+from stickers.storage.outside import open_table
 from stickers.training.job import ROOT
 
 PROJECT_FILE = "project.py"
@@ -72,12 +73,11 @@ def _pairs(place: Path) -> tuple[Path, list[tuple[str, str, str]]]:
         table, columns = place, ("prompt", "picture")
     else:
         raise UserError(f"there are no stickers at {place}; give a folder with a {CAPTIONS}, or a table")
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        absent = [name for name in columns if name not in (reader.fieldnames or ())]
-        if absent:
-            raise UserError(f"{table} has no column {absent[0]}; expected are {' and '.join(columns)}")
-        rows = [(row[columns[0]] or "", row[columns[1]] or "", row.get("bucket") or "") for row in reader]
+    prompt, picture = columns
+    rows = [
+        (str(values[prompt] or ""), str(values[picture] or ""), str(values.get("bucket") or ""))
+        for values in (row.values for row in open_table(table, needed=columns).rows((*columns, "bucket")))
+    ]
     return table.parent, [
         row for row in rows if Path(row[1]).suffix.lower() in PICTURES or not place.is_dir()
     ]

@@ -73,7 +73,7 @@ def test_tables_and_the_toy_world_without_any_model(
         ValueError, match="none of the pictures can be used; .* names none of the toy subjects"
     ):
         draw.main(runs, "smoke")
-    with pytest.raises(ValueError, match="no column prompt"):
+    with pytest.raises(ValueError, match="lacks the column 'prompt'"):
         table.write_text("text\na cat")
         prompts.main(runs, "smoke", table=(str(table),))
     with pytest.raises(ValueError, match="no prompts of project 'tiny' yet"):

@@ -99,7 +99,7 @@ def test_a_table_is_imported_and_bad_rows_are_counted(tmp_path: Path, kind: str)
 def test_a_useless_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no table"):
         import_stickers(str(tmp_path / "absent.csv"))
-    with pytest.raises(ValueError, match="no column picture"):
+    with pytest.raises(ValueError, match="lacks the column 'picture'"):
         import_stickers(write_table(tmp_path, [{"prompt": "a fox"}], "csv"))
     with pytest.raises(ValueError, match="no usable row"):
         import_stickers(write_table(tmp_path, [{"prompt": "a fox", "picture": "absent.png"}], "csv"))

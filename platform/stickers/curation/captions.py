@@ -99,6 +99,7 @@ class TokenEntities:
             tokenizer=tokenizer,
             aggregation_strategy="simple",
             device=device,
+            trust_remote_code=False,
         )
 
     def __call__(self, captions: Sequence[str]) -> list[list[str]]:

@@ -4,8 +4,6 @@ Decisions are work of hours, so nothing in them is guessed: what does not fit th
 written.
 """
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import pyarrow as pa
 
 from stickers.curation.video_tables import VideoTable, with_column
 from stickers.errors import UserError
+from stickers.storage.outside import open_table
 
 COLUMNS = ("file", "decision", "reason", "reviewer", "time")
 ACCEPT, REJECT = "accept", "reject"
@@ -76,14 +75,7 @@ def part(table: VideoTable, decisions: Sequence[Decision], *, keep_unreviewed: b
 def _read(path: Path) -> list[Decision]:
     if not path.is_file():
         raise UserError(f"there are no decisions {path}")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
-        missing, rows = set(COLUMNS) - set(reader.fieldnames or ()), list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no CSV table in UTF-8: {error}") from error
-    if missing:
-        raise UserError(f"{path} lacks the column {sorted(missing)[0]!r}; it needs {', '.join(COLUMNS)}")
+    rows = [row.values for row in open_table(path, needed=COLUMNS, suffixes=(".csv",)).rows()]
     for number, row in enumerate(rows, 1):
         if row["decision"] not in (ACCEPT, REJECT):
             raise UserError(

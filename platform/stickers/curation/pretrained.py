@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stickers.errors import UserError
+from stickers.models.trust import refuse_own_code
 
 Kind = Literal[
     "AutoModel", "AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForTokenClassification"
@@ -16,14 +17,19 @@ def load_model(kind: Kind, folder: str | Path, device: str) -> Any:
 
     Raises:
         UserError: there is no such folder, it holds no model of that kind in safetensors, or lacks some weights,
-            which transformers would fill with noise.
+            which transformers would fill with noise; or it wants code of its own to run.
     """
     import transformers
 
+    refuse_own_code(folder)
     loader = getattr(transformers, kind)
     try:
         model, found = loader.from_pretrained(
-            _folder(folder), local_files_only=True, use_safetensors=True, output_loading_info=True
+            _folder(folder),
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{folder} cannot be loaded as {kind}: {_first_line(error)}") from error
@@ -34,11 +40,13 @@ def load_model(kind: Kind, folder: str | Path, device: str) -> Any:
 
 
 def load_helper(kind: Helper, folder: str | Path) -> Any:
-    """What prepares a model's input, from the same folder. UserError when it is not there."""
+    """What prepares a model's input, from the same folder. UserError when it is not there, as `load_model`."""
     import transformers
 
+    refuse_own_code(folder)
+    loader = getattr(transformers, kind)
     try:
-        return getattr(transformers, kind).from_pretrained(_folder(folder), local_files_only=True)
+        return loader.from_pretrained(_folder(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{folder} has nothing that {kind} can load: {_first_line(error)}") from error
 

@@ -19,11 +19,11 @@ from stickers import storage
 from stickers.data import collections
 from stickers.data.collections import list_collection, source_of
 from stickers.errors import UserError
+from stickers.storage.outside import SUFFIXES, open_table
 from stickers.video.reading import probe, read_video
 from stickers.video.source import UnreadableVideoError, VideoInfo
 
 FILE, CAPTION = "file", "caption"
-SUFFIXES = (".csv", ".jsonl", ".parquet")
 ACCEPTED = "a CSV, JSONL or Parquet table with the columns file and caption, or a folder of videos"
 
 
@@ -68,11 +68,9 @@ def read_videos(place: str | Path) -> VideoTable:
         listed = list(list_collection(str(path), "videos"))
         columns = {FILE: [each.path for each in listed], CAPTION: [each.caption for each in listed]}
         return _checked(path, str(path), pa.table(columns))
-    readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
-    read = readers.get(path.suffix.lower())
-    if not path.is_file() or read is None:
+    if not path.is_file() or path.suffix.lower() not in SUFFIXES:
         raise UserError(f"there is no table of videos {path}; accepted: {ACCEPTED}")
-    return _checked(path, str(path.parent), read(path))
+    return _checked(path, str(path.parent), open_table(path).to_arrow())
 
 
 def write_videos(place: str | Path, rows: pa.Table) -> None:
@@ -172,41 +170,6 @@ def _checked(path: Path, folder: str, rows: pa.Table) -> VideoTable:
     files = [file if "://" in file else str(Path(folder) / file) for file in files]
     rows = with_column(rows, FILE, files)
     return VideoTable(folder, with_column(rows, CAPTION, [text or "" for text in captions]))
-
-
-def _read_csv(path: Path) -> pa.Table:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
-        names, rows = list(reader.fieldnames or ()), list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no CSV table in UTF-8: {error}") from error
-    for number, row in enumerate(rows, 1):
-        if None in row:
-            raise UserError(f"{path}: row {number} has more fields than the header")
-    return pa.table({name: pa.array([row[name] for row in rows], pa.string()) for name in names})
-
-
-def _read_jsonl(path: Path) -> pa.Table:
-    rows = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{path}: line {number} is no JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise UserError(f"{path}: line {number} is no JSON object with file and caption")
-            rows.append(row)
-    names = dict.fromkeys(name for row in rows for name in row)
-    try:
-        return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
-    except pa.ArrowException as error:
-        raise UserError(f"{path}: a column holds values of several kinds: {error}") from error
-
-
-def _read_parquet(path: Path) -> pa.Table:
-    return storage.read_table(str(path))
 
 
 def _csv_text(rows: pa.Table) -> str:

@@ -3,28 +3,19 @@
 A collection may have millions of rows, so nothing here holds them all.
 """
 
-import csv
-import json
-import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b, file_digest
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from stickers import storage
 from stickers.errors import UserError
+from stickers.storage.outside import MEMBER, SUFFIXES, open_table, parse_json, read_member, tar_members
 from stickers.video.source import Source
 
 CAPTIONS = "captions.csv"
 #: of the pictures only animated ones can be used; a still is refused with its reason, as any other file
 VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".m4v", ".gif", ".webp", ".apng", ".png")
-TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
-#: between a tar file and the name of its member
-MEMBER = "::"
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ def list_collection(place: str, source: str, *, captions: Path | None = None) ->
         UserError: there is no such place, a table is none or lacks a column, or nothing in it is a video.
     """
     root = Path(place)
-    if root.is_file() and root.suffix.lower() in TABLE_SUFFIXES:
+    if root.is_file() and root.suffix.lower() in SUFFIXES:
         rows: Iterable[tuple[str, str]] = _of_table(root)
     elif root.is_file() and root.suffix == ".tar":
         rows = _of_tar(root)
@@ -57,7 +48,7 @@ def list_collection(place: str, source: str, *, captions: Path | None = None) ->
     else:
         raise UserError(
             f"there is no collection {place}; accepted: a folder of videos with a {CAPTIONS}, "
-            f"a table ({', '.join(TABLE_SUFFIXES)}), a .tar of WebDataset"
+            f"a table ({', '.join(SUFFIXES)}), a .tar of WebDataset"
         )
     empty = True
     for path, caption in rows:
@@ -87,47 +78,10 @@ def _of_folder(root: Path, captions: Path | None) -> Iterator[tuple[str, str]]:
 
 def _of_table(table: Path) -> Iterator[tuple[str, str]]:
     """Files, relative to their table or absolute, and what it says of them."""
-    read = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}[table.suffix.lower()]
-    for row in read(table):
-        file = str(row["file"])
-        yield file if "://" in file else str(table.parent / file), str(row["caption"] or "")
-
-
-def _csv_rows(table: Path) -> Iterator[dict[str, str]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, restval="")
-            _check_columns(table, reader.fieldnames or ())
-            yield from reader
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table} is no CSV table in UTF-8: {error}") from error
-
-
-def _json_rows(table: Path) -> Iterator[dict[str, str]]:
-    with table.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{table}, line {number} is no JSON: {error}") from error
-            _check_columns(f"{table}, line {number}", row if isinstance(row, dict) else ())
-            yield row
-
-
-def _parquet_rows(table: Path) -> Iterator[dict[str, str]]:
-    try:
-        file = pq.ParquetFile(table)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{table} is no Parquet table: {str(error).splitlines()[0]}") from error
-    _check_columns(table, file.schema_arrow.names)
-    for batch in file.iter_batches(batch_size=10_000, columns=["file", "caption"]):
-        yield from batch.to_pylist()
-
-
-def _check_columns(table: object, names: Iterable[str]) -> None:
-    missing = {"file", "caption"} - set(names)
-    if missing:
-        raise UserError(f"{table} lacks the column {sorted(missing)[0]!r}; it needs file and caption")
+    columns = ("file", "caption")
+    for row in open_table(table, needed=columns).rows(columns):
+        file = str(row.values["file"])
+        yield file if "://" in file else str(table.parent / file), str(row.values["caption"] or "")
 
 
 def _of_tar(tar: Path) -> Iterator[tuple[str, str]]:
@@ -140,31 +94,11 @@ def _of_tar(tar: Path) -> Iterator[tuple[str, str]]:
         if f"{key}.txt" in members:
             caption = read_member(str(tar), f"{key}.txt").decode(errors="replace").strip()
         elif f"{key}.json" in members:
-            said = json.loads(read_member(str(tar), f"{key}.json"))
-            caption = str(said.get("caption", "")) if isinstance(said, dict) else ""
+            facts = parse_json(f"{tar}{MEMBER}{key}.json", read_member(str(tar), f"{key}.json"))
+            caption = str(facts.get("caption", "")) if isinstance(facts, dict) else ""
         else:
             caption = ""
         yield f"{tar}{MEMBER}{name}", caption
-
-
-@lru_cache(maxsize=16)
-def tar_members(tar: str) -> dict[str, tuple[int, int]]:
-    """Offset and size in bytes of each file in an uncompressed tar. UserError when it is none."""
-    try:
-        with tarfile.open(tar, "r:") as archive:
-            return {each.name: (each.offset_data, each.size) for each in archive if each.isfile()}
-    except tarfile.TarError as error:
-        raise UserError(f"{tar} is no uncompressed tar file: {error}") from error
-
-
-def read_member(tar: str, name: str) -> bytes:
-    """One file of a tar. FileNotFoundError when it is not in there."""
-    found = tar_members(tar).get(name)
-    if found is None:
-        raise FileNotFoundError(f"{tar}{MEMBER}{name} does not exist")
-    with open(tar, "rb") as file:
-        file.seek(found[0])
-        return file.read(found[1])
 
 
 def content_of(uri: str) -> str:

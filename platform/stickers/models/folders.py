@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from stickers.models.trust import refuse_own_code
+
 if TYPE_CHECKING:
     from stickers.models.autoencoder import RGBAAutoencoder
     from stickers.models.text import TextEncoder
@@ -21,14 +23,17 @@ def load_unet(folder: str | Path, dtype: torch.dtype = torch.float32) -> "VideoU
     """A video UNet from its folder (`config.json` and weights), for inference."""
     from stickers.models.unet import VideoUNet
 
-    return VideoUNet.from_pretrained(folder, torch_dtype=dtype, **_LOCAL).eval()
+    refuse_own_code(folder)
+    return VideoUNet.from_pretrained(folder, torch_dtype=dtype, trust_remote_code=False, **_LOCAL).eval()
 
 
 def load_autoencoder(foundations: str | Path) -> "RGBAAutoencoder":
     """The autoencoder in `autoencoder/` of a foundations folder or an exported model, for inference."""
     from stickers.models.autoencoder import RGBAAutoencoder
 
-    return RGBAAutoencoder.from_pretrained(Path(foundations) / "autoencoder", **_LOCAL).eval()
+    folder = Path(foundations) / "autoencoder"
+    refuse_own_code(folder)
+    return RGBAAutoencoder.from_pretrained(folder, trust_remote_code=False, **_LOCAL).eval()
 
 
 def load_text_encoder(foundations: str | Path, device: str = "cpu") -> "TextEncoder":

@@ -18,6 +18,7 @@ from torch.nn.functional import pad
 from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjection, T5EncoderModel
 
 from stickers.errors import UserError
+from stickers.models.trust import refuse_own_code
 
 #: folder endings of the first, second and third tokenizer and model, as diffusers has them
 ENDINGS = ("", "_2", "_3")
@@ -101,12 +102,15 @@ def load_tower(
     """A tokenizer and its text model from their folders.
 
     Raises:
-        UserError: the folder's model is none that is taken; it is named.
+        UserError: the folder's model is none that is taken, or wants code of its own to run; it is named.
     """
+    refuse_own_code(tokenizer)
+    refuse_own_code(model)
     names = json.loads((model / "config.json").read_text()).get("architectures") or ["nothing"]
     if names[0] not in _CLASSES:
         raise UserError(f"{model} holds {names[0]}; accepted text models: {', '.join(_CLASSES)}")
     loaded = _CLASSES[names[0]].from_pretrained(
-        model, local_files_only=True, use_safetensors=True, variant=variant
+        model, local_files_only=True, use_safetensors=True, variant=variant, trust_remote_code=False
     )
-    return AutoTokenizer.from_pretrained(tokenizer, local_files_only=True), loaded.to(device)
+    words = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True, trust_remote_code=False)
+    return words, loaded.to(device)

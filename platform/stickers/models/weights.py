@@ -24,6 +24,7 @@ from stickers.diffusion.prediction import Prediction
 from stickers.errors import UserError
 from stickers.models.autoencoder import RGBAAutoencoder
 from stickers.models.text import ENDINGS, TextEncoder, load_tower
+from stickers.models.trust import refuse_own_code
 from stickers.models.unet import VideoUNet
 
 #: the latent channels of the paper's autoencoder (section 2.1)
@@ -79,9 +80,11 @@ def load_image_model(
         latent_channels: what the model must have; the paper's 8 unless another number is asked for.
 
     Raises:
-        UserError: the folder is no such model, is incomplete, is pickled, or has parts that are not taken.
+        UserError: the folder is no such model, is incomplete, is pickled, wants code of its own to run, or has parts
+            that are not taken.
     """
     root = _local(source, variant)
+    refuse_own_code(root)
     unet = load_image_unet(root / "unet", variant=variant)
     autoencoder = add_alpha(_read(AutoencoderKL, root / "vae", variant))
     channels = int(autoencoder.config.latent_channels)
@@ -129,7 +132,9 @@ def load_image_unet(
     folder = Path(config or path.parent)
     _check_config(UNet2DConditionModel, folder)
     _check_tensors(path, {})
-    loaded = UNet2DConditionModel.from_single_file(str(path), config=str(folder), local_files_only=True)
+    loaded = UNet2DConditionModel.from_single_file(
+        str(path), config=str(folder), local_files_only=True, trust_remote_code=False
+    )
     return cast(UNet2DConditionModel, loaded)
 
 
@@ -220,7 +225,12 @@ def _read(kind: Any, folder: Path, variant: str | None) -> Any:
     for path in _check_files(folder, _WEIGHTS, variant):
         _check_tensors(path, expected)
     model, found = kind.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, variant=variant, output_loading_info=True
+        folder,
+        local_files_only=True,
+        use_safetensors=True,
+        variant=variant,
+        output_loading_info=True,
+        trust_remote_code=False,
     )
     if found["missing_keys"]:
         raise UserError(f"{folder} lacks the weight {found['missing_keys'][0]}")

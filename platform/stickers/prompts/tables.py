@@ -1,6 +1,5 @@
 """A team's own prompts and pictures, read from tables."""
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from stickers.data.encoding import canonical
 from stickers.errors import UserError
 from stickers.pipeline import check_prompt
 from stickers.prompts.sorting import BUCKETS, OPEN, ProposedPrompt
+from stickers.storage.outside import open_table
 from stickers.video.codec import decode_picture
 
 #: pictures a prompt, of those that are drawn for it (paper section 2.3)
@@ -37,7 +37,7 @@ def import_stickers(table: str) -> Stickers:
     """A user's own prompts and pictures. Pictures keep their resolution, up to `MAX_STICKER_SIDE`.
 
     Args:
-        table: CSV or Parquet with the columns prompt and picture (a path, relative to the table, or a URI), and
+        table: CSV, JSONL or Parquet with the columns prompt and picture (a path, relative to the table, or a URI), and
             optionally bucket (action, emotion or open-ended, the default). Pictures are cut out of a solid
             background and cropped to a square.
 
@@ -68,7 +68,7 @@ def import_stickers(table: str) -> Stickers:
 
 
 def read_prompts(table: str) -> list[ProposedPrompt]:
-    """The prompts of a user's CSV or Parquet table: a column prompt, and optionally bucket.
+    """The prompts of a user's CSV, JSONL or Parquet table: a column prompt, and optionally bucket.
 
     Raises:
         UserError: the table is absent or is no such table.
@@ -81,30 +81,14 @@ def read_prompts(table: str) -> list[ProposedPrompt]:
 
 
 def table_rows(table: str, needed: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The rows of a CSV or Parquet table: the columns that are needed, and bucket, empty where there is none.
+    """The rows of a user's table: the columns that are needed, and bucket, empty where there is none.
 
     Raises:
-        UserError: the table is absent, is neither, or lacks a column.
+        UserError: the table is absent, is no table, or lacks a column.
     """
-    uri = table if "://" in table else str(Path(table).resolve())
-    if not storage.exists(uri):
-        raise UserError(f"there is no table {table}")
-    if table.lower().endswith(".parquet"):
-        whole = storage.read_table(uri)
-        names, rows = whole.column_names, whole.to_pylist()
-    else:
-        try:
-            reader = csv.DictReader(io.StringIO(storage.read_bytes(uri).decode("utf-8-sig")))
-            names, rows = list(reader.fieldnames or []), list(reader)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise UserError(f"{table} is no CSV table in UTF-8: {error}") from error
-    missing = [name for name in needed if name not in names]
-    if missing:
-        raise UserError(
-            f"{table} has no column {missing[0]}; expected are {', '.join(needed)} and optionally bucket"
-        )
-    for row in rows:
-        yield {name: str(row.get(name) or "") for name in (*needed, "bucket")}
+    columns = (*needed, "bucket")
+    for row in open_table(table, needed=needed).rows(columns):
+        yield {name: str(row.values.get(name) or "") for name in columns}
 
 
 def _user_prompt(row: dict[str, str]) -> Prompt:

@@ -17,6 +17,7 @@ from stickers.artifacts.ids import content_id, seed_from
 from stickers.artifacts.records import Prompt, Sticker
 from stickers.data.encoding import canonical
 from stickers.errors import UserError
+from stickers.models.trust import refuse_own_code
 from stickers.prompts.tables import IMAGES_PER_PROMPT, make_sticker
 from stickers.video.clips import cut_background, fit, has_solid_background
 
@@ -135,15 +136,16 @@ class TextToImage:
     """A diffusers text-to-image folder (safetensors, no code of its own).
 
     Raises:
-        UserError: the folder holds no such pipeline.
+        UserError: the folder holds no such pipeline, or wants code of its own to run.
     """
 
     def __init__(self, folder: str | Path, device: str = "cpu", steps: int | None = None) -> None:
         from diffusers import AutoPipelineForText2Image
 
+        refuse_own_code(folder)
         try:
             pipeline = AutoPipelineForText2Image.from_pretrained(
-                str(folder), local_files_only=True, use_safetensors=True
+                str(folder), local_files_only=True, use_safetensors=True, trust_remote_code=False
             )
         except (OSError, ValueError, KeyError, AttributeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pyarrow as pa
 from pyarrow import fs
 
 from stickers.errors import UserError
@@ -77,6 +78,14 @@ def read_bytes(uri: str) -> bytes:
         raise UserError(f"there is no file {uri}")
     with system.open_input_stream(path) as stream:
         return stream.read()
+
+
+def open_file(uri: str) -> pa.NativeFile:
+    """A file, open for reading at any position. UserError when it is not there."""
+    system, path = locate(uri)
+    if system.get_file_info(path).type != fs.FileType.File:
+        raise UserError(f"there is no file {uri}")
+    return system.open_input_file(path)
 
 
 def write_json(uri: str, value: Any) -> None:

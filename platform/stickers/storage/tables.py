@@ -17,6 +17,7 @@ from stickers.artifacts.schema import concat, fit
 from stickers.errors import UserError
 from stickers.storage.files import listing, unfinished_path, write_bytes
 from stickers.storage.places import locate, one_line
+from stickers.storage.plain_types import check_plain
 
 
 def write_table(uri: str, table: pa.Table, schema: pa.Schema, *, rows_per_group: int | None = None) -> None:
@@ -60,6 +61,7 @@ def _read(uri: str, schema: pa.Schema | None, columns: list[str] | None) -> pa.T
     system, path = locate(uri)
     with _readable(uri):
         file = pq.ParquetFile(path, filesystem=system)
+        check_plain(uri, file.schema_arrow)
         table = file.read(columns=_stored(file, columns) if schema else columns)
     if schema is None:
         return table
@@ -151,7 +153,9 @@ def _readable(uri: str) -> Iterator[None]:
 def _parquet_file(uri: str) -> tuple[pq.ParquetFile, Lock]:
     """An open file, whose footer is read once, and what keeps its readers apart: two at a time crash pyarrow."""
     system, path = locate(uri)
-    return pq.ParquetFile(path, filesystem=system), Lock()
+    file = pq.ParquetFile(path, filesystem=system)
+    check_plain(uri, file.schema_arrow)
+    return file, Lock()
 
 
 def is_parquet(uri: str) -> bool:

@@ -208,7 +208,7 @@ def table_of(row: dict[str, str]) -> str:
 def test_files_that_are_no_tables(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"must end in .parquet, .csv or .json"):
         read_votes(str(tmp_path / "votes.xlsx"))
-    with pytest.raises(ValueError, match="no file"):
+    with pytest.raises(ValueError, match="there is no table"):
         read_votes(str(tmp_path / "absent.csv"))
     for suffix, said in (("parquet", "no readable Parquet"), ("csv", "no CSV table"), ("json", "no JSON")):
         place = tmp_path / f"noise.{suffix}"

@@ -11,7 +11,7 @@ a cell gets an apostrophe in front, as does one that begins with an apostrophe; 
 import csv
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime
 from io import StringIO
@@ -26,6 +26,7 @@ from stickers.annotation.jobs import CHOOSE, GOLD, RULING, Job
 from stickers.artifacts.records import Refused, Vote
 from stickers.artifacts.schema import schema_of
 from stickers.errors import UserError
+from stickers.storage.outside import absolute, open_table, read_json
 
 logger = logging.getLogger(__name__)
 Record = TypeVar("Record", Job, Vote)
@@ -192,7 +193,7 @@ def _read(
     if kind == ".json":
         rows = from_tasks(_json(uri))
     else:
-        rows = (_csv_rows if kind == ".csv" else _parquet_rows)(uri, columns)
+        rows = _rows(uri, columns, header_rows=1 if kind == ".csv" else 0)
     found: list[Record] = []
     refused: list[Refused] = []
     unknown: dict[str, None] = {}
@@ -225,35 +226,18 @@ def _values(row: Any, columns: Mapping[str, Column], *, from_cells: bool) -> dic
     }
 
 
-def _csv_rows(uri: str, columns: Mapping[str, Column]) -> Iterator[tuple[str, Any]]:
-    try:
-        reader = csv.reader(StringIO(storage.read_bytes(uri).decode("utf-8-sig"), newline=""))
-        names = next(reader, [])
-        _check_names(uri, names, columns)
-        for number, cells in enumerate(reader, 2):
-            if len(cells) == len(names):
-                yield f"row {number}", dict(zip(names, cells, strict=True))
-            elif cells:
-                yield f"row {number}", UserError(f"it has {len(cells)} fields, the first row {len(names)}")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{uri} is no CSV table in UTF-8: {error}") from error
+def _rows(path: str, columns: Mapping[str, Column], header_rows: int) -> Iterator[tuple[str, Any]]:
+    """Each row's place, counted as spreadsheets do, and its fields or the UserError that it is none."""
+    table = open_table(path, suffixes=(".csv", ".parquet"))
+    _check_names(path, table.names, columns)
+    for row in table.rows():
+        fields_of_row: Any = row.values
+        if row.num_fields != len(table.names):
+            fields_of_row = UserError(f"it has {row.num_fields} fields, the first row {len(table.names)}")
+        yield f"row {row.number + header_rows}", fields_of_row
 
 
-def _parquet_rows(uri: str, columns: Mapping[str, Column]) -> Iterator[tuple[str, Any]]:
-    table = storage.read_table(uri)
-    _check_names(uri, table.column_names, columns)
-    try:
-        rows = table.to_pylist()
-    except (
-        ValueError,
-        UnicodeDecodeError,
-        OverflowError,
-    ) as error:  # times in nanoseconds, text that is no UTF-8
-        raise UserError(f"{uri} holds values that cannot be read: {error}") from error
-    yield from ((f"row {number}", row) for number, row in enumerate(rows, 1))
-
-
-def _check_names(uri: str, names: list[str], columns: Mapping[str, Column]) -> None:
+def _check_names(uri: str, names: Sequence[str], columns: Mapping[str, Column]) -> None:
     missing = [name for name, each in columns.items() if each.needed and name not in names]
     extra = [name for name in names if name not in columns]
     if missing or len(set(names)) < len(names):
@@ -264,11 +248,7 @@ def _check_names(uri: str, names: list[str], columns: Mapping[str, Column]) -> N
 
 
 def _json(uri: str) -> Any:
-    data = storage.read_bytes(uri)
-    try:
-        tasks = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{uri} is no JSON: {error}") from error
+    tasks = read_json(uri)
     if not isinstance(tasks, list):
         raise UserError(f"{uri} must hold a list of tasks, as Label Studio exports them in JSON")
     return tasks
@@ -279,7 +259,7 @@ def _place(path: str) -> tuple[str, str]:
     suffix = Path(path).suffix.lower()
     if suffix not in (".parquet", ".csv", ".json"):
         raise UserError(f"{path} must end in .parquet, .csv or .json (Label Studio)")
-    return (path if "://" in path else str(Path(path).expanduser().resolve())), suffix
+    return absolute(path), suffix
 
 
 def _check_vote(vote: Vote) -> None:
