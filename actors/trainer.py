@@ -91,7 +91,7 @@ def train_worker(config: dict[str, Assignment]) -> None:
         engine,
         tracker,
         start_step=_resume(engine),
-        save=lambda done: _report(engine, done),
+        save=lambda done: hand_over(engine, done),
         save_every=job.recipe.checkpoint_every,
         validate=look,
         validate_every=work.validate_every,
@@ -111,7 +111,7 @@ def _resume(engine: DeepSpeedEngine) -> int:
         return engine.load(folder)
 
 
-def _report(engine: DeepSpeedEngine, done: int) -> None:
+def hand_over(engine: DeepSpeedEngine, done: int) -> None:
     """Each worker hands over its part; Ray Train merges them into one folder, and `report` waits for all."""
     with tempfile.TemporaryDirectory() as folder:
         engine.save(folder, done)

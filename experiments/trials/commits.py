@@ -113,7 +113,7 @@ def bare_rates(url: str, seconds: float) -> dict[str, float]:
         rates = {}
         for name, commit in commits.items():
             begun, count = time.monotonic(), 0
-            while time.monotonic() < begun + seconds:
+            while not count or time.monotonic() < begun + seconds:
                 commit()
                 count += 1
             rates[name] = count / (time.monotonic() - begun)

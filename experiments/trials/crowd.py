@@ -39,8 +39,6 @@ from stickers.annotation.store.votes import VoteStore
 from stickers.errors import UserError
 
 UNHURRIED = Limits(wrong_sign_ins="10000 per minute", requests="10000000 per minute")
-#: range of the random seconds between the service's first answer and its next kill
-KILL_SECONDS = (0.05, 0.35)
 #: range of the random seconds before a person tries a service again that did not answer
 RETRY_SECONDS = (0.05, 0.3)
 #: in the trial with kills: a job that somebody lost is free again soon
@@ -51,7 +49,7 @@ EMPTY_REPLIES = 2 * int(SHORT_LEASE_SECONDS)
 PICK_RATE = 0.3
 #: of one commit measurement; two surround the trial
 BARE_SECONDS = 3.0
-#: seconds between two looks at whether the service answers again
+#: seconds between two looks at whether the service answers
 POLL_SECONDS = 0.05
 #: importing the service takes minutes on a loaded machine
 START_SECONDS = 300.0
@@ -68,12 +66,22 @@ class Crowd:
     twice: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     lost_contact: int = 0
+    goal: int = 0
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
 
     def record(self, name: str, job_id: str, picks: list[str]) -> None:
         """Remember an answer that the service acknowledged."""
         if (name, job_id) in self.acknowledged:
             self.twice += 1
         self.acknowledged[name, job_id] = picks
+        if len(self.acknowledged) >= self.goal:
+            self.reached.set()
+
+    async def answer_more(self, count: int) -> None:
+        """Wait until so many more answers are acknowledged."""
+        self.goal = len(self.acknowledged) + count
+        self.reached.clear()
+        await self.reached.wait()
 
 
 async def person(
@@ -248,6 +256,8 @@ def load(
 def kills(kind: str, num_kills: int, num_people: int, num_jobs: int, seed: int, folder: Path) -> list[str]:
     """Kill the service `num_kills` times while people choose, let them finish, and return what is wrong."""
     rng = random.Random(seed)
+    # By answers and not by time, and within half of all: however fast the machine is, all kills come before the end
+    most_between = max(1, num_jobs * PEOPLE_PER_JOB // (2 * num_kills))
     with databases(kind, folder) as (url, _):
         tokens = prepare(url, num_jobs, num_people, SHORT_LEASE_SECONDS)
         crowd, port, total = Crowd(), free_port(), num_jobs * PEOPLE_PER_JOB
@@ -262,10 +272,11 @@ def kills(kind: str, num_kills: int, num_people: int, num_jobs: int, seed: int, 
                 )
                 done = 0
                 while done < num_kills and not work.done():
-                    before = len(crowd.acknowledged)
-                    while len(crowd.acknowledged) == before and not work.done():
-                        await asyncio.sleep(POLL_SECONDS)  # no kill before the service has answered again
-                    await asyncio.sleep(rng.uniform(*KILL_SECONDS))
+                    more = asyncio.create_task(crowd.answer_more(rng.randint(1, most_between)))
+                    await asyncio.wait({more, work}, return_when=asyncio.FIRST_COMPLETED)
+                    if work.done():
+                        more.cancel()
+                        break
                     service.kill()
                     done += 1
                     bar.set_postfix(kills=done)

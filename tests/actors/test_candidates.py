@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -35,7 +34,8 @@ from stickers.models.autoencoder import RGBAAutoencoder
 from stickers.models.unet import VideoUNet
 from stickers.toy.prompts import toy_prompts, toy_stickers
 from stickers.video.codec import decode_strip
-from tests.support.processes import kill_driver
+from tests.support.gates import Gate
+from tests.support.processes import kill_driver, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = SamplerSettings(num_steps=3, guided_steps=1, solver="ddim", num_frames=6, fps=6)
@@ -97,12 +97,14 @@ def options(world: Path, num_prompts: int) -> dict[str, Any]:
     }
 
 
-def start(world: Path, num_prompts: int) -> subprocess.Popen[bytes]:
+def start(world: Path, num_prompts: int, gate: Gate) -> subprocess.Popen[bytes]:
     script, place = str(ROOT / "experiments" / "candidates.py"), ["--runs", str(world / "runs")]
     choice = ["--num-prompts", str(num_prompts), "--teachers", "calm", "lively"]
     encoders = ["--foundations", str(world / "foundations"), "--encoders", "lively", str(world / "others")]
     argv = [sys.executable, script, *place, *encoders, *choice]
-    return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=gate.environment()
+    )
 
 
 def written_files(world: Path) -> list[Path]:
@@ -111,17 +113,17 @@ def written_files(world: Path) -> list[Path]:
 
 @pytest.mark.ray
 def test_killed_and_run_again_it_makes_exactly_the_plan(
-    world: Path, capsys: pytest.CaptureFixture[str]
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(**options(world, num_prompts=24), dry_run=True)
     assert "96 candidates" in capsys.readouterr().out and not (world / "runs" / "plans").exists()
 
-    victim = start(world, num_prompts=24)
-    deadline = time.monotonic() + 300
+    # Each teacher makes three of its six blocks and waits, so that the plan cannot be finished.
+    gate = Gate(tmp_path / "gate", Teacher.__call__, free_calls=3)
+    victim = start(world, num_prompts=24, gate=gate)
     # Two teachers write side by side, and the newest file of each may still be uncommitted: of four, two are durable,
     # one of which is torn below, as by a storage that lost what it had promised.
-    while len(written_files(world)) < 4 and victim.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: len(written_files(world)) >= 4 or victim.poll() is not None)
     kill_driver(victim)
     torn, *whole = written_files(world)
     torn.write_bytes(torn.read_bytes()[:-100])

@@ -16,11 +16,12 @@ from ray.cluster_utils import Cluster
 from safetensors.torch import load_file
 
 from actors.tracking import Tracking
-from actors.trainer import CHECKPOINT, train_all
+from actors.trainer import CHECKPOINT, hand_over, train_all
 from experiments.cli.training import Changes, apply
 from recipes.toy.projects import TINY
 from stickers.training.job import TrainingJob
-from tests.support.processes import kill_driver, wait_for
+from tests.support.gates import Gate
+from tests.support.processes import kill_driver, lives, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 #: two stages of 10 steps, averaged weights, a checkpoint every third step
@@ -30,14 +31,25 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    """Where every worker that this module starts waits, once it has handed over two checkpoints, while it is closed."""
+    gate = Gate(tmp_path_factory.mktemp("kills") / "gate", hand_over, free_calls=2)
+    gate.open()
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in gate.variables().items():
+            environment.setenv(name, value)
+        yield gate
+
+
+@pytest.fixture(scope="module")
+def cluster(gate: Gate) -> Iterator[Cluster]:
     """A head on which nothing is trained, and one node on which everything is."""
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    made.add_node(num_cpus=2)
-    ray.init(address=made.address, log_to_driver=False)
-    yield made
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    cluster.add_node(num_cpus=2)
+    ray.init(address=cluster.address, log_to_driver=False)
+    yield cluster
     ray.shutdown()
-    made.shutdown()
+    cluster.shutdown()
 
 
 def job_in(runs: Path, foundations: Path) -> TrainingJob:
@@ -100,6 +112,7 @@ def checkpointed(job: TrainingJob, runs: Path) -> bool:
 @pytest.mark.parametrize("victim", ["worker", "node"])
 def test_weights_are_those_of_an_undisturbed_training(
     victim: str,
+    gate: Gate,
     cluster: Cluster,
     undisturbed: dict[str, torch.Tensor],
     prepared_runs: Path,
@@ -109,6 +122,7 @@ def test_weights_are_those_of_an_undisturbed_training(
     thread = threading.Thread(
         target=lambda: outcomes.extend(train_all([job], str(prepared_runs), project=TINY))
     )
+    gate.close()
     thread.start()
     wait_for(lambda: checkpointed(job, prepared_runs) or not thread.is_alive())
     assert thread.is_alive(), outcomes
@@ -118,8 +132,11 @@ def test_weights_are_those_of_an_undisturbed_training(
             worker.kill()
     else:
         node = next(each for each in cluster.worker_nodes)
+        killed = workers()
         cluster.remove_node(node, allow_graceful=False)
         cluster.add_node(num_cpus=2)
+        wait_for(lambda: not any(map(lives, killed)))  # until they see that their node is gone
+    gate.open()
     thread.join(timeout=600)
     assert outcomes and outcomes[0].status == "trained", outcomes
     is_as_if_undisturbed(job, prepared_runs, undisturbed)
@@ -140,15 +157,21 @@ def start_driver(runs: Path, foundations: Path, log: Path) -> subprocess.Popen[b
 
 
 def test_killed_driver_goes_on_where_it_stopped(
-    undisturbed: dict[str, torch.Tensor], prepared_runs: Path, tiny_foundations: Path, tmp_path: Path
+    gate: Gate,
+    undisturbed: dict[str, torch.Tensor],
+    prepared_runs: Path,
+    tiny_foundations: Path,
+    tmp_path: Path,
 ) -> None:
     log, job = tmp_path / "log", job_in(prepared_runs, tiny_foundations)
+    gate.close()
     process = start_driver(prepared_runs, tiny_foundations, log)
     try:
         wait_for(lambda: checkpointed(job, prepared_runs) or process.poll() is not None)
         assert process.poll() is None, log.read_text()
     finally:
         kill_driver(process)
+    gate.open()
     assert not job.finished(str(prepared_runs))
     assert start_driver(prepared_runs, tiny_foundations, log).wait(timeout=600) == 0, log.read_text()
     is_as_if_undisturbed(job, prepared_runs, undisturbed)

@@ -15,7 +15,8 @@ from pyarrow import fs
 from safetensors.torch import load_file
 
 from actors.cluster import connect
-from actors.trainer import CHECKPOINT, train_all
+from actors.teacher import Teacher
+from actors.trainer import CHECKPOINT, hand_over, train_all
 from experiments.candidates import main
 from experiments.cli.training import Changes, apply
 from recipes.toy.projects import TINY
@@ -23,6 +24,7 @@ from stickers import storage
 from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.training.job import TrainingJob
+from tests.support.gates import Gate
 from tests.support.processes import kill_driver, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
@@ -48,16 +50,18 @@ def objects(uri: str) -> dict[str, int]:
 
 
 def test_killed_candidates_go_on_in_the_bucket(
-    bucket: str, tiny_foundations: Path, capsys: pytest.CaptureFixture[str]
+    bucket: str, tiny_foundations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = f"{bucket}/runs"
     make_teacher(runs, tiny_foundations)
     script, base = str(ROOT / "experiments" / "candidates.py"), str(tiny_foundations)
     named = ["--teachers", "calm", "--num-prompts", str(NUM_PROMPTS)]
+    gate = Gate(tmp_path / "gate", Teacher.__call__, free_calls=3)  # of six blocks
     victim = subprocess.Popen(
         [sys.executable, script, "--runs", runs, "--foundations", base, *named],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env=gate.environment(),
     )
 
     def written() -> dict[str, int]:
@@ -118,6 +122,9 @@ def test_a_training_goes_on_from_its_checkpoint_in_the_bucket(
         snapshot = storage.join(job.place(runs), "checkpoint_manager_snapshot.json")
         return storage.exists(snapshot) and b"checkpoint_2" in storage.read_bytes(snapshot)
 
+    gate = Gate(tmp_path / "gate", hand_over, free_calls=2)
+    for name, value in gate.variables().items():  # before the cluster starts, whose workers inherit them
+        monkeypatch.setenv(name, value)
     with connect(num_cpus=4):
         thread = threading.Thread(target=lambda: outcomes.extend(train_all([job], runs, project=TINY)))
         thread.start()
@@ -126,6 +133,7 @@ def test_a_training_goes_on_from_its_checkpoint_in_the_bucket(
         for each in psutil.Process().children(recursive=True):
             if "RayTrainWorker" in " ".join(each.cmdline()):
                 each.kill()
+        gate.open()
         local = job_in(str(prepared_runs), tiny_foundations)
         undisturbed = train_all([local], str(prepared_runs), project=TINY)
         thread.join(timeout=600)

@@ -1,16 +1,19 @@
 """Nobody makes a plan that somebody else makes, and nobody waits for the dead."""
 
-import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Timer
+from threading import Event
+from uuid import uuid4
 
 import psutil
 import pytest
 
+from stickers import storage
 from stickers.candidates import driver as module
 from stickers.candidates.driver import DRIVER, driving
+from stickers.errors import UserError
 
 
 def test_a_second_driver_is_refused_while_the_first_is_there(tmp_path: Path) -> None:
@@ -39,15 +42,27 @@ def test_a_driver_that_was_killed_is_gone_at_once(tmp_path: Path) -> None:
 def test_a_driver_on_another_machine_is_gone_when_it_does_not_sign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signs: bool
 ) -> None:
-    monkeypatch.setattr(module, "SILENCE", 2.0)
-    far = {"host": "elsewhere", "pid": 1, "began": 0.0, "token": "theirs", "signed": "once"}
-    (tmp_path / DRIVER).write_text(json.dumps(far))
-    again = Timer(0.5, (tmp_path / DRIVER).write_text, [json.dumps({**far, "signed": "twice"})])
+    place, ended = str(tmp_path / DRIVER), Event()
+
+    def sign() -> None:
+        far = {"host": "elsewhere", "pid": 1, "began": 0.0, "token": "theirs", "signed": uuid4().hex}
+        storage.write_json(place, far)
+
+    def keep_signing() -> None:
+        while not ended.wait(0.05):
+            sign()
+
+    sign()
     if signs:
-        again.start()
-        with pytest.raises(ValueError, match="process 1 on elsewhere"), driving(str(tmp_path)):
-            pass
-        again.join()
+        monkeypatch.setattr(module, "SILENCE", 600.0)  # a new signature ends the wait, however late it is
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(keep_signing)
+            try:
+                with pytest.raises(UserError, match="process 1 on elsewhere"), driving(str(tmp_path)):
+                    pass
+            finally:
+                ended.set()
     else:
+        monkeypatch.setattr(module, "SILENCE", 1.0)
         with driving(str(tmp_path)):
-            assert json.loads((tmp_path / DRIVER).read_text())["token"] != "theirs"
+            assert storage.read_json(place)["token"] != "theirs"

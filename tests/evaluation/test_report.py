@@ -2,7 +2,6 @@
 
 import io
 import re
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from stickers.evaluation.report import (
 from stickers.toy.oracle import draw_sticker, truths
 from stickers.toy.prompts import held_out_prompts
 from stickers.video.codec import encode_strip
+from tests.support.processes import wait_for
 
 SIZE = 32
 COLUMNS = (
@@ -165,12 +165,10 @@ PIXELS = """() => [...document.querySelectorAll('canvas')].map(c =>
         (sum, value, i) => (sum * 31 + value * (i % 7 + 1)) % 1e9, 7))"""
 
 
-def wait_until_it_moves(page: Any, seconds: float = 20) -> None:
+def wait_until_it_moves(page: Any) -> None:
     """The student's canvas changes; asked from outside, because the page's own policy forbids evaluation inside."""
-    first, deadline = page.evaluate(PIXELS)[2], time.monotonic() + seconds
-    while page.evaluate(PIXELS)[2] == first:
-        assert time.monotonic() < deadline, "nothing moves"
-        page.wait_for_timeout(50)
+    first = page.evaluate(PIXELS)[2]
+    wait_for(lambda: page.evaluate(PIXELS)[2] != first)
 
 
 @pytest.mark.browser

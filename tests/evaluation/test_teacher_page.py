@@ -13,6 +13,7 @@ from stickers.evaluation.teacher_page import ChoosingData, choosing_data, render
 from stickers.evaluation.teacher_selection import Pilot, Scored, suggest
 from stickers.toy.oracle import draw_sticker, truths
 from stickers.video.codec import encode_strip
+from tests.support.processes import wait_for
 
 SIZE = 32
 PROMPTS = {"a fox running": "run", "a cat running": "run", "a fox waving": "wave", "a cat waving": "wave"}
@@ -147,11 +148,7 @@ def test_the_best_clip_moves_in_a_browser_and_the_page_fits_a_laptop(
     assert stepped[0] != paused[0] and stepped[1] == paused[1], "the best moves, the typical one stands still"
     page.get_by_role("button", name="Play").click()
     first = page.evaluate(PIXELS)[0]
-    for _ in range(200):
-        if page.evaluate(PIXELS)[0] != first:
-            break
-        page.wait_for_timeout(50)
-    assert page.evaluate(PIXELS)[0] != first
+    wait_for(lambda: page.evaluate(PIXELS)[0] != first)
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
     assert not troubles
     page.close()

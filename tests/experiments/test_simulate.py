@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,11 @@ from experiments.simulate import main
 from stickers import storage
 from stickers.annotation.settings import Settings
 from stickers.annotation.store.people import Person, add_person
-from stickers.annotation.store.seats import Answer, give, take
+from stickers.annotation.store.seats import Answer, give, submit, take
 from stickers.annotation.store.votes import VoteStore
 from stickers.artifacts.records import KEPT, VOTES
 from stickers.data.latents import LatentSet, shape_of
+from tests.support.gates import Gate
 from tests.support.plans import finish_plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,12 +49,10 @@ def test_the_panel_keeps_the_good_ones_and_says_simulated(
     shutil.copytree(finished_plan, runs)
     script = str(ROOT / "experiments" / "simulate.py")
     argv = [sys.executable, script, "--runs", str(runs), "--project", "tiny"]
-    victim = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 200
-    while (
-        not (runs / "votes-simulated.db").exists() and victim.poll() is None and time.monotonic() < deadline
-    ):
-        time.sleep(0.01)
+    gate, log = Gate(tmp_path / "gate", submit, free_calls=2), tmp_path / "log"
+    with log.open("wb") as out:
+        victim = subprocess.Popen(argv, stdout=out, stderr=out, env=gate.environment())
+    gate.wait(victim, log)
     os.kill(victim.pid, signal.SIGKILL)
     victim.wait()
     assert (runs / "votes-simulated.db").exists() and not list(runs.glob("kept/*/record.json"))

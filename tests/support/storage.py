@@ -98,7 +98,7 @@ def arguments(folder: Path, ports: list[int]) -> list[str]:
 
 def wait_until_it_serves(server: subprocess.Popen[bytes], ports: list[int], log: Path) -> None:
     """The S3 port opens last."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while True:
         assert server.poll() is None and time.monotonic() < end, log.read_text()
         try:

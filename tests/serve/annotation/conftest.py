@@ -74,9 +74,8 @@ def annotation(drawn_plan: Path, database: str) -> Iterator[Running]:
                 )
             ).result()
         assert join_queue(votes, plan, "lea") == 8
-        limits = Limits(
-            wrong_sign_ins="5 per minute", password_tries="4 per minute", requests="6000 per minute"
-        )
+        # by the hour, so that no test can outlast them
+        limits = Limits(wrong_sign_ins="5 per hour", password_tries="4 per hour", requests="6000 per minute")
         with running(open_annotation(AnnotationOptions(votes=database, limits=limits))) as address:
             yield Running(address, votes, plan.record["plan_id"])
 

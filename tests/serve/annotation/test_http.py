@@ -146,7 +146,7 @@ def test_passwords_cannot_be_guessed_by_trying(annotation: Running) -> None:
         locked = client.post("/api/sign-in", json=right)
         assert locked.status_code == 429 and int(locked.headers["Retry-After"]) >= 1
         guesses = [client.post("/api/sign-in", json={"token": f"t{n}" * 20}).status_code for n in range(4)]
-        assert guesses == [401, 401, 429, 429], "five wrong ones a minute from one address"
+        assert guesses == [401, 401, 429, 429], "five wrong ones an hour from one address"
 
 
 def test_clips_are_found_by_digest_and_no_path(annotation: Running, signed_in: SignedIn) -> None:

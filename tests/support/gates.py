@@ -1,0 +1,65 @@
+"""A gate in the processes that a test starts: a function of ours waits at its nth call until the test lets it go on.
+
+Whoever kills something in the middle of its work must know that it is in the middle. To look out for a sign of that and
+then to be quick is a race, which the test loses on a busy machine. Here the work waits for the test instead.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+from tests.support.processes import wait_for
+
+FOLDER = Path(__file__).with_name("gating")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Closed from the start. `free_calls` of the function in one process pass in any case, later ones wait.
+
+    `folder` is the gate's own, on a disk that the processes share with the test.
+    """
+
+    folder: Path
+    function: Callable[..., Any]
+    free_calls: int = 0
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True)
+        self.close()
+
+    def variables(self) -> dict[str, str]:
+        """The environment variables by which a process, and those that it starts, get the gate."""
+        paths = [str(FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
+        gate = {
+            "module": self.function.__module__,
+            "name": self.function.__qualname__,
+            "free_calls": self.free_calls,
+            "folder": str(self.folder),
+        }
+        return {"PYTHONPATH": os.pathsep.join(paths), "STICKERS_TEST_GATE": json.dumps(gate)}
+
+    def environment(self) -> dict[str, str]:
+        """This process's environment with the gate in it."""
+        return {**os.environ, **self.variables()}
+
+    def close(self) -> None:
+        for arrival in self.folder.glob("arrived-*"):
+            arrival.unlink()
+        (self.folder / "closed").touch()
+
+    def open(self) -> None:
+        (self.folder / "closed").unlink()
+
+    def arrivals(self) -> int:
+        """How many processes have come to the gate since it was closed."""
+        return len(list(self.folder.glob("arrived-*")))
+
+    def wait(self, process: "Popen[Any]", log: Path | None = None, arrivals: int = 1) -> None:
+        """Until so many processes stand at the gate. AssertionError: `process`, which starts them, has ended."""
+        wait_for(lambda: self.arrivals() >= arrivals or process.poll() is not None)
+        assert process.poll() is None, log.read_text()[-6000:] if log else f"ended with {process.returncode}"
