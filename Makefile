@@ -12,12 +12,12 @@ RUNS ?= $(STICKERS_RUNS)
 PORT ?= 8000
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup quickstart quickstart-full mlflow serve annotate test soak docs check house format
+.PHONY: help setup quickstart quickstart-full mlflow serve annotate test soak docs check house format lock lock-check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
-setup: ## create .venv and install the exact versions of requirements.lock (nothing when up to date)
+setup: ## create .venv and install the exact versions of the locks (nothing when up to date)
 	@bash .ci/setup.sh $(VENV)
 
 quickstart: setup ## from nothing to a distilled student and a report
@@ -59,3 +59,9 @@ house: setup ## measure the tree; each mirror test runs by itself, which takes a
 format: setup ## write the format and the lint fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+lock: setup ## write the locks from pyproject.toml, at the versions that they have
+	$(PYTHON) .ci/lock.py write $(ARGS)
+
+lock-check: setup ## show that the locks can be installed: CPU and CUDA builds of torch, Python 3.11 to 3.13
+	$(PYTHON) .ci/lock.py check

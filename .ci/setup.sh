@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Set up the virtual environment: name what is missing first, install exact versions, do nothing when up to date.
+# Set up the virtual environment: name what is missing first, install what the locks hold, do nothing when up to date.
 set -euo pipefail
 venv=${1:-.venv}
 stamp="$venv/installed.sha256"
-wanted=$(cat requirements.lock pyproject.toml | sha256sum | cut -d' ' -f1)
+locks=(.ci/pip.lock requirements.lock requirements-test.lock requirements-cuda.lock)
+wanted=$(cat "${locks[@]}" pyproject.toml | sha256sum | cut -d' ' -f1)
 
 if [[ -x "$venv/bin/python" && "$(cat "$stamp" 2>/dev/null || true)" == "$wanted" ]]; then
     exit 0
@@ -29,11 +30,15 @@ free_kb=$(df -Pk . | awk 'NR == 2 {print $4}')
 ((free_kb > 5000000)) || complain "5 GB of free disk are needed for the packages, $((free_kb / 1000)) MB are free here"
 ((missing == 0)) || exit 1
 
-echo "make setup: installing the packages of requirements.lock into $venv"
+echo "make setup: installing the packages of requirements.lock and requirements-test.lock into $venv"
 if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then  # absent, or left half made
     "$python" -m venv --clear "$venv"
 fi
-"$venv/bin/python" -m pip install --disable-pip-version-check --requirement requirements.lock
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+install=("$venv/bin/python" -m pip install --disable-pip-version-check)
+"${install[@]}" --quiet --require-hashes --requirement .ci/pip.lock
+# As a constraint the CUDA lock installs nothing unless the build of torch that pip finds here asks for it.
+"${install[@]}" --require-hashes --requirement requirements.lock --requirement requirements-test.lock \
+    --constraint requirements-cuda.lock
+"${install[@]}" --quiet --no-deps --no-build-isolation --editable .
 echo "$wanted" > "$stamp"
 echo "make setup: done"

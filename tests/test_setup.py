@@ -1,14 +1,26 @@
-"""The set-up names what is missing before anything long starts, and does nothing when all is up to date."""
+"""The set-up names what is missing before anything long starts, and does nothing when all is up to date; the locks hold
+every requirement with its digests; what is built from here carries its licence and its types."""
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
+import sys
+import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PRODUCTION, TEST, CUDA = "requirements.lock", "requirements-test.lock", "requirements-cuda.lock"
+#: in the order in which the set-up's stamp reads them
+LOCKS = (".ci/pip.lock", PRODUCTION, TEST, CUDA)
+ENTRY = re.compile(r"([A-Za-z0-9._-]+)==([0-9][0-9a-z.]*)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
 TOOLS = ("bash", "cat", "sha256sum", "cut", "df", "awk")
 
 
@@ -18,7 +30,8 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "bin").mkdir()
     for tool in TOOLS:
         (tmp_path / "bin" / tool).symlink_to(str(shutil.which(tool)))
-    for name in ("requirements.lock", "pyproject.toml"):
+    (tmp_path / ".ci").mkdir()
+    for name in (*LOCKS, "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -76,29 +89,65 @@ def test_a_full_disk_is_named(checkout: Path) -> None:
     assert done.returncode != 0 and "5 GB of free disk are needed" in done.stderr
 
 
-def test_nothing_happens_until_lock_or_project_change(checkout: Path) -> None:
+@pytest.mark.parametrize("changed", [*LOCKS, "pyproject.toml"])
+def test_nothing_happens_until_a_lock_or_the_project_changes(checkout: Path, changed: str) -> None:
     (checkout / ".venv" / "bin").mkdir(parents=True)
     python = checkout / ".venv" / "bin" / "python"
     python.write_text("")
     python.chmod(0o755)
-    content = (checkout / "requirements.lock").read_bytes() + (checkout / "pyproject.toml").read_bytes()
+    content = b"".join((checkout / name).read_bytes() for name in (*LOCKS, "pyproject.toml"))
     (checkout / ".venv" / "installed.sha256").write_text(hashlib.sha256(content).hexdigest())
     done = set_up(checkout)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    with (checkout / "requirements.lock").open("a") as lock:
-        lock.write("# changed\n")
+    with (checkout / changed).open("a") as file:
+        file.write("# changed\n")
     assert "Python 3.11 is missing" in set_up(checkout).stderr  # it looks again
 
 
-def test_lock_holds_exact_versions_of_every_requirement() -> None:
-    import tomllib
+def pins(name: str) -> dict[str, str]:
+    """Versions by package, of a lock that consists of nothing but comments, pins and digests."""
+    text = "".join(
+        line for line in (ROOT / name).read_text().splitlines(keepends=True) if not line.startswith("#")
+    )
+    entries = list(ENTRY.finditer(text))
+    assert "".join(entry[0] for entry in entries) == text, "a line that is no pin with digests"
+    versions = {canonicalize_name(entry[1]): entry[2] for entry in entries}
+    assert len(versions) == len(entries), "a package twice"
+    return versions
 
-    lines = [
-        line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")
-    ]
-    assert all(line.count("==") == 1 and "+" not in line and "/" not in line for line in lines)
-    locked = {line.split("==")[0].lower().replace("_", "-") for line in lines}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    names = {entry.split(">=")[0].split("[")[0].lower().replace("_", "-") for entry in wanted}
-    assert names <= locked, names - locked
+
+def requirements(*entries: str) -> list[Requirement]:
+    return [Requirement(entry) for entry in entries]
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_entry_of_a_lock_is_a_pin_with_digests(name: str) -> None:
+    assert pins(name)
+
+
+def test_every_requirement_is_locked_where_it_belongs() -> None:
+    production, test = pins(PRODUCTION), pins(TEST)
+    extras = PROJECT["optional-dependencies"]
+    for requirement in requirements(*PROJECT["dependencies"], *extras["build"]):
+        assert requirement.specifier.contains(production[canonicalize_name(requirement.name)]), requirement
+    for requirement in requirements(*extras["dev"]):
+        version = (production | test).get(canonicalize_name(requirement.name))
+        assert version and requirement.specifier.contains(version), f"{requirement} belongs in {TEST}"
+
+
+def test_no_package_is_in_two_locks_and_cuda_keeps_to_its_own() -> None:
+    production, test, cuda = (pins(name).keys() for name in (PRODUCTION, TEST, CUDA))
+    assert not production & test and not (production | test) & cuda
+    assert all(re.match(r"nvidia-|cuda-|triton$", name) for name in cuda)
+    assert not [name for name in production | test if re.match(r"nvidia-|cuda-|triton$", name)]
+
+
+def test_what_is_built_carries_its_licence_and_its_types(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        names = {name.partition("/")[2]: name for name in files.namelist()}
+        assert {"py.typed", "licenses/LICENSE"} <= names.keys()
+        assert "License-Expression: Apache-2.0" in files.read(names["METADATA"]).decode().splitlines()
+        assert files.read(names["licenses/LICENSE"]).decode().split()[:2] == ["Apache", "License"]
