@@ -127,7 +127,8 @@ def check() -> None:
         with tempfile.TemporaryDirectory() as folder:
             command = (
                 UV, "pip", "install", "--dry-run", "--require-hashes", "--target", folder, "--no-config",
-                "--python", sys.executable, "--python-version", python, "--python-platform", PLATFORM, "--only-binary", ":all:",
+                "--python", sys.executable, "--python-version", python, "--python-platform", PLATFORM,
+                "--only-binary", ":all:",
                 "--no-binary", SOURCE_ONLY, *locks,
             )  # fmt: skip
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -68,6 +68,7 @@ def table_commands(folder: Path, marker: Path, *, nested: bool) -> list[tuple[Pa
         (caption, ("prepare.py", *runs, "--sets", f"mine={caption}")),
         (extra, ("curate.py", "keywords", "--videos", extra, "--any", "cat", *target)),
         (extra, ("curate.py", "review", "--videos", extra, "--apply", folder / "decisions.csv", *target)),
+        (extra, ("new.py", "--videos", folder, "--stickers", extra, "--out", folder / "project")),
         (picks, ("annotate.py", "import", *runs, "votes", picks)),
         (picks, ("annotate.py", "import", *runs, "jobs", picks)),
     ]
