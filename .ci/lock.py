@@ -30,7 +30,9 @@ OTHER_PYTHONS = ("3.12", "3.13")
 PLATFORM = "x86_64-manylinux_2_28"
 #: released as source alone
 SOURCE_ONLY = "deepspeed"
-HEADER = "# Written by .ci/lock.py, which says what is in here; pyproject.toml holds the lower bounds and their reasons.\n"
+HEADER = (
+    "# Written by .ci/lock.py, which explains it; pyproject.toml holds the lower bounds and their reasons.\n"
+)
 Lock = dict[str, str]
 
 
