@@ -99,7 +99,7 @@ def train_worker(config: dict[str, Assignment]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         engine.export_unet(folder)
         if isinstance(tracker, RunTracker):
-            storage.upload_folder(folder, storage.join(job.place(work.runs), CHECKPOINT))
+            storage.upload_folder(folder, storage.join(job.run_uri(work.runs), CHECKPOINT))
             film(folder, job, work.preview, tracker, str(device))
 
 
@@ -163,7 +163,7 @@ def _trainer(work: Assignment) -> TorchTrainer:
         scaling_config=ScalingConfig(num_workers=job.recipe.num_workers, use_gpu=worker_resource() == "GPU"),
         run_config=RunConfig(
             name=job.folder,
-            storage_path=job.place(work.runs).rsplit("/", 1)[0],
+            storage_path=job.run_uri(work.runs).rsplit("/", 1)[0],
             checkpoint_config=CheckpointConfig(num_to_keep=1),
             failure_config=FailureConfig(max_failures=0),
         ),
@@ -171,7 +171,7 @@ def _trainer(work: Assignment) -> TorchTrainer:
 
 
 def _finish(work: Assignment, seconds: float) -> None:
-    place = work.job.place(work.runs)
+    place = work.job.run_uri(work.runs)
     record = work.job.record() | {
         "weights": weights_digest(storage.local_folder(storage.join(place, CHECKPOINT))),
         "revision": work.revision,
@@ -188,7 +188,7 @@ def _finish(work: Assignment, seconds: float) -> None:
 def _sentence(error: BaseException) -> str:
     """The first line of an error, with its kind when it is not one that we wrote for people."""
     first = (str(error).strip().splitlines() or [""])[0]
-    return first if isinstance(error, UserError | loop.Diverged) else f"{type(error).__name__}: {first}"
+    return first if isinstance(error, UserError | loop.DivergedError) else f"{type(error).__name__}: {first}"
 
 
 def train_all(

@@ -81,7 +81,7 @@ class Keywords:
         chosen = choose(tqdm(table.captions, desc="captions", unit="row"), words)
         rows = table.rows.take(pa.array(chosen.rows, pa.int64()))
         write_videos(self.out, with_column(rows, "matched", ["; ".join(each) for each in chosen.matched]))
-        counts = [(word, chosen.seen[word], chosen.kept[word]) for word in words.every]
+        counts = [(word, chosen.num_captions[word], chosen.num_chosen[word]) for word in words.words]
         whole = ("all videos", table.rows.num_rows, len(chosen.rows))
         show("chosen by words", ("word", "in the table", "chosen"), [*counts, whole])
         say_written(self.out)

@@ -32,8 +32,7 @@ from experiments.cli.training import one_step_costs
 from recipes.toy.projects import FOUNDATIONS
 from stickers.errors import UserError
 from stickers.project import Project
-from stickers.training.estimate import GIB, H100_PEAK
-from stickers.training.estimate import REACHED as H100_REACHED
+from stickers.training.estimate import GIB, H100_PEAK_FLOPS, SECONDS_AN_HOUR, UTILISATION
 from stickers.training.job import foundation_of, latent_factor, network_config
 
 console = Console()
@@ -133,14 +132,17 @@ def show_costs(project: Project, *, num_videos: int, num_stickers: int) -> None:
         weight_bytes += BYTES_PER_WEIGHT * step.parameters
         if recipe.role == "teacher":
             forward = step.flops / (recipe.batch_size * PASSES_PER_STEP)
-            candidate_flops += num_stickers * forward * recipe.sampler.passes()
+            candidate_flops += num_stickers * forward * recipe.sampler.num_passes()
             channels, side = config["out_channels"], stage.resolution // factor
             latent_bytes = num_videos * USUAL_FRAMES * channels * side**2 * LATENT_BYTES
     rows.insert(len(project.teachers), ("draw candidates", candidate_flops))
     rows.append(("all", sum(flops for _, flops in rows)))
     table = Table("stage", "on this machine", "H100-hours", title=f"what {project.name} will take, about")
     for stage_name, flops in rows:
-        minutes, gpu_hours = flops / flops_per_second / 60, flops / (H100_PEAK * H100_REACHED) / 3600
+        minutes, gpu_hours = (
+            flops / flops_per_second / 60,
+            flops / (H100_PEAK_FLOPS * UTILISATION) / SECONDS_AN_HOUR,
+        )
         table.add_row(stage_name, f"{minutes:,.0f} min", f"{gpu_hours:,.4f}")
     console.print(table)
     console.print(

@@ -72,11 +72,17 @@ def _draw_chunk(source: VideoSource, folder: str, indices: list[int]) -> list[di
     return source.write(folder, indices)
 
 
-def with_own_videos(project: Project, videos: Path | None, sets: tuple[str, ...]) -> Project:
+def with_own_videos(
+    project: Project, videos: Path | None, sets: tuple[str, ...]
+) -> tuple[Project, list[str]]:
     """The project with collections from the command line instead of its own.
 
     `videos` is one collection, or a folder whose subfolders bear the names of the project's collections, with captions
     in each one's own table or for all of them in one at the top. `sets` are further collections by name.
+
+    Returns:
+        The project, and the names of its collections for which the command line brings nothing: the best one that it
+        brings stands for those.
 
     Raises:
         UserError: a set is not given as NAME=PATH.
@@ -86,31 +92,29 @@ def with_own_videos(project: Project, videos: Path | None, sets: tuple[str, ...]
         folder = videos.expanduser().resolve()
         names = [row.name for row in project.collections if (folder / row.name).is_dir()]
         captions = str(folder / CAPTIONS) if (folder / CAPTIONS).exists() else ""
-        collections += [
-            Collection(name=name, place=str(folder / name), captions=captions) for name in names
-        ] or [Collection(name=project.collections[0].name, place=str(folder))]
+        in_subfolders = [Collection(name=name, place=str(folder / name), captions=captions) for name in names]
+        collections += in_subfolders or [Collection(name=project.collections[0].name, place=str(folder))]
     for text in sets:
         name, _, path = text.partition("=")
         if not (name and path):
             raise UserError(f"--sets takes NAME=PATH, got {text!r}")
         collections.append(Collection(name=name, place=absolute(path)))
     if not collections:
-        return project
-    # the project's recipes may ask for sets that the command line does not bring: the best one stands for those
+        return project, []
     names = [row.name for row in collections]
-    absent = [replace(collections[0], name=row.name) for row in project.collections if row.name not in names]
-    return replace(project, collections=(*collections, *absent))
+    absent = [row.name for row in project.collections if row.name not in names]
+    stand_ins = [replace(collections[0], name=name) for name in absent]
+    return replace(project, collections=(*collections, *stand_ins)), absent
 
 
-def file_listing(project: Project) -> Listing:
-    """The files that a project's collections name, to be listed again and again. A place that stands under two names is
-    listed once, under the first."""
-    places = {row.place: row for row in reversed(project.collections) if row.place}
+def file_listing(project: Project, absent: Sequence[str] = ()) -> Listing:
+    """The files that a project's collections name, but for `absent` ones; to be listed again and again."""
 
     def listing() -> Iterator[Listed]:
-        for row in reversed(places.values()):
-            captions = Path(row.captions) if row.captions else None
-            yield from list_collection(row.place, row.name, captions=captions)
+        for row in project.collections:
+            if row.place and row.name not in absent:
+                captions = Path(row.captions) if row.captions else None
+                yield from list_collection(row.place, row.name, captions=captions)
 
     return listing
 
@@ -269,7 +273,7 @@ def main(
         foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
     """
     place = storage.resolve_runs(runs)
-    chosen = with_own_videos(choose_project(project), videos, sets)
+    chosen, absent = with_own_videos(choose_project(project), videos, sets)
     base = foundations_of(chosen, foundations)
     drawn = [row for row in chosen.collections if row.draw]
     if drawn and "://" in place:
@@ -281,9 +285,9 @@ def main(
     is_online = chosen.online if online is None else online
     autoencoder, *text = encoder_digests(base)
     cache = FrameCache(
-        place=place, autoencoder=autoencoder, text=content_id(*text), sizes=asked, with_frames=not is_online
+        runs=place, autoencoder=autoencoder, text=content_id(*text), sizes=asked, with_frames=not is_online
     )
-    listing = file_listing(chosen)
+    listing = file_listing(chosen, absent)
     names = [row.name for row in chosen.collections]
     state = [fingerprint(listing), [repr(row.draw) for row in drawn], names]
     key = content_id("latents", state, list(asked), is_online, autoencoder, *text)

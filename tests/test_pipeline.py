@@ -1,4 +1,4 @@
-"""The one path from picture to clip: passes counted by hooks, rows independent, settings obeyed, refusals clear."""
+"""From picture to clip: passes counted by hooks, rows independent, settings respected, refusals clear."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def pictures(pipeline, count=1):
 
 @pytest.mark.parametrize(("settings", "passes"), [(DISTILLED, 8), (TRAINING_FREE, 31), (NAIVE, 150)])
 def test_network_passes_a_clip_are_the_papers(pipeline, settings, passes):
-    """A pass is one clip through the UNet once; guidance batches three of them into one call."""
+    """A pass is one clip through the UNet; guidance batches three of them into one call."""
     counted = []
     hook = pipeline.unet.register_forward_hook(lambda module, inputs, output: counted.append(len(inputs[0])))
     try:
@@ -33,24 +33,24 @@ def test_network_passes_a_clip_are_the_papers(pipeline, settings, passes):
         )
     finally:
         hook.remove()
-    assert sum(counted) == 2 * passes and settings.passes() == passes
+    assert sum(counted) == 2 * passes and settings.num_passes() == passes
 
 
 def test_guidance_passes_drop_picture_and_text(pipeline):
-    """Equations 1-3 in one call: neither, the picture alone, both; what is dropped is zero and the empty prompt."""
-    seen = []
-    hook = pipeline.unet.register_forward_pre_hook(lambda module, inputs: seen.append(inputs))
+    """Equations 1-3 in one call: no condition, the picture alone, both; dropped ones are zero and the empty prompt."""
+    calls = []
+    hook = pipeline.unet.register_forward_pre_hook(lambda module, inputs: calls.append(inputs))
     settings = replace(TRAINING_FREE, num_steps=2, guided_steps=1)
     try:
         pipeline.animate(pictures=pictures(pipeline), prompts=["a cat waving"], seeds=[1], settings=settings)
     finally:
         hook.remove()
-    (noisy, _, context, image), (_, _, last_context, last_image) = seen
-    said, nothing = pipeline.text.encode(["a cat waving"]), pipeline.text.encode([""])
-    for given, wanted in ((context, [nothing, nothing, said]), (last_context, [said])):
-        known = pipeline.unet.project_text(torch.cat(wanted))
-        for mine, theirs in zip(tree_leaves(given), tree_leaves(known), strict=True):
-            assert torch.allclose(mine, theirs, atol=1e-6)
+    (noisy, _, context, image), (_, _, last_context, last_image) = calls
+    prompt, empty = pipeline.text.encode(["a cat waving"]), pipeline.text.encode([""])
+    for projected, texts in ((context, [empty, empty, prompt]), (last_context, [prompt])):
+        expected = pipeline.unet.project_text(torch.cat(texts))
+        for ours, theirs in zip(tree_leaves(projected), tree_leaves(expected), strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-6)
     assert not image[0].any() and torch.equal(image[1:], last_image.repeat(2, 1, 1, 1)) and last_image.any()
     assert torch.equal(noisy, noisy[:1].expand_as(noisy))
 

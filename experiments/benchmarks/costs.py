@@ -69,7 +69,7 @@ def clip_flops(size: str, picture: int) -> tuple[int, int]:
     latents = torch.empty(NUM_FRAMES, unet.config.out_channels, side, side, device="meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         autoencoder.reconstruct(latents)
-    return TRAINING_FREE.passes() * flops(unet, side), int(counter.get_total_flops())
+    return TRAINING_FREE.num_passes() * flops(unet, side), int(counter.get_total_flops())
 
 
 def measure_strips(picture: int, num_clips: int, seed: int) -> Strips:
@@ -157,8 +157,8 @@ def main(
         )
     console.print(table)
     for line in (
-        f"counted: {TRAINING_FREE.passes()} passes, {network / 1e12:.0f} TFLOPs a clip, and {decoder / 1e12:.1f} to "
-        "decode it; text and pictures are encoded once for all teachers and are left out",
+        f"counted: {TRAINING_FREE.num_passes()} passes, {network / 1e12:.0f} TFLOPs a clip, and {decoder / 1e12:.1f} "
+        "to decode it; text and pictures are encoded once for all teachers and are left out",
         f"measured on {clips} toy clips (seed {seed}): a strip takes {strips.drawn_bytes / 1e3:.0f} kB as drawn, "
         f"{strips.decoded_bytes / 1e3:.0f} kB with an autoencoder's noise, and one core {strips.encode_s:.2f} s, so "
         f"{strips.encode_s / gpu_s:.2f} cores a GPU keep up; {ROW_BYTES} bytes a row come on top",

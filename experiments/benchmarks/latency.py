@@ -195,13 +195,13 @@ def time_variant(
     whole = partial(animate, pipeline, order)
     one = partial(passes, noise, 500, ("full",))
     single = time_in_turns({"pass": one}, device=pipeline.unet.device, repeats=args.repeats, warmup=3)["pass"]
-    slow = settings.passes() >= NAIVE.passes()
+    slow = settings.num_passes() >= NAIVE.num_passes()
     few, warmup = (max(1, args.repeats // 10), 0) if slow else (args.repeats, 1)
     clips = time_in_turns({"whole": whole}, device=pipeline.unet.device, repeats=few, warmup=warmup)["whole"]
     made: list[Tensor] = []
     memory = peak_memory(lambda: made.append(torch.from_numpy(whole())), pipeline.unet.device)
     row = {
-        "passes": settings.passes(),
+        "passes": settings.num_passes(),
         "whole_ms": clips.p50,
         "whole_p99_ms": clips.p99,
         "pass_ms": single.p50,
@@ -251,7 +251,7 @@ def factors(args: argparse.Namespace) -> list[dict[str, Any]]:
         )
         before = timing.p50
         show_row(rows[-1])
-    ratio = NAIVE.passes() / TRAINING_FREE.passes()
+    ratio = NAIVE.num_passes() / TRAINING_FREE.num_passes()
     say(f"in all {rows[-1]['in_all']:.2f} x, {rows[-1]['in_all'] / ratio:.2f} of the passes' own {ratio:.2f}")
     return rows
 

@@ -135,7 +135,7 @@ def our_pipeline(name: str, args: argparse.Namespace) -> Run:
     settings = SamplerSettings(
         num_steps=args.steps, num_frames=args.frames, guidance_image=1.0, guided_steps=args.steps
     )
-    assert settings.passes() == 2 * args.steps
+    assert settings.num_passes() == 2 * args.steps
     scale = {"latent_mean": (0.0,) * 4, "latent_std": (1.0,) * 4}
     autoencoder = RGBAAutoencoder(block_out_channels=AUTOENCODER, latent_channels=4, **scale)
     ours = AnimationPipeline(

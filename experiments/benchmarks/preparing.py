@@ -75,7 +75,7 @@ def measure_cache(videos: int, repeats: int) -> None:
     """Batches of eight clips, and training steps on them."""
     with tempfile.TemporaryDirectory() as folder:
         listed = write_videos(Path(folder), videos)
-        cached = FrameCache(place=folder, autoencoder="a", text="t", sizes=(SIZE,))
+        cached = FrameCache(runs=folder, autoencoder="a", text="t", sizes=(SIZE,))
         sets = {
             "cache": make_set(cached, listed),
             "online": make_set(replace(cached, with_frames=False), listed),

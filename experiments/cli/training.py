@@ -20,7 +20,7 @@ from stickers.diffusion.sampling import SamplerSettings
 from stickers.errors import UserError
 from stickers.models.sizes import SIZES
 from stickers.project import Project
-from stickers.training.estimate import GIB, REACHED, Estimate, estimate
+from stickers.training.estimate import GIB, UTILISATION, Estimate, estimate
 from stickers.training.job import TrainingJob, foundation_of, latent_factor, network_config
 from stickers.training.recipe import Distillation, Recipe, Stage
 
@@ -155,7 +155,7 @@ def show(recipes: Sequence[Recipe | Distillation], foundations: str, project: Pr
     """The resolved recipes with their digests, then what each stage takes, for --dry-run."""
     table = Table(
         "training", "stage", "steps", "pixels", "fps", "predicts", "GiB a GPU", "GPUs", "H100-hours",
-        title=f"what the trainings of {project.name} take, at {REACHED:.0%} of an H100's peak",
+        title=f"what the trainings of {project.name} take, at {UTILISATION:.0%} of an H100's peak",
     )  # fmt: skip
     for recipe in recipes:
         console.print(f"[bold]{recipe.name}[/] {recipe.digest()}", highlight=False)

@@ -30,7 +30,7 @@ from stickers.curation.bucket_page import sample_windows, suggest_edges
 from stickers.data.collections import Listed
 from stickers.data.encoding import encode_frames
 from stickers.data.latents import TIME, LatentSet, Rate
-from stickers.data.manifest import Looked, examine, row_of
+from stickers.data.manifest import Examined, examine, row_of
 from stickers.data.mixture import Mixture
 from stickers.data.motion_buckets import MotionBuckets, Score
 from stickers.evaluation.comparisons import interval
@@ -75,7 +75,7 @@ class Drawn:
 def draw_videos(count: int, seed: int, foundations: str | None = None) -> Drawn:
     """Write H.264 files and read them back as `prepare.py` does; without foundations there are no latents."""
     autoencoder = load_autoencoder(foundations) if foundations else None
-    speeds, captions, looked = [], [], list[Looked]()
+    speeds, captions, looked = [], [], list[Examined]()
     with tempfile.TemporaryDirectory() as folder:
         for number in tqdm(range(count), desc="videos", unit="video"):
             rng = np.random.default_rng([seed, number])
@@ -87,7 +87,7 @@ def draw_videos(count: int, seed: int, foundations: str | None = None) -> Drawn:
             write_video(str(path), pixels, fps)
             captions.append(words.prompt(subject, motion, rng))
             found = examine(row_of(Listed(str(path), captions[-1], "drawn"), str(number)), (SIZE,))
-            assert isinstance(found, Looked), found.reason
+            assert isinstance(found, Examined), found.reason
             looked.append(found)
             speeds.append(mode.hz * mode.amplitude * faster)
     frames = [each.frames[SIZE] for each in looked]

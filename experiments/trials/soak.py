@@ -48,7 +48,7 @@ def examine_files(pipe: Connection, stderr: str) -> None:
     import torch
 
     from stickers.data.collections import Listed
-    from stickers.data.manifest import Looked, examine, row_of
+    from stickers.data.manifest import Examined, examine, row_of
 
     torch.set_num_threads(1)
     pipe.send((USABLE, "ready"))
@@ -62,7 +62,7 @@ def examine_files(pipe: Connection, stderr: str) -> None:
         except Exception as error:  # noqa: BLE001  any exception at all is the finding
             pipe.send((RAISED, repr(error)))
             continue
-        if isinstance(found, Looked):
+        if isinstance(found, Examined):
             said = f"{found.clip.num_frames} frames at {found.clip.fps:g} fps, {found.frames[SIZE].shape}"
             pipe.send((USABLE, said))
         else:

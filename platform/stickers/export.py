@@ -1,4 +1,4 @@
-"""A trained UNet becomes what is served: one folder with everything the pipeline needs, safetensors and JSON alone."""
+"""Exports a trained UNet for serving: one folder with everything the pipeline needs, safetensors and JSON alone."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +24,10 @@ def assemble(
     Args:
         record_folder: a run's folder with `record.json`, weights in it or in its `checkpoint/`.
         foundations: the folder that holds `autoencoder/`, `text_encoder/` and `tokenizer/`.
-        with_text: load the text encoder too; without it the pipeline takes texts that are encoded.
+        with_text: load the text encoder too; without it the pipeline takes encoded texts.
 
     Raises:
-        UserError: the folder holds no finished run, or UNet and autoencoder do not fit together.
+        UserError: the folder holds no finished run, or the latents of UNet and autoencoder differ.
     """
     root = Path(record_folder)
     if not (root / storage.RECORD).exists():
@@ -52,8 +52,8 @@ def check_fit(unet: "VideoUNet", autoencoder: "RGBAAutoencoder") -> None:
     Raises:
         UserError: their channel counts differ.
     """
-    made, taken = int(autoencoder.config.latent_channels), int(unet.config.out_channels)
-    if made != taken:
+    encoded, predicted = int(autoencoder.config.latent_channels), int(unet.config.out_channels)
+    if encoded != predicted:
         raise UserError(
-            f"the autoencoder makes {made} latent channels, the UNet predicts {taken}; they must be equal"
+            f"the autoencoder makes {encoded} latent channels, the UNet predicts {predicted}; they must be equal"
         )

@@ -68,5 +68,5 @@ class Student:
             "picture_size": self.pipeline.picture_size,
             "num_frames": settings.num_frames,
             "fps": settings.fps,
-            "passes": settings.passes(),
+            "passes": settings.num_passes(),
         }

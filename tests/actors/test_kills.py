@@ -58,7 +58,7 @@ def job_in(runs: Path, foundations: Path) -> TrainingJob:
 
 
 def weights(job: TrainingJob, runs: Path) -> dict[str, torch.Tensor]:
-    return load_file(Path(job.place(str(runs)), CHECKPOINT, "diffusion_pytorch_model.safetensors"))
+    return load_file(Path(job.run_uri(str(runs)), CHECKPOINT, "diffusion_pytorch_model.safetensors"))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def is_as_if_undisturbed(job: TrainingJob, runs: Path, undisturbed: dict[str, to
 
 def checkpointed(job: TrainingJob, runs: Path) -> bool:
     """Whether Ray Train has recorded a checkpoint from which the training will go on."""
-    snapshot = Path(job.place(str(runs)), "checkpoint_manager_snapshot.json")
+    snapshot = Path(job.run_uri(str(runs)), "checkpoint_manager_snapshot.json")
     return snapshot.exists() and "checkpoint_2" in snapshot.read_text()
 
 

@@ -100,7 +100,7 @@ def job_in(runs: str, foundations: Path) -> TrainingJob:
 
 
 def weights(job: TrainingJob, runs: str) -> dict[str, torch.Tensor]:
-    folder = storage.local_folder(storage.join(job.place(runs), CHECKPOINT))
+    folder = storage.local_folder(storage.join(job.run_uri(runs), CHECKPOINT))
     return load_file(Path(folder, "diffusion_pytorch_model.safetensors"))
 
 
@@ -119,7 +119,7 @@ def test_a_training_goes_on_from_its_checkpoint_in_the_bucket(
     job, outcomes = job_in(runs, tiny_foundations), list[Any]()
 
     def checkpointed() -> bool:
-        snapshot = storage.join(job.place(runs), "checkpoint_manager_snapshot.json")
+        snapshot = storage.join(job.run_uri(runs), "checkpoint_manager_snapshot.json")
         return storage.exists(snapshot) and b"checkpoint_2" in storage.read_bytes(snapshot)
 
     gate = Gate(tmp_path / "gate", hand_over, free_calls=2)
@@ -141,7 +141,7 @@ def test_a_training_goes_on_from_its_checkpoint_in_the_bucket(
     found, wanted = weights(job, runs), weights(local, str(prepared_runs))
     assert found.keys() == wanted.keys()
     assert all(torch.equal(found[name], value) for name, value in wanted.items())
-    left = storage.listing(job.place(runs), recursive=True)
-    inside = f"{job.place(runs)}/{CHECKPOINT}/", f"{job.place(runs)}/{storage.RECORD}"
+    left = storage.listing(job.run_uri(runs), recursive=True)
+    inside = f"{job.run_uri(runs)}/{CHECKPOINT}/", f"{job.run_uri(runs)}/{storage.RECORD}"
     assert all(each.startswith(inside) for each in left), f"what served resuming is left: {left}"
     assert list((tmp_path / "mlflow" / "mlflow-artifacts").rglob("preview.mp4"))

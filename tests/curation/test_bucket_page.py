@@ -1,4 +1,4 @@
-"""The page on which a person sets the edges of motion buckets, driven in a browser as one would."""
+"""The page on which a person sets the edges of motion buckets, driven in a real browser."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stickers.curation.bucket_page import Window, write_page
+from stickers.curation.bucket_page import Window, sample_windows, suggest_edges, write_page
 from stickers.data.motion_buckets import MotionBuckets
+from tests.support.latents import drifting
 
 SCORES = (1.0, 4.0, 12.0, 30.0, 55.0)
+
+
+def test_windows_come_from_videos_with_a_score() -> None:
+    windows = sample_windows(drifting(5.0, 20.0, 80.0), "vmaf", count=60, num_frames=8, slowest_fps=2, seed=0)
+    scores = [window.score for window in windows]
+    assert scores == sorted(scores) and {round(score) for score in scores} == {5, 20, 80}
+    low, high = suggest_edges(windows, 3)
+    assert 5 <= low <= high <= 80
+    with pytest.raises(ValueError, match="no video has a vectors score"):
+        sample_windows(drifting(5.0), "vectors", count=3, num_frames=8, slowest_fps=2, seed=0)
+
+
+def test_a_page_holds_its_examples_and_buckets() -> None:
+    windows = [Window(0, np.arange(4), 1.0), Window(1, np.arange(4), 12.3456)]
+    clips = [np.full((4, 8, 8, 4), 40, np.uint8)] * 2
+    page = write_page(windows, clips, MotionBuckets(edges=(10.0,), rates=(4, 8)), collection="<drawn>")
+    assert page.count("data:image/webp;base64,") <= 2 and "12.346" in page
+    assert "&lt;drawn&gt;" in page and "<drawn>" not in page
 
 
 @pytest.mark.browser
@@ -17,11 +36,11 @@ def test_edges_are_moved_by_keyboard_and_the_line_is_a_recipes(browser: Any, tmp
     clips = [np.full((4, 8, 8, 4), 40 * i, np.uint8) for i in range(len(SCORES))]
     windows = [Window(i, np.arange(4), score) for i, score in enumerate(SCORES)]
     buckets = MotionBuckets(edges=(10.0, 40.0), rates=(4, 6, 8))
-    place = tmp_path / "buckets.html"
-    place.write_text(write_page(windows, clips, buckets, collection="drawn"), encoding="utf-8")
+    path = tmp_path / "buckets.html"
+    path.write_text(write_page(windows, clips, buckets, collection="drawn"), encoding="utf-8")
     page, errors = browser.new_page(viewport={"width": 800, "height": 700}), list[str]()
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(place.as_uri())
+    page.goto(path.as_uri())
 
     def counts() -> list[int]:
         return [section.locator("img").count() for section in page.locator("section").all()]

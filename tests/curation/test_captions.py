@@ -1,4 +1,4 @@
-"""Captions become richer, never longer by saying a thing twice; real models of three kinds say what goes in."""
+"""Captions become richer without repetitions, from real models of three kinds."""
 
 from pathlib import Path
 
@@ -67,35 +67,35 @@ def painted(*colours: tuple[int, int, int]) -> np.ndarray:
 def test_blip_says_of_each_frame_what_it_shows(blip_folder: Path) -> None:
     red, blue, change = painted(*[RED] * 9), painted(BLUE, BLUE), painted(*[RED] * 4, *[BLUE] * 5)
     captioner = BlipCaptioner(blip_folder, num_frames=3)
-    said = captioner([red, blue, change])
+    captions = captioner([red, blue, change])
     cat, moon = "a red cat", "the big moon"
-    assert said == [[cat] * 3, [moon] * 3, [cat, moon, moon]]
+    assert captions == [[cat] * 3, [moon] * 3, [cat, moon, moon]]
     assert (
-        captioner([change]) == said[2:]
-        and richer(said[2], ["red cats", "Mars"], "") == f"{cat}, {moon}, Mars"
+        captioner([change]) == captions[2:]
+        and richer(captions[2], ["red cats", "Mars"], "") == f"{cat}, {moon}, Mars"
     )
     change[..., 3] = 0
-    assert captioner([change])[0] == captioner([painted((255, 255, 255))])[0], "what is transparent is white"
+    assert captioner([change])[0] == captioner([painted((255, 255, 255))])[0], "transparent pixels are white"
 
 
 def test_a_token_classifier_finds_names_as_they_are_written(entity_folder: Path) -> None:
     find = TokenEntities(entity_folder)
     assert find(["the cat Hello  Kitty jumping", "", "big red dog"]) == [["Hello  Kitty"], [], []]
     assert find(["", " "]) == [[], []]
-    assert find(["hello kitty " + "cat " * 2000]) == [["hello kitty"]], "what is too long is cut"
+    assert find(["hello kitty " + "cat " * 2000]) == [["hello kitty"]], "long captions are cut"
 
 
-def test_a_batch_goes_on_without_what_cannot_be_read(blip_folder: Path, videos: Path, tmp_path: Path) -> None:
+def test_a_batch_goes_on_without_unreadable_videos(blip_folder: Path, videos: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
     rows = [
         {"key": "a", "file": str(tmp_path / "bad.mp4"), "caption": "x"},
         {"key": "b", "file": read_videos(videos).files[0], "caption": "Hello Kitty waving on the moon"},
     ]
     captioner = BlipCaptioner(blip_folder, num_frames=2)
-    said, unread = describe(rows, captioner, phrases)
-    assert [row["key"] for row in said] == ["b"] and len(said[0]["frames"]) == 2
-    assert said[0]["entities"] == ["Hello Kitty waving", "moon"]
-    assert [each.file for each in unread] == [rows[0]["file"]]
+    descriptions, unread = describe(rows, captioner, phrases)
+    assert [row["key"] for row in descriptions] == ["b"] and len(descriptions[0]["frames"]) == 2
+    assert descriptions[0]["entities"] == ["Hello Kitty waving", "moon"]
+    assert [video.file for video in unread] == [rows[0]["file"]]
     assert describe(rows[:1], captioner, phrases)[0] == []
 
 

@@ -1,4 +1,4 @@
-"""Decisions part a table as people meant it, or are refused before anything is written."""
+"""Decisions split a table, or are refused before anything is written."""
 
 from pathlib import Path
 
@@ -50,9 +50,9 @@ def test_contradictions_and_unknown_files_are_refused(table: VideoTable) -> None
 def test_several_downloads_are_read_together(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text(HEADER + 'a.mp4,reject,"other: ""no"", really",ann,t\r\n')
     (tmp_path / "2.csv").write_text(HEADER + "b.mp4,accept,,bob,t\n", encoding="utf-8-sig")
-    found = read_decisions([tmp_path / "1.csv", tmp_path / "2.csv"])
-    assert [each.file for each in found] == ["a.mp4", "b.mp4"]
-    assert found[0].reason == 'other: "no", really'
+    decisions = read_decisions([tmp_path / "1.csv", tmp_path / "2.csv"])
+    assert [decision.file for decision in decisions] == ["a.mp4", "b.mp4"]
+    assert decisions[0].reason == 'other: "no", really'
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_several_downloads_are_read_together(tmp_path: Path) -> None:
         (b"\xff\xfe", "d.csv is no CSV table in UTF-8"),
     ],
 )
-def test_what_are_no_decisions_is_one_sentence(text: str | bytes, sentence: str, tmp_path: Path) -> None:
+def test_files_without_valid_decisions_are_refused(text: str | bytes, sentence: str, tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=sentence):
         read_decisions([tmp_path / "d.csv"])

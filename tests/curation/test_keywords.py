@@ -1,4 +1,4 @@
-"""Words find what people mean by them, and the table that comes out is one that goes in."""
+"""Words match captions as people mean them."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from stickers.curation.keywords import Words, choose
 
 
 @pytest.mark.parametrize(
-    ("word", "caption", "found"),
+    ("word", "caption", "matches"),
     [
         ("cat", "A CAT waving", True),
         ("cat", "two cats", True),
@@ -33,8 +33,8 @@ from stickers.curation.keywords import Words, choose
         ("cat", "", False),
     ],
 )
-def test_whole_words_in_any_case_and_number(word: str, caption: str, found: bool) -> None:
-    assert bool(choose([caption], Words(any=(word,))).rows) is found
+def test_whole_words_in_any_case_and_number(word: str, caption: str, matches: bool) -> None:
+    assert bool(choose([caption], Words(any=(word,))).rows) is matches
 
 
 def test_any_all_and_none_together() -> None:
@@ -48,8 +48,8 @@ def test_any_all_and_none_together() -> None:
     chosen = choose(captions, Words(any=("cat", "dog"), all=("sticker",), none=("text",)))
     assert chosen.rows == [0, 1, 4]
     assert chosen.matched == [("cat", "sticker"), ("dog", "sticker"), ("dog", "sticker")]
-    assert chosen.seen == {"cat": 3, "dog": 2, "sticker": 4, "text": 1}
-    assert chosen.kept == {"cat": 1, "dog": 2, "sticker": 3}
+    assert chosen.num_captions == {"cat": 3, "dog": 2, "sticker": 4, "text": 1}
+    assert chosen.num_chosen == {"cat": 1, "dog": 2, "sticker": 3}
     assert choose(captions, Words(none=("dog", "text"))).rows == [0, 3]
 
 
@@ -61,6 +61,6 @@ def test_any_all_and_none_together() -> None:
         ({"any": ("Cat",), "none": ("cat",)}, "'cat' is both wanted and unwanted"),
     ],
 )
-def test_words_that_cannot_be_meant_are_refused(words: dict, sentence: str) -> None:
+def test_contradictory_and_empty_words_are_refused(words: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         Words(**words)

@@ -1,4 +1,4 @@
-"""Neighbours are those that a plain comparison finds; embeddings come from a real CLIP and are what it says."""
+"""Neighbours equal those of a plain comparison; embeddings equal those of a real CLIP."""
 
 from pathlib import Path
 
@@ -30,17 +30,17 @@ def test_the_nearest_of_each_seed_are_united_with_their_best_score() -> None:
     rng = np.random.default_rng(0)
     seeds, pool = unit(rng, 5), unit(rng, 300)
     similarity = seeds @ pool.T
-    wanted = {int(row) for line in similarity for row in np.argsort(-line)[:7]}
-    found = nearest(seeds, pool, per_seed=7)
-    assert {each.row for each in found} == wanted and len(found) == len(wanted)
-    scores = [each.score for each in found]
+    expected = {int(row) for line in similarity for row in np.argsort(-line)[:7]}
+    neighbours = nearest(seeds, pool, per_seed=7)
+    assert {neighbour.row for neighbour in neighbours} == expected and len(neighbours) == len(expected)
+    scores = [neighbour.score for neighbour in neighbours]
     assert scores == sorted(scores, reverse=True)
-    for each in found:
-        assert each.seed == similarity[:, each.row].argmax()
-        assert each.score == pytest.approx(similarity[:, each.row].max(), abs=1e-5)
+    for neighbour in neighbours:
+        assert neighbour.seed == similarity[:, neighbour.row].argmax()
+        assert neighbour.score == pytest.approx(similarity[:, neighbour.row].max(), abs=1e-5)
 
 
-def test_more_than_there_is_gives_all() -> None:
+def test_a_small_pool_is_returned_in_full() -> None:
     rng = np.random.default_rng(1)
     assert len(nearest(unit(rng, 2), unit(rng, 5), per_seed=50)) == 5
 
@@ -59,21 +59,21 @@ def test_approximate_indices_agree_better_the_harder_they_look(kind: str) -> Non
 
 def test_agreement_counts_both_ways() -> None:
     rng = np.random.default_rng(3)
-    found = nearest(unit(rng, 1), unit(rng, 8), per_seed=8)
-    compared = agreement(found[:4], found[2:8])
+    neighbours = nearest(unit(rng, 1), unit(rng, 8), per_seed=8)
+    compared = agreement(neighbours[:4], neighbours[2:8])
     assert compared.precision == 2 / 4 and compared.recall == 2 / 6
 
 
-def test_vectors_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
+def test_vectors_come_back_in_the_requested_order(tmp_path: Path) -> None:
     vectors = unit(np.random.default_rng(5), 6)
     parts = Parts(str(tmp_path / "parts"), EMBEDDINGS)
     assert read_vectors(parts, []).shape == (0, 0)
-    for some in ((0, 1, 2), (2, 3), (4, 5)):
-        parts.add([{"key": f"k{at}", "vector": vectors[at]} for at in some])
+    for rows in ((0, 1, 2), (2, 3), (4, 5)):
+        parts.add([{"key": f"k{row}", "vector": vectors[row]} for row in rows])
     assert np.array_equal(read_vectors(parts, ["k4", "k2", "k0"]), vectors[[4, 2, 0]])
 
 
-def test_nothing_to_compare_is_refused() -> None:
+def test_an_empty_comparison_is_refused() -> None:
     rng = np.random.default_rng(4)
     with pytest.raises(ValueError, match="0 seeds cannot be compared with a pool of 3 videos"):
         nearest(unit(rng, 0), unit(rng, 3), per_seed=1)
@@ -100,16 +100,14 @@ def test_embeddings_are_the_mean_of_clips_own_features(clip_folder: Path, videos
     assert np.allclose(row["vector"], (mean / mean.norm()).numpy(), atol=1e-5)
 
 
-def test_any_function_of_frames_embeds_and_what_has_no_direction_is_said(
-    videos: Path, tmp_path: Path
-) -> None:
+def test_any_function_of_frames_embeds_and_zero_vectors_are_refused(videos: Path, tmp_path: Path) -> None:
     file = read_videos(videos).files[0]
     row = embed("k", file, lambda frames: frames.mean((0, 1, 2)))
     assert not isinstance(row, Unread) and np.linalg.norm(row["vector"]) == pytest.approx(1)
-    nothing = embed("k", file, lambda frames: np.zeros(3))
+    nothing = embed("k", file, lambda _: np.zeros(3))
     assert isinstance(nothing, Unread) and "its embedding has length 0" in nothing.reason
     (tmp_path / "bad.mp4").write_text("no video")
-    assert isinstance(embed("k", str(tmp_path / "bad.mp4"), lambda frames: np.ones(3)), Unread)
+    assert isinstance(embed("k", str(tmp_path / "bad.mp4"), lambda _: np.ones(3)), Unread)
 
 
 def test_folders_that_hold_no_such_model_are_refused(

@@ -1,4 +1,4 @@
-"""The review's pages stand alone, show every video, and lose no decision: driven with keys in a real browser."""
+"""The review's pages are self-contained, show all videos and lose no decision: driven by keys in a real browser."""
 
 import io
 import re
@@ -46,7 +46,7 @@ def pages(table: VideoTable, review: Review, tmp_path_factory: pytest.TempPathFa
     return folder
 
 
-def test_rows_are_parted_and_other_tables_are_other_reviews(table: VideoTable, review: Review) -> None:
+def test_rows_are_split_and_other_tables_are_other_reviews(table: VideoTable, review: Review) -> None:
     assert [len(page) for page in review.pages] == [5, 3] and review.num_videos == 8
     assert Review.of(table, "other title", PER_PAGE).id == review.id != Review.of(table, "", 4).id
     with pytest.raises(ValueError, match="a page shows at least 1 video, got 0"):
@@ -56,11 +56,11 @@ def test_rows_are_parted_and_other_tables_are_other_reviews(table: VideoTable, r
 def test_a_card_holds_all_of_the_video_small_and_its_start_at_its_own_rate(table: VideoTable) -> None:
     card, info = make_card("x", table.files[0], "says"), probe(table.files[0])
     assert (card.width, card.height, card.fps) == (info.width, info.height, info.fps)
-    preview, strip = (Image.open(io.BytesIO(each)) for each in (card.preview, card.strip))
+    preview, strip = (Image.open(io.BytesIO(picture)) for picture in (card.preview, card.strip))
     width, height = card.preview_size
     assert preview.size == (width, height * min(48, info.num_frames))
     assert strip.width == 8 * min(72, info.width) and strip.height == min(72, info.height)
-    assert f"{info.num_frames} frames, {info.fps:.4g} fps" in card.said
+    assert f"{info.num_frames} frames, {info.fps:.4g} fps" in card.facts
 
 
 def test_pages_need_nothing_else_and_escape_what_people_wrote(pages: Path) -> None:

@@ -34,7 +34,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Listed]]
 
 @pytest.fixture
 def cache(tmp_path: Path) -> FrameCache:
-    return FrameCache(place=str(tmp_path / "runs"), autoencoder="a1", text="t1", sizes=(32, 64))
+    return FrameCache(runs=str(tmp_path / "runs"), autoencoder="a1", text="t1", sizes=(32, 64))
 
 
 def encoder(cache: FrameCache, foundations: Path) -> CollectionEncoder:
@@ -71,7 +71,7 @@ def test_cached_and_online_batches_are_equal_bit_for_bit(
         again = LatentSet.load(tmp_path / "cached.safetensors")
         live = LatentSet.load(tmp_path / "online.safetensors", autoencoder)
         assert isinstance(again.frames, Shards)
-        asked = {
+        settings = {
             "datasets": [("a", 1.0)],
             "fps": MotionBuckets(edges=(20.0,), rates=(4, 8)),
             "num_frames": 8,
@@ -81,8 +81,8 @@ def test_cached_and_online_batches_are_equal_bit_for_bit(
         }
         for step in range(3):
             one, other = (
-                Mixture({"a": each}).batch(**asked, step=step)  # type: ignore[arg-type]
-                for each in (again, live)
+                Mixture({"a": latents}).batch(**settings, step=step)  # type: ignore[arg-type]
+                for latents in (again, live)
             )
             assert torch.equal(one.z_BTCHW, other.z_BTCHW) and torch.equal(one.image_BCHW, other.image_BCHW)
             assert torch.equal(one.context_BLD, other.context_BLD)
@@ -90,21 +90,23 @@ def test_cached_and_online_batches_are_equal_bit_for_bit(
         LatentSet.load(tmp_path / "online.safetensors")
 
 
-def test_a_known_file_is_not_opened_again_whatever_it_is_called(
+def test_a_cached_file_is_not_decoded_again_under_another_name(
     videos: list[tuple[str, Listed]], cache: FrameCache, tiny_foundations: Path
 ) -> None:
     first = encoder(cache, tiny_foundations)
     rows = first.encode(videos)
-    assert first.decoded == CLIPS
+    assert first.num_decoded == CLIPS
     cache.remember("one", rows)
-    renamed = [(f"new-{i}", replace(each, caption="a dog", source="x")) for i, (_, each) in enumerate(videos)]
-    fresh = FrameCache(**{name: getattr(cache, name) for name in ("place", "autoencoder", "text", "sizes")})
+    renamed = [
+        (f"new-{i}", replace(video, caption="a dog", source="x")) for i, (_, video) in enumerate(videos)
+    ]
+    fresh = FrameCache(**{name: getattr(cache, name) for name in ("runs", "autoencoder", "text", "sizes")})
     second = encoder(fresh, tiny_foundations)
     again = second.encode(renamed)
-    assert second.decoded == 0
+    assert second.num_decoded == 0
     assert [row["shards"] for row in again] == [row["shards"] for row in rows]
     assert {row["caption"] for row in again} == {"a dog"} and {row["source"] for row in again} == {"x"}
-    one, other = (built(cache, each, 64, tiny_foundations) for each in (rows, again))
+    one, other = (built(cache, version, 64, tiny_foundations) for version in (rows, again))
     clips = zip(list(everything(one))[::3], list(everything(other))[::3], strict=True)
     assert all(torch.equal(a, b) for a, b in clips)
 
@@ -119,15 +121,15 @@ def test_another_encoder_size_or_file_is_another_entry(
         replace(cache, sizes=(48,)),
         replace(cache, with_frames=False),
     ):
-        assert not other.known
-    assert len(replace(cache, sizes=(64,)).known) == CLIPS
+        assert not other.entries
+    assert len(replace(cache, sizes=(64,)).entries) == CLIPS
     path = Path(videos[0][1].path)
     before = path.read_bytes()
     path.write_bytes(Path(videos[1][1].path).read_bytes() + b"\0\0\0\x08free")
     changed = encoder(replace(cache), tiny_foundations)
     changed.encode(videos[:1])
     path.write_bytes(before)
-    assert changed.decoded == 1
+    assert changed.num_decoded == 1
 
 
 def test_a_batch_of_two_sizes_adds_only_the_missing_one(
@@ -153,7 +155,7 @@ def test_the_same_file_twice_in_one_collection_is_used_once(
     rows = encoder(cache, tiny_foundations).encode(copies)
     for order in (rows, rows[::-1]):
         marked = {row["clip_id"]: row for row in mark_duplicates(order, originals(rows))}
-        assert [each for each in marked if marked[each]["status"] == "duplicate"] == ["id-9"]
+        assert [clip_id for clip_id, row in marked.items() if row["status"] == "duplicate"] == ["id-9"]
         assert "is the same file as clip id-0" in marked["id-9"]["reason"]
 
 

@@ -3,15 +3,17 @@
 import io
 import json
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from experiments.prepare import user_listing
+from experiments.prepare import file_listing, with_own_videos
+from recipes.toy.projects import TINY
 from stickers.data.collections import Listed, content_of, list_collection
-from stickers.data.manifest import Looked, examine, row_of
+from stickers.data.manifest import Examined, examine, row_of
 from stickers.toy.video_files import write_broken_files, write_captions, write_clip
 
 ROWS = [("a.mp4", "a cat waving"), ("b.mp4", "a fox, running")]
@@ -21,11 +23,17 @@ def listed(place: Path, source: str = "artist") -> list[Listed]:
     return list(list_collection(str(place), source))
 
 
+def listing_of(videos: Path | None, sets: tuple[str, ...]) -> Iterator[Listed]:
+    """What prepare.py lists of the command line's videos and sets."""
+    project, absent = with_own_videos(TINY, videos, sets)
+    yield from file_listing(project, absent)()
+
+
 def test_bad_files_are_refused_with_their_reason_and_good_ones_are_untouched(tmp_path: Path) -> None:
     rows = [write_clip(str(tmp_path), "keyword", 0, seed=0), *write_broken_files(str(tmp_path))]
     write_captions(str(tmp_path), rows)
     results = {row.path: examine(row_of(row, "x"), (32,)) for row in listed(tmp_path, "keyword")}
-    reasons = {path: "" if isinstance(each, Looked) else each.reason for path, each in results.items()}
+    reasons = {path: "" if isinstance(each, Examined) else each.reason for path, each in results.items()}
     by_name = {path.rpartition("-")[2]: reason for path, reason in reasons.items()}
     assert "empty (0 bytes)" in by_name["empty.mp4"]
     assert "truncated" in by_name["truncated.mp4"]
@@ -34,7 +42,7 @@ def test_bad_files_are_refused_with_their_reason_and_good_ones_are_untouched(tmp
     assert "there is no such file" in by_name["absent.mp4"]
     assert all(path in reason for path, reason in reasons.items() if reason)
     good = results[str(tmp_path / rows[0]["file"])]
-    assert isinstance(good, Looked) and good.clip.status == "ready" and good.clip.motion_score >= 0
+    assert isinstance(good, Examined) and good.clip.status == "ready" and good.clip.motion_score >= 0
     assert good.frames[32].shape == (good.clip.num_frames, 32, 32, 4)
     assert good.track.shape == (good.clip.num_frames, 3) and (good.track[:, 0].diff() > 0).all()
 
@@ -77,9 +85,9 @@ def test_members_of_tar_shards_are_videos_like_files(tmp_path: Path) -> None:
     assert content_of(rows[0].path) == content_of(str(tmp_path / row["file"])) == content_of(rows[1].path)
     whole, other, cut = (examine(row_of(each, "x"), (32,)) for each in rows)
     plain = examine(row_of(Listed(str(tmp_path / row["file"]), "", "artist"), "x"), (32,))
-    assert isinstance(whole, Looked) and isinstance(other, Looked) and isinstance(plain, Looked)
+    assert isinstance(whole, Examined) and isinstance(other, Examined) and isinstance(plain, Examined)
     assert (whole.frames[32] == plain.frames[32]).all() and (whole.track == plain.track).all()
-    assert not isinstance(cut, Looked) and f"{shard}::2.mp4" in cut.reason
+    assert not isinstance(cut, Examined) and f"{shard}::2.mp4" in cut.reason
 
 
 @pytest.mark.parametrize(
@@ -124,21 +132,21 @@ def test_one_table_at_the_top_serves_the_sets_below_it(tmp_path: Path) -> None:
     }
     text = "file,caption\n" + "".join(f"{source}/{name},a {source} clip\n" for source, name in names.items())
     (tmp_path / "captions.csv").write_text(text + "artist/short-row.mp4\n", encoding="utf-8-sig")
-    assert [(row.source, row.caption) for row in user_listing(tmp_path, ())()] == [
+    assert [(row.source, row.caption) for row in listing_of(tmp_path, ())] == [
         ("artist", "a artist clip"),
         ("artist", ""),
         ("keyword", "a keyword clip"),
     ]
     (tmp_path / "captions.csv").write_bytes("file,caption\nx.mp4,fr\u00e4ulein\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"captions\.csv is no CSV table in UTF-8"):
-        list(user_listing(tmp_path, ())())
+        list(listing_of(tmp_path, ()))
 
 
 def test_sets_are_given_by_name(tmp_path: Path) -> None:
     write_clip(str(tmp_path), "artist", 0, seed=0)
-    assert {row.source for row in user_listing(None, (f"mine={tmp_path}", f"artist={tmp_path}"))()} == {
+    assert {row.source for row in listing_of(None, (f"mine={tmp_path}", f"artist={tmp_path}"))} == {
         "mine",
         "artist",
     }
     with pytest.raises(ValueError, match="--sets takes NAME=PATH, got 'mine'"):
-        user_listing(None, ("mine",))
+        list(listing_of(None, ("mine",)))

@@ -1,51 +1,40 @@
-"""Latent sets and batches: what is stored comes back, and seed and step decide a batch."""
+"""Latent sets: clips at the requested rates, and a set that is saved comes back."""
 
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from stickers.data.encoding import canonical, to_tensor
-from stickers.data.latents import LatentSet
-from stickers.data.mixture import Mixture
-from stickers.pipeline import to_pixels
+from stickers.data.latents import LatentSet, encode_clips, weights_digest
+from stickers.models.folders import load_autoencoder, load_text_encoder
+from tests.support.latents import numbered
 
 
 @pytest.fixture(scope="module")
-def latents():
-    """Three videos whose latents say which frame they are: value = 100 x video + frame."""
-    lengths = torch.tensor([10, 24, 8])
-    values = torch.cat([100 * i + torch.arange(int(n)) for i, n in enumerate(lengths)])
-    return LatentSet(
-        frames=values[:, None, None, None].expand(-1, 8, 2, 2).half(),
-        first=torch.cumsum(lengths, 0) - lengths,
-        length=lengths,
-        fps=torch.tensor([8.0, 24.0, 8.0]),
-        texts=torch.randn(2, 4, 16).half(),
-        text_of=torch.tensor([0, 1, 0]),
-    )
+def latents() -> LatentSet:
+    return numbered()
 
 
-def test_clips_are_sampled_at_the_asked_rate(latents):
-    assert latents.clip(0, fps=8, num_frames=8, start_fraction=0.0)[:, 0, 0, 0].tolist() == list(range(8))
-    assert latents.clip(1, fps=8, num_frames=8, start_fraction=0.99)[:, 0, 0, 0].tolist() == list(
-        range(102, 124, 3)
-    )
-    assert latents.clip(2, fps=4, num_frames=8, start_fraction=0.5)[:, 0, 0, 0].tolist() == list(
-        range(200, 208)
-    )
+def test_clips_are_sampled_at_the_requested_rate(latents: LatentSet) -> None:
+    for video, fps, start, frames in (
+        (0, 8, 0.0, range(8)),
+        (1, 8, 0.99, range(102, 124, 3)),
+        (2, 4, 0.5, range(200, 208)),
+    ):
+        clip = latents.clip(video, fps=fps, num_frames=8, start_fraction=start)
+        assert clip[:, 0, 0, 0].tolist() == list(frames)
 
 
-def test_videos_are_drawn_evenly_or_by_caption(latents):
-    """Two of the three videos bear one caption."""
+def test_videos_are_drawn_evenly_or_by_caption(latents: LatentSet) -> None:
+    """Two of the three videos have one caption."""
     rng = np.random.default_rng(0)
     for balance, shares in (("clips", (1 / 3, 1 / 3, 1 / 3)), ("captions", (1 / 4, 1 / 2, 1 / 4))):
         drawn = np.bincount([latents.draw(rng, balance) for _ in range(4000)], minlength=3) / 4000
         assert np.abs(drawn - shares).max() < 0.03
 
 
-def test_sets_survive_saving_and_joining(latents, tmp_path):
+def test_sets_survive_saving_and_joining(latents: LatentSet, tmp_path: Path) -> None:
     latents.save(tmp_path / "one.safetensors")
     again = LatentSet.join([LatentSet.load(tmp_path / "one.safetensors"), latents])
     assert len(again) == 6
@@ -56,49 +45,30 @@ def test_sets_survive_saving_and_joining(latents, tmp_path):
             assert torch.equal(again.text(j), latents.text(i))
 
 
-def _batch(mixture, **changes):
-    asked = {
-        "datasets": [("a", 3.0), ("b", 1.0)],
-        "fps": 8,
-        "num_frames": 8,
-        "conditioning_frame": "middle",
-        "batch_size": 400,
-        "seed": 1,
-        "step": 2,
-    }
-    return mixture.batch(**{**asked, **changes})
+def test_a_set_without_a_track_says_so(latents: LatentSet) -> None:
+    with pytest.raises(ValueError, match="knows neither times nor motion of its frames"):
+        latents.tracked(0)
 
 
-def test_batches_depend_on_seed_and_step_alone_and_follow_the_weights(latents):
-    low = replace(latents, frames=latents.frames - 1000)
-    mixture = Mixture({"a": latents, "b": low})
-    one, same, other = _batch(mixture), _batch(mixture), _batch(mixture, step=3)
-    assert torch.equal(one.z_BTCHW, same.z_BTCHW) and not torch.equal(one.z_BTCHW, other.z_BTCHW)
-    share = (one.z_BTCHW[:, 0, 0, 0, 0] >= 0).float().mean()
-    assert 0.65 < share < 0.85
-    assert torch.equal(one.image_BCHW, one.z_BTCHW[:, 3])
+def test_clips_are_encoded_end_to_end_with_each_caption_once(tiny_foundations: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 4), dtype=np.uint8)
+    clips = [(frames, 8.0, "a cat"), (frames[:5], 4.0, "a dog"), (frames[:3], 8.0, "a cat")]
+    autoencoder, text = load_autoencoder(tiny_foundations), load_text_encoder(tiny_foundations)
+    encoded = encode_clips(clips, autoencoder, text, 32)
+    assert encoded.first.tolist() == [0, 9, 14] and encoded.length.tolist() == [9, 5, 3]
+    assert encoded.fps.tolist() == [8, 4, 8] and encoded.text_of.tolist() == [0, 1, 0]
+    assert torch.equal(encoded.frames[9:14], encoded.frames[:5]), "a latent does not depend on its neighbours"
+    with pytest.raises(ValueError, match="no usable clip to encode"):
+        encode_clips([], autoencoder, text, 32)
 
 
-@pytest.mark.parametrize(("kind", "index"), [("first", 0), ("middle", 3), ("last", 7)])
-def test_the_conditioning_frame_is_the_one_asked_for(latents, kind, index):
-    batch = _batch(Mixture({"a": latents}), datasets=[("a", 1.0)], conditioning_frame=kind)
-    assert torch.equal(batch.image_BCHW, batch.z_BTCHW[:, index])
-
-
-def test_an_unknown_dataset_is_named(latents):
-    with pytest.raises(ValueError, match="dataset 'b' is unknown; available: a"):
-        _batch(Mixture({"a": latents}))
-
-
-def test_pixels_survive_the_tensor_form():
-    frames = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 4)).astype(np.uint8)
-    assert np.array_equal(to_pixels(to_tensor(frames)[None])[0], frames)
-
-
-def test_canonical_clips_are_cut_out_over_white():
-    frames = np.full((2, 40, 60, 4), 255, np.uint8)
-    frames[..., :3] = (200, 220, 240)
-    frames[:, 10:30, 20:40, :3] = (90, 20, 10)
-    clip = canonical(frames, 32)
-    assert clip.shape == (2, 32, 32, 4) and (clip[:, 0, 0] == (255, 255, 255, 0)).all()
-    assert (clip[:, 16, 16] == (90, 20, 10, 255)).all()
+def test_a_folders_digest_follows_names_and_content(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    digests = [weights_digest(tmp_path)]
+    (tmp_path / "notes.md").write_text("no weight")
+    assert weights_digest(tmp_path) == digests[0]
+    (tmp_path / "config.json").write_text("{ }")
+    digests.append(weights_digest(tmp_path))
+    (tmp_path / "config.json").rename(tmp_path / "other.json")
+    digests.append(weights_digest(tmp_path))
+    assert len(set(digests)) == 3

@@ -121,7 +121,7 @@ def test_nothing_held_out_is_in_plan_or_kept_set(runs: Path) -> None:
 
 def test_the_registered_student_animates(runs: Path) -> None:
     pipeline = AnimationPipeline.load(resolve("models:/animated-stickers-student@champion", str(runs)))
-    assert pipeline.settings.passes() == 8
+    assert pipeline.settings.num_passes() == 8
     assert len(Tracking.open(str(runs)).client.search_model_versions("")) == 1
 
 

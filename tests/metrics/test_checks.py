@@ -1,4 +1,4 @@
-"""What is plainly wrong with a clip: each planted fault is found, clean clips pass, and nothing depends on company."""
+"""Each planted fault is flagged, clean clips pass, and an opaque clip is judged as its subject is."""
 
 from dataclasses import replace
 
@@ -22,34 +22,36 @@ def clean(number: int, fps: int, num_frames: int = 8) -> np.ndarray:
     return render_motion(look_of(prompt.text, 0), motion, mode, np.arange(num_frames) / fps, SIZE)
 
 
-@pytest.mark.parametrize(("fault", "flag"), FAULTS.items(), ids=lambda each: getattr(each, "__name__", each))
-def test_a_planted_fault_is_found(fault: Fault, flag: str) -> None:
-    found = [
+@pytest.mark.parametrize(
+    ("fault", "flag"), FAULTS.items(), ids=lambda value: getattr(value, "__name__", value)
+)
+def test_a_planted_fault_is_flagged(fault: Fault, flag: str) -> None:
+    raised = [
         check(fault(clean(number, 8), np.random.default_rng(number)), 8).flags
         for number in range(len(PROMPTS))
     ]
-    share = np.mean([getattr(flags, flag) for flags in found])
+    share = np.mean([getattr(flags, flag) for flags in raised])
     assert share >= 0.9, f"{flag} is raised for {share:.0%}"
 
 
 @pytest.mark.parametrize("fps", [4, 6, 8])
 def test_clean_clips_pass(fps: int) -> None:
     raised = [check(clean(number, fps), fps).flags.raised for number in range(len(PROMPTS))]
-    assert sum(bool(each) for each in raised) <= 2, raised
+    assert sum(bool(flags) for flags in raised) <= 2, raised
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 3, 16])
 def test_any_number_of_frames(num_frames: int) -> None:
-    found = check(clean(0, 8, num_frames), 8)
-    assert found.flags.frozen == (num_frames == 1) and not found.flags.empty
-    assert all(np.isfinite(value) for value in vars(found.measures).values())
+    checks = check(clean(0, 8, num_frames), 8)
+    assert checks.flags.frozen == (num_frames == 1) and not checks.flags.empty
+    assert all(np.isfinite(value) for value in vars(checks.measures).values())
 
 
 def test_a_threshold_moves_without_the_clip() -> None:
-    found = check(clean(0, 8), 8)
-    assert not found.flags.frozen
-    assert judge(found.measures, 8, replace(THRESHOLDS, moving=1.1)).frozen
-    assert set(vars(found.flags)) == set(FLAGS)
+    checks = check(clean(0, 8), 8)
+    assert not checks.flags.frozen
+    assert judge(checks.measures, 8, replace(THRESHOLDS, moving=1.1)).frozen
+    assert set(vars(checks.flags)) == set(FLAGS)
 
 
 def test_an_opaque_clip_is_judged_by_its_subject() -> None:
@@ -60,7 +62,7 @@ def test_an_opaque_clip_is_judged_by_its_subject() -> None:
     assert check(solid, 8).flags.raised == check(clip, 8).flags.raised
 
 
-def test_what_is_no_clip_is_refused() -> None:
+def test_wrong_arrays_and_rates_are_refused() -> None:
     with pytest.raises(ValueError, match="frame rate must be positive"):
         check(clean(0, 8), 0)
     with pytest.raises(ValueError, match="uint8"):

@@ -7,20 +7,20 @@ from stickers.metrics.truth_error import make_scale, read
 from stickers.toy.motions import Mode, render_motion
 from stickers.toy.oracle import GRIDS, draw_sticker, landmarks, look_of, truths
 
-PLACE = {"size": 32, "num_frames": 8, "still_at": 3}
+SHAPE = {"size": 32, "num_frames": 8, "still_at": 3}
 PROMPT = "a fox dancing"
 
 
 def blur(clips):
-    """A stand-in for the autoencoder that loses something, as it does."""
+    """Loses detail, as an autoencoder does."""
     return ((clips.astype(float) + np.roll(clips, 1, axis=2)) / 2).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def scale():
-    every, motions = landmarks(PROMPT, 0, **PLACE)
+    clips, motions = landmarks(PROMPT, 0, **SHAPE)
     return make_scale(
-        truths(PROMPT, 0, **PLACE), every, motions, ["dance"], draw_sticker(PROMPT, 0, 32), blur
+        truths(PROMPT, 0, **SHAPE), clips, motions, ["dance"], draw_sticker(PROMPT, 0, 32), blur
     )
 
 

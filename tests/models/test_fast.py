@@ -1,4 +1,4 @@
-"""The fast path draws what the plain one draws."""
+"""The fast path draws the same as the plain one."""
 
 import shutil
 import sysconfig
@@ -27,10 +27,10 @@ SMALL = {
 def unet() -> VideoUNet:
     """A UNet whose temporal layers do something."""
     torch.manual_seed(0)
-    made = VideoUNet(**SMALL).eval()
-    for parameter in made.parameters():
+    video = VideoUNet(**SMALL).eval()
+    for parameter in video.parameters():
         parameter.data += 0.02 * torch.randn_like(parameter)
-    return made.requires_grad_(False).to(memory_format=torch.channels_last)
+    return video.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("graph", ["none", "script"])
@@ -41,13 +41,13 @@ def test_improved_layers_and_graphs_change_nothing(unet: VideoUNet, graph: str) 
         z, image = torch.randn(batch, frames, 8, side, side), torch.randn(batch, 8, side, side)
         inputs.append((z, torch.tensor([500]), torch.randn(batch, 5, 16), image))
     with torch.no_grad():
-        plain = [unet(*each) for each in inputs]
+        plain = [unet(*arguments) for arguments in inputs]
         improve_layers(unet)
         assert not [name for name, _ in unet.named_parameters() if name.endswith("attn1.to_q.weight")]
         network = as_graph(unet, graph)  # type: ignore[arg-type]
-        for want, (z, timestep, context, image) in zip(plain * 2, inputs * 2, strict=True):
-            got = network(z, timestep, unet.project_text(context), image)
-            assert (got - want).abs().max() < 1e-5 * max(1.0, float(want.abs().max()))
+        for expected, (z, timestep, context, image) in zip(plain * 2, inputs * 2, strict=True):
+            prediction = network(z, timestep, unet.project_text(context), image)
+            assert (prediction - expected).abs().max() < 1e-5 * max(1.0, float(expected.abs().max()))
 
 
 COMPILES = shutil.which("g++") and (Path(sysconfig.get_path("include")) / "Python.h").exists()
@@ -69,17 +69,17 @@ def test_an_unknown_graph_is_one_sentence(unet: VideoUNet) -> None:
 
 
 def test_an_accelerated_pipeline_draws_the_same_clip(student_folder) -> None:  # type: ignore[no-untyped-def]
-    """All of it: timesteps are inputs of the graph, not constants; guided and unguided steps have one each."""
+    """Timesteps are inputs of the graph, not constants; guided and unguided steps have a graph each."""
     plain, fast = (AnimationPipeline.load(student_folder) for _ in range(2))
     side = plain.picture_size
     picture = (
         torch.randint(0, 256, (side, side, 4), generator=torch.Generator().manual_seed(0)).byte().numpy()
     )
     order = Order([picture], ["a cat"], [1], TRAINING_FREE)
-    want = next(plain.animate_each([order]))
+    expected = next(plain.animate_each([order]))
     fast.accelerate()
-    for got in fast.animate_each([order] * 3):
-        assert abs(got.astype(int) - want).max() <= 1
+    for clip in fast.animate_each([order] * 3):
+        assert abs(clip.astype(int) - expected).max() <= 1
 
 
 def test_batches_come_in_order(student_folder) -> None:  # type: ignore[no-untyped-def]

@@ -30,7 +30,7 @@ def image_unet(request):
 
 @pytest.mark.parametrize("linear", [False, True])
 @pytest.mark.parametrize("num_frames", [1, 3, 8, 16])
-def test_newborn_video_model_draws_what_the_image_model_draws(image_unet, num_frames, linear):
+def test_a_new_video_model_draws_the_same_as_its_image_model(image_unet, num_frames, linear):
     if linear:
         torch.manual_seed(0)
         image_unet = UNet2DConditionModel(
@@ -48,7 +48,7 @@ def test_newborn_video_model_draws_what_the_image_model_draws(image_unet, num_fr
 
 
 def test_temporal_layers_learn_to_mix_frames(image_unet):
-    """After their weights move, a change in one frame reaches the others; before, it does not."""
+    """A change in one frame reaches the others once the weights have moved, and not before."""
     video = inflate(image_unet).eval()
     z, context, image = torch.randn(1, 4, 8, 8, 8), torch.randn(1, 5, 16), torch.randn(1, 8, 8, 8)
     changed = z.clone()
@@ -80,5 +80,39 @@ def test_saved_and_loaded_models_are_equal(tmp_path, image_unet):
     inputs = torch.randn(1, 2, 8, 8, 8), torch.tensor([1]), torch.randn(1, 5, 16), torch.randn(1, 8, 8, 8)
     with torch.no_grad():
         assert torch.allclose(video(*inputs), again(*inputs), atol=1e-5)
-    for mine, theirs in zip(video.parameters(), again.parameters(), strict=True):
-        assert torch.equal(mine, theirs)
+    for saved, loaded in zip(video.parameters(), again.parameters(), strict=True):
+        assert torch.equal(saved, loaded)
+
+
+@pytest.fixture(scope="module")
+def two_texts() -> VideoUNet:
+    torch.manual_seed(0)
+    return VideoUNet(
+        block_out_channels=(16, 32),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=(1, 2),
+        temporal_layers_per_block=(1, 2),
+        attention_head_dim=2,
+        cross_attention_dim=16,
+        t5_dim=40,
+        norm_num_groups=8,
+    ).eval()
+
+
+def test_clip_and_t5_are_both_attended(two_texts: VideoUNet) -> None:
+    text = torch.randn(1, 5, 16 + 40)
+    z, t, image = torch.randn(1, 3, 8, 8, 8), torch.tensor([500]), torch.randn(1, 8, 8, 8)
+    with torch.no_grad():
+        plain = two_texts(z, t, text, image)
+        for features in (slice(16), slice(16, None)):
+            changed = text.clone()
+            changed[..., features] += 1
+            assert (two_texts(z, t, changed, image) - plain).abs().max() > 1e-4
+        again = two_texts(z, t, two_texts.project_text(text), image)
+    assert torch.equal(again, plain)
+
+
+def test_a_missing_text_is_one_sentence(two_texts: VideoUNet) -> None:
+    with pytest.raises(ValueError, match=r"attends to texts of 16 features \(CLIP\) and 40 \(T5\), got 16"):
+        two_texts.project_text(torch.randn(1, 5, 16))

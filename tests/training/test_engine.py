@@ -36,11 +36,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "diffusion_pytorch_model.safetensors")
 
 
-def distance(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> float:
-    """How far apart two trainings landed, as a share of the way they went."""
+def distance(weights: dict[str, torch.Tensor], reference: dict[str, torch.Tensor]) -> float:
+    """The distance between two trainings' results, as a share of the reference's way from the start."""
     start = worker.tiny_unet().state_dict()
-    apart = sum(float((found[name] - wanted[name]).square().sum()) for name in wanted)
-    way = sum(float((start[name] - wanted[name]).square().sum()) for name in wanted)
+    apart = sum(float((weights[name] - reference[name]).square().sum()) for name in reference)
+    way = sum(float((start[name] - reference[name]).square().sum()) for name in reference)
     return (apart / way) ** 0.5
 
 
@@ -63,21 +63,21 @@ def test_resume_gives_bit_identical_weights(
     resumed = DeepSpeedEngine(worker.tiny_unet(), chosen)
     assert resumed.load(tmp_path) == 3
     worker.train(resumed, range(3, 5))
-    wanted, found = straight.state_dict(), resumed.state_dict()
-    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    expected, resumed_weights = straight.state_dict(), resumed.state_dict()
+    assert all(torch.equal(expected[name], resumed_weights[name]) for name in expected)
 
 
-def test_the_average_of_weights_is_what_comes_out() -> None:
-    """By hand, with a decay that rises from 1 / 10 to the one asked for."""
+def test_the_result_is_the_average_of_weights() -> None:
+    """By hand, with a decay that rises from 1 / 10 to 0.25."""
     engine = DeepSpeedEngine(worker.tiny_unet(), settings(precision="fp32", zero_stage=0, ema_decay=0.25))
     average = engine.state_dict()
     for step, decay in enumerate((0.1, 2 / 11, 0.25, 0.25)):
         worker.train(engine, range(step, step + 1))
-        now = {name: p.detach() for name, p in engine.network.named_parameters()}
-        average = {name: decay * average[name] + (1 - decay) * now[name] for name in now}
-    found = engine.state_dict()
-    assert all(torch.allclose(found[name], value, atol=1e-7) for name, value in average.items())
-    assert any(not torch.equal(found[name], value) for name, value in now.items())
+        current = {name: p.detach() for name, p in engine.network.named_parameters()}
+        average = {name: decay * average[name] + (1 - decay) * current[name] for name in current}
+    result = engine.state_dict()
+    assert all(torch.allclose(result[name], value, atol=1e-7) for name, value in average.items())
+    assert any(not torch.equal(result[name], value) for name, value in current.items())
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -98,12 +98,12 @@ def test_adapters_train_alone_and_are_merged_in_the_end(tmp_path: Path, precisio
     assert resumed.load(tmp_path) == 3
     assert all(torch.equal(value, merged[name]) for name, value in resumed.state_dict().items())
     if precision == "fp32":
-        whole = worker.tiny_unet()
-        whole.load_state_dict(merged)
+        plain = worker.tiny_unet()
+        plain.load_state_dict(merged)
         z = torch.randn(2, 3, 8, 4, 4)
         inputs = (z, torch.tensor([5]), torch.ones(2, 2, 8), z[:, 0])
         with torch.no_grad():
-            assert torch.allclose(whole(*inputs), network(*inputs), atol=1e-5)
+            assert torch.allclose(plain(*inputs), network(*inputs), atol=1e-5)
 
 
 def test_recomputed_activations_give_the_same_gradients() -> None:
@@ -122,8 +122,7 @@ def test_fp32_follows_plain_adamw() -> None:
     plain = PlainEngine(worker.tiny_unet(), weight_decay=0.01, gradient_clip=1.0)
     sharded = DeepSpeedEngine(worker.tiny_unet(), settings(precision="fp32", zero_stage=1))
     assert worker.train(sharded, range(3)) == pytest.approx(worker.train(plain, range(3)), rel=1e-4)
-    wanted = plain.model.state_dict()
-    assert distance(sharded.state_dict(), wanted) < 0.01
+    assert distance(sharded.state_dict(), plain.model.state_dict()) < 0.01
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -164,8 +163,8 @@ def test_two_workers_without_a_compiler(tmp_path: Path, zero_stage: int) -> None
         )
         for rank in range(2)
     ]
-    said = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
     assert not (tmp_path / "ext").exists(), "something was compiled"
     resumed = weights(tmp_path / "resumed")
     if zero_stage < 3:

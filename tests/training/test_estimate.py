@@ -1,4 +1,4 @@
-"""What a recipe is said to take: weights counted, activations as autograd keeps them, and what lowers them."""
+"""Estimates of recipes: weights counted, activations as autograd keeps them, and the settings that lower them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,24 +22,25 @@ def network(tiny_foundations: Path) -> Path:
     return tiny_foundations / RECIPE.foundation
 
 
-def test_it_counts_what_a_real_step_keeps(network: Path) -> None:
-    found = estimate(RECIPE, network_config(str(network)), 4)
+def test_it_counts_the_tensors_that_a_real_step_keeps(network: Path) -> None:
+    estimated = estimate(RECIPE, network_config(str(network)), 4)
     unet = VideoUNet.from_pretrained(network).train()
-    assert found.parameters == found.trained == sum(p.numel() for p in unet.parameters())
-    assert (found.weights, found.gradients, found.optimizer) == tuple(n * found.parameters for n in (4, 4, 8))
-    own = {p.untyped_storage()._cdata for p in unet.parameters()}
+    assert estimated.parameters == estimated.trained == sum(p.numel() for p in unet.parameters())
+    sizes = (estimated.weights, estimated.gradients, estimated.optimizer)
+    assert sizes == tuple(size * estimated.parameters for size in (4, 4, 8))
+    parameters = {p.untyped_storage()._cdata for p in unet.parameters()}
     kept: dict[int, torch.Tensor] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.untyped_storage()._cdata not in own:
+        if tensor.untyped_storage()._cdata not in parameters:
             kept[tensor.untyped_storage()._cdata] = tensor
         return tensor
 
     z = torch.randn(RECIPE.batch_size, 8, 8, 8, 8)
     with saved_tensors_hooks(pack, lambda tensor: tensor):
         unet(z, torch.full((len(z),), 5.0), torch.randn(len(z), 77, 16), z[:, 0])
-    real = sum(each.untyped_storage().nbytes() for each in kept.values())
-    assert abs(found.activations / real - 1) < 0.1
+    real = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    assert abs(estimated.activations / real - 1) < 0.1
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,9 @@ def test_it_counts_what_a_real_step_keeps(network: Path) -> None:
         ({"lora_rank": 2}, "optimizer"),
     ],
 )
-def test_what_saves_memory_is_seen(network: Path, changes: dict[str, object], part: str) -> None:
+def test_settings_that_save_memory_lower_their_part(
+    network: Path, changes: dict[str, object], part: str
+) -> None:
     plain, lean = (
         estimate(RECIPE, network_config(str(network)), 4),
         estimate(replace(RECIPE, **changes), network_config(str(network)), 4),
@@ -79,7 +82,7 @@ def test_cost_grows_with_steps_and_recomputing(network: Path) -> None:
 @pytest.mark.parametrize("recipe", PAPER_TEACHERS, ids=lambda recipe: recipe.name)
 def test_the_papers_stages_are_its_example(recipe: Recipe) -> None:
     """Section 3.1: 256p then 512p on noise with frozen spatial layers at 4 fps, last all of it on v."""
-    said = [(stage.resolution, stage.freeze_spatial, stage.prediction) for stage in recipe.stages]
-    assert said == [(256, True, "epsilon"), (512, True, "epsilon"), (512, False, "v_prediction")]
+    stages = [(stage.resolution, stage.freeze_spatial, stage.prediction) for stage in recipe.stages]
+    assert stages == [(256, True, "epsilon"), (512, True, "epsilon"), (512, False, "v_prediction")]
     assert [stage.fps for stage in recipe.stages[:2]] == [4, 4] and recipe.stages[2].fps in (4, 8)
     assert 128 <= recipe.batch_size <= 512 and all(2.5e-5 <= stage.lr <= 1e-4 for stage in recipe.stages)

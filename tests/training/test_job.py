@@ -1,4 +1,4 @@
-"""A training as values: its name changes with recipe, weights and data, and what does not fit is refused."""
+"""A training as values: its name changes with recipe, weights and data, and mismatches are refused."""
 
 import json
 from dataclasses import replace
@@ -44,7 +44,7 @@ def test_digest_follows_recipe_weights_and_data(
     assert len(digests) == 4
 
 
-def test_what_fits_is_accepted(tiny_foundations: Path, prepared_runs: Path) -> None:
+def test_the_shipped_recipes_fit(tiny_foundations: Path, prepared_runs: Path) -> None:
     for recipe in TINY.teachers:
         job_of(recipe, tiny_foundations, prepared_runs).check()
 
@@ -87,20 +87,20 @@ def test_network_of_another_size_is_refused(
             replace(job, unet=str(tmp_path)).check()
 
 
-def test_distillation_starts_from_the_student(tiny_foundations: Path, prepared_runs: Path) -> None:
+def test_distillation_starts_from_the_student(tiny_foundations: Path) -> None:
     settings = {"num_frames": 6, "fps": 4}
     student = {"prediction": "v_prediction", "settings": settings, "picture_size": 32}
-    found, sets = storage.Artifact("/runs/students/x", student), {"kept@32": "/k", "all@32": "/a"}
+    artifact, sets = storage.Artifact("/runs/students/x", student), {"kept@32": "/k", "all@32": "/a"}
     recipe = replace(TINY.distillations[0], num_frames=6, fps=4)
-    job = TrainingJob.of_distillation(recipe, found, foundations=str(tiny_foundations), sets=sets)
+    job = TrainingJob.of_distillation(recipe, artifact, foundations=str(tiny_foundations), sets=sets)
     assert (job.unet, job.sets) == ("/runs/students/x/checkpoint", (("kept@32", "/k"),))
-    assert (job.settings.passes(), job.settings.num_frames, job.settings.fps) == (8, 6, 4)
+    assert (job.settings.num_passes(), job.settings.num_frames, job.settings.fps) == (8, 6, 4)
     sentence = (
         "'distilled' asks for 32 pixels, 8 frames at 8 fps; its student 'student' learned 32 pixels, 6 frames"
     )
     with pytest.raises(ValueError, match=sentence):
         TrainingJob.of_distillation(
-            TINY.distillations[0], found, foundations=str(tiny_foundations), sets=sets
+            TINY.distillations[0], artifact, foundations=str(tiny_foundations), sets=sets
         )
 
 
@@ -122,10 +122,10 @@ def test_motion_buckets_need_long_videos_and_scores(
         "knows no motion scores": latents,
         "has no vmaf score": replace(latents, track=track.fill_(torch.nan)),
     }
-    for said, changed in cases.items():
+    for message, changed in cases.items():
         names = [name for name, _ in job_of(recipe, tiny_foundations, prepared_runs).sets]
         changed.save(tmp_path / "set.safetensors")
         sets = dict.fromkeys(names, str(tmp_path / "set.safetensors"))
         job = TrainingJob.of_recipe(recipe, foundations=str(tiny_foundations), sets=sets)
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             job.check()

@@ -1,6 +1,6 @@
 """The page on which a person sets the edges of motion buckets "via manual inspection" (paper section 3.1.1).
 
-Self-contained: looping examples sorted by their score, edges that can be moved, and the line of a recipe that results.
+The page is self-contained: looping examples sorted by score, movable edges, and the resulting line for a recipe.
 """
 
 from base64 import b64encode
@@ -17,13 +17,15 @@ from stickers.errors import UserError
 from stickers.video.codec import encode_animation
 
 TEMPLATE = Path(__file__).with_name("bucket_page.html.j2")
-#: frames of an example, shown at this many a second: the window's own speed
+#: the rate at which examples play: the window's real speed
 EXAMPLE_FPS = 8
+#: digits that a page shows of scores
+SCORE_DIGITS = 3
 
 
 @dataclass(frozen=True)
 class Window:
-    """A second or two of one video: its frames' indices, and how much moves a second."""
+    """A second or two of one video: the indices of its frames, and its motion per second."""
 
     video: int
     indices: np.ndarray
@@ -33,12 +35,12 @@ class Window:
 def sample_windows(
     latents: LatentSet, score: Score, *, count: int, num_frames: int, slowest_fps: int, seed: int
 ) -> list[Window]:
-    """Random windows as the slowest rate would show them, in the order of their scores.
+    """Random windows at the slowest rate, in the order of their scores.
 
-    Left out are videos that have no such score, or too few frames to be sampled at more than one rate.
+    Videos without the score, or with too few frames for more than one rate, are skipped.
 
     Raises:
-        UserError: no video is left.
+        UserError: no video remains.
     """
     rng = np.random.default_rng(seed)
     usable = [index for index in range(len(latents)) if int(latents.length[index]) > num_frames]
@@ -48,29 +50,29 @@ def sample_windows(
         taken = latents.indices(
             video, fps=slowest_fps, num_frames=num_frames, start_fraction=float(rng.random())
         )
-        found = latents.speed(video, int(taken[0]), int(taken[-1]), score)
-        if np.isfinite(found):
-            windows.append(Window(video, np.arange(taken[0], taken[-1] + 1), found))
+        speed = latents.speed(video, int(taken[0]), int(taken[-1]), score)
+        if np.isfinite(speed):
+            windows.append(Window(video, np.arange(taken[0], taken[-1] + 1), speed))
     if not windows:
         raise UserError(
             f"no video has a {score} score and more than {num_frames} frames; nothing can be bucketed"
         )
-    return sorted(windows, key=lambda each: each.score)
+    return sorted(windows, key=lambda window: window.score)
 
 
 def suggest_edges(windows: Sequence[Window], buckets: int) -> tuple[float, ...]:
-    """Edges that put equally many windows into each bucket: where a person starts from."""
+    """Edges that put equally many windows into each bucket, as a first suggestion."""
     shares = np.linspace(0, 1, buckets + 1)[1:-1]
-    return tuple(round(float(edge), 2) for edge in np.quantile([each.score for each in windows], shares))
+    return tuple(round(float(edge), 2) for edge in np.quantile([window.score for window in windows], shares))
 
 
 def write_page(
     windows: Sequence[Window], clips: Sequence[np.ndarray], buckets: MotionBuckets, *, collection: str
 ) -> str:
-    """The page, of windows and their frames (uint8 RGBA `[T, H, W, 4]`, at `EXAMPLE_FPS`), one a window."""
+    """The page as HTML; `clips` holds the frames of each window, uint8 RGBA `[T, H, W, 4]`, at `EXAMPLE_FPS`."""
     examples = [
         {
-            "score": round(window.score, 3),
+            "score": round(window.score, SCORE_DIGITS),
             "clip": b64encode(encode_animation(clip, EXAMPLE_FPS, "image/webp")).decode(),
         }
         for window, clip in zip(windows, clips, strict=True)

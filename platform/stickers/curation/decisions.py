@@ -1,7 +1,7 @@
-"""What people decided on the review's pages: `decisions.csv` read strictly, and the table parted by it.
+"""People's decisions on the review's pages: reads `decisions.csv` strictly and splits the table by it.
 
-Decisions are work of hours, so nothing in them is guessed: what does not fit the table is refused before anything is
-written.
+Decisions take people hours, so nothing in them is guessed: decisions that do not fit the table are refused before
+anything is written.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ ACCEPT, REJECT = "accept", "reject"
 
 @dataclass(frozen=True)
 class Decision:
-    """What one person said of one video. `reason` is empty where it is accepted, `time` is ISO 8601."""
+    """One person's decision on one video. `reason` is empty where it is accepted, `time` is ISO 8601."""
 
     file: str
     decision: str
@@ -32,8 +32,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class Parted:
-    """A reviewed table: `accepted` has its columns, `rejected` also reason, reviewer and time; how many rows nobody
-    looked at, whether or not they are in `accepted`; and how often each reason was given."""
+    """A reviewed table.
+
+    `accepted` has its columns, `rejected` also reason, reviewer and time. `unreviewed` counts the rows without a
+    decision, whether or not they are in `accepted`; `reasons` counts the rejected rows of each reason.
+    """
 
     accepted: pa.Table
     rejected: pa.Table
@@ -45,30 +48,32 @@ def read_decisions(paths: Sequence[str | Path]) -> list[Decision]:
     """The decisions of one or several downloads.
 
     Raises:
-        UserError: a file is absent or no CSV table, a column is missing, or a row decides nothing that is known.
+        UserError: a file is absent or no CSV table, a column is missing, or a row neither accepts nor rejects.
     """
     return [decision for path in paths for decision in _read(Path(path))]
 
 
 def part(table: VideoTable, decisions: Sequence[Decision], *, keep_unreviewed: bool = False) -> Parted:
-    """The rows that people accepted, and those that they rejected.
+    """Split the table into the rows that people accepted and those that they rejected.
 
     Raises:
         UserError: a decision names a file that the table does not have, or one file is accepted and rejected.
     """
     by_file = _agreed(table, decisions)
     rows = [by_file.get(name) for name in table.names]
-    kept = [at for at, said in enumerate(rows) if (said[0].decision == ACCEPT if said else keep_unreviewed)]
-    out = [(at, said) for at, said in enumerate(rows) if said and said[0].decision == REJECT]
-    rejected = table.rows.take([at for at, _ in out])
+    accepted = [
+        number for number, row in enumerate(rows) if (row[0].decision == ACCEPT if row else keep_unreviewed)
+    ]
+    rejections = {number: row for number, row in enumerate(rows) if row and row[0].decision == REJECT}
+    rejected = table.rows.take(list(rejections))
     for column in ("reason", "reviewer", "time"):
-        texts = ["; ".join(dict.fromkeys(getattr(each, column) for each in said)) for _, said in out]
+        texts = ["; ".join(dict.fromkeys(getattr(one, column) for one in row)) for row in rejections.values()]
         rejected = with_column(rejected, column, texts)
     return Parted(
-        accepted=table.rows.take(kept),
+        accepted=table.rows.take(accepted),
         rejected=rejected,
-        unreviewed=sum(said is None for said in rows),
-        reasons=Counter(reason for _, said in out for reason in {each.reason for each in said}),
+        unreviewed=sum(row is None for row in rows),
+        reasons=Counter(reason for row in rejections.values() for reason in {one.reason for one in row}),
     )
 
 
@@ -87,17 +92,17 @@ def _read(path: Path) -> list[Decision]:
 
 
 def _agreed(table: VideoTable, decisions: Sequence[Decision]) -> dict[str, list[Decision]]:
-    """Decisions by the table's name for the file; all of one file say the same."""
-    known = {name: name for name in table.names} | dict(zip(table.files, table.names, strict=True))
+    """Decisions by the table's name for the file; those on one file agree."""
+    names = {name: name for name in table.names} | dict(zip(table.files, table.names, strict=True))
     by_file: dict[str, list[Decision]] = {}
-    for each in decisions:
-        if each.file not in known:
-            raise UserError(f"a decision names {each.file}, which is not in the table")
-        said = by_file.setdefault(known[each.file], [])
-        if said and said[0].decision != each.decision:
+    for decision in decisions:
+        if decision.file not in names:
+            raise UserError(f"a decision names {decision.file}, which is not in the table")
+        earlier = by_file.setdefault(names[decision.file], [])
+        if earlier and earlier[0].decision != decision.decision:
             raise UserError(
-                f"{each.file} is contradicted: {said[0].reviewer} ({said[0].time}) says {said[0].decision}, "
-                f"{each.reviewer} ({each.time}) says {each.decision}"
+                f"{decision.file} is contradicted: {earlier[0].reviewer} ({earlier[0].time}) says "
+                f"{earlier[0].decision}, {decision.reviewer} ({decision.time}) says {decision.decision}"
             )
-        said.append(each)
+        earlier.append(decision)
     return by_file

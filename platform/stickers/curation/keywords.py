@@ -1,7 +1,7 @@
-"""Keyword sourcing (paper 2.2): of many captioned videos, those whose captions say the right words.
+"""Keyword sourcing (paper 2.2): chooses the videos whose captions contain given words.
 
-A word is found whole, in any case, singular or plural; several words make a phrase and are found side by side. The
-plurals are English; words of other languages are found as they are written, given that they stand between spaces.
+A word matches as a full word, in upper or lower case, singular or plural; several words form a phrase and match side by
+side. Plurals are English; words of other languages match as written, if spaces separate them.
 """
 
 import re
@@ -19,15 +19,19 @@ calves calf, dwarves dwarf, elves elf, halves half, hooves hoof, knives knife, l
 scarves scarf, selves self, shelves shelf, thieves thief, wives wife, wolves wolf
 """
 IRREGULAR: dict[str, str] = dict(pair.split() for pair in PLURALS.split(","))
-#: end in s and are no plurals
+#: words that end in s but are not plurals
 SINGULAR = frozenset(("news", "lens", "pants", "always", "perhaps", "this", "does", "series", "species"))
+
+
+#: letters of the shortest word that is taken for a plural
+SHORTEST_PLURAL = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """Which captions are wanted: with at least one word of `any`, every one of `all`, and none of `none`.
+    """Chooses captions with at least one word of `any`, all words of `all`, and no word of `none`.
 
-    UserError when nothing is asked, a word has no letters, or the same word is both wanted and unwanted.
+    UserError without any word, for a word without letters or digits, or for a word that is both wanted and unwanted.
     """
 
     any: tuple[str, ...] = ()
@@ -35,92 +39,103 @@ class Words:
     none: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.every:
+        if not self.words:
             raise UserError("no words are given; name some that any, all or none of the captions must have")
-        for word in self.every:
+        for word in self.words:
             if not tokens(word):
                 raise UserError(f"{word!r} has no letters or digits to look for")
-        if torn := sorted(set(map(tokens, self.none)) & set(map(tokens, (*self.any, *self.all)))):
-            raise UserError(f"{' '.join(torn[0])!r} is both wanted and unwanted")
+        if contradictory := sorted(set(map(tokens, self.none)) & set(map(tokens, (*self.any, *self.all)))):
+            raise UserError(f"{' '.join(contradictory[0])!r} is both wanted and unwanted")
 
     @property
-    def every(self) -> tuple[str, ...]:
-        """All words, each once, in the order given."""
+    def words(self) -> tuple[str, ...]:
+        """All words in their order, without repetitions."""
         return tuple(dict.fromkeys((*self.any, *self.all, *self.none)))
 
-    def accept(self, found: set[str]) -> bool:
-        """Whether a caption in which these words were found is wanted."""
+    def accept(self, matches: set[str]) -> bool:
+        """True for a caption with these words."""
         return (
-            (not self.any or any(word in found for word in self.any))
-            and all(word in found for word in self.all)
-            and not any(word in found for word in self.none)
+            (not self.any or any(word in matches for word in self.any))
+            and all(word in matches for word in self.all)
+            and not any(word in matches for word in self.none)
         )
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Indices of the wanted captions, the wanted words found in each, and in how many captions each word stands:
-    of all that were looked at, and of those chosen."""
+    """The chosen captions.
+
+    `rows` are their indices and `matched` the wanted words in each. `num_captions` and `num_chosen` count, for each
+    word, the captions that contain it: of all, and of the chosen ones.
+    """
 
     rows: list[int] = field(default_factory=list)
     matched: list[tuple[str, ...]] = field(default_factory=list)
-    seen: Counter[str] = field(default_factory=Counter)
-    kept: Counter[str] = field(default_factory=Counter)
+    num_captions: Counter[str] = field(default_factory=Counter)
+    num_chosen: Counter[str] = field(default_factory=Counter)
 
 
 def choose(captions: Iterable[str], words: Words) -> Chosen:
     """The captions that `words` accept."""
-    chosen, asked = Chosen(), {word: tokens(word) for word in words.every}
-    wanted = [word for word in words.every if word not in words.none]
+    chosen, phrases = Chosen(), {word: tokens(word) for word in words.words}
+    positive = [word for word in words.words if word not in words.none]
     for index, caption in enumerate(captions):
-        found = _found(tokens(caption), asked)
-        chosen.seen.update(found)
-        if words.accept(found):
+        matches = _matches(tokens(caption), phrases)
+        chosen.num_captions.update(matches)
+        if words.accept(matches):
             chosen.rows.append(index)
-            chosen.matched.append(tuple(word for word in wanted if word in found))
-            chosen.kept.update(found)
+            chosen.matched.append(tuple(word for word in positive if word in matches))
+            chosen.num_chosen.update(matches)
     return chosen
 
 
 def tokens(text: str) -> tuple[str, ...]:
-    """The words of a text, folded to one case and one way of writing; hyphens part them, a possessive is dropped."""
+    """The words of a text in one normal form and case; hyphens separate words, a possessive is dropped."""
     plain = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
     return tuple(re.findall(r"[^\W_]+", re.sub(r"'s\b|(?<=s)'(?!\w)", "", plain)))
 
 
 def same_word(one: str, other: str) -> bool:
-    """Whether two folded words are equal, or one is the plural of the other."""
+    """True where two folded words are equal, or one is the plural of the other."""
     return one in _singulars(other) or other in _singulars(one)
 
 
-def _found(said: tuple[str, ...], asked: dict[str, tuple[str, ...]]) -> set[str]:
-    """The asked words that a caption says; most share no form with any of its words, which is quickly seen."""
-    forms = frozenset().union(*map(_singulars, said))
+def _matches(words: tuple[str, ...], phrases: dict[str, tuple[str, ...]]) -> set[str]:
+    """The keywords that a caption contains.
+
+    Most share no form with any word of the caption, which is a fast first test.
+    """
+    forms: frozenset[str] = frozenset().union(*map(_singulars, words))
     return {
-        word
-        for word, parts in asked.items()
-        if not forms.isdisjoint(_singulars(parts[0])) and says(said, parts)
+        keyword
+        for keyword, phrase in phrases.items()
+        if not forms.isdisjoint(_singulars(phrase[0])) and contains_phrase(words, phrase)
     }
 
 
-def says(said: tuple[str, ...], parts: tuple[str, ...]) -> bool:
-    """Whether the words `parts` stand side by side in `said`."""
+def contains_phrase(words: tuple[str, ...], phrase: tuple[str, ...]) -> bool:
+    """True where the words of `phrase` are neighbours in `words`."""
     return any(
-        all(same_word(a, b) for a, b in zip(parts, said[start:], strict=False))
-        for start in range(len(said) - len(parts) + 1)
+        all(same_word(a, b) for a, b in zip(phrase, words[start:], strict=False))
+        for start in range(len(words) - len(phrase) + 1)
     )
 
 
 @lru_cache(maxsize=2**16)
 def _singulars(word: str) -> frozenset[str]:
-    """The word, and what it may be the plural of."""
+    """The word, and the words whose plural it may be."""
     if word in IRREGULAR:
         return frozenset((word, IRREGULAR[word]))
-    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")) or word in SINGULAR:
+    if (
+        len(word) < SHORTEST_PLURAL
+        or not word.endswith("s")
+        or word.endswith(("ss", "us", "is"))
+        or word in SINGULAR
+    ):
         return frozenset((word,))
     forms = {word, word[:-1]}
     if word.endswith("ies"):
-        forms.add(word[:-3] + "y")
+        forms.add(word.removesuffix("ies") + "y")
     elif word.endswith(("ses", "xes", "zes", "ches", "shes", "oes")):
         forms.add(word[:-2])
     return frozenset(forms)

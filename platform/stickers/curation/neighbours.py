@@ -1,9 +1,9 @@
-"""Video neighbours (paper 2.2): from a large pool, what looks like a few videos that people have chosen.
+"""Video neighbours (paper 2.2): searches a large pool for videos similar to a few that people have chosen.
 
-Each video becomes one vector, and the pool is searched with the chosen ones as seeds. The vector comes from any
-function of frames. The one that ships averages an image model over a few frames, so it knows what a video shows and
-little of how it moves; the paper reports that embeddings of motion and sound found much better neighbours than those
-of frames alone, and a model of that kind fits in the same place.
+Each video becomes one vector, and the pool is searched with the chosen videos as seeds. Any function of frames can make
+the vectors. The shipped one averages an image model over a few frames, so it captures what a video shows but little of
+its motion. The paper reports much better neighbours with embeddings of motion and sound than with frames alone; a model
+of that kind can take its place.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -34,14 +34,14 @@ Kind = Literal["auto", "exact", "ivf", "hnsw"]
 
 EMBEDDINGS = pa.schema([(KEY, pa.string()), ("vector", pa.list_(pa.float32()))])
 NUM_FRAMES = 8
-#: no image model that is used for this looks at more, in pixels
+#: pixels; the usual image models read no larger pictures
 MAX_SIDE = 512
-#: an exact search of more vectors takes noticeably long
+#: an exact search of more vectors is noticeably slow
 EXACT_UP_TO = 200_000
-#: links of a vector in an HNSW graph, and candidates looked at while one is put in
+#: links of a vector in an HNSW graph, and candidates that are compared when one is added
 LINKS, BUILD_EFFORT = 32, 200
-#: an inverted list wants that many vectors to learn its centre from
-VECTORS_PER_LIST = 39
+#: vectors from which an inverted list learns its centre, and lists for the square root of the number of vectors
+VECTORS_PER_LIST, LISTS_PER_ROOT = 39, 4
 
 
 class ClipEmbedder:
@@ -61,26 +61,27 @@ class ClipEmbedder:
 
     @torch.inference_mode()
     def __call__(self, frames_THWC: np.ndarray) -> np.ndarray:
-        """The vector float32 `[D]`, of length 1."""
-        shown = on_white(evenly_spaced(frames_THWC, self.num_frames))[..., :3]
+        """The vector, float32 `[D]`, of length 1."""
+        shown = on_white(evenly_spaced(frames_THWC, self.num_frames))[..., :-1]
         inputs = self.processor(images=[Image.fromarray(frame) for frame in shown], return_tensors="pt")
-        found = self.model.get_image_features(pixel_values=inputs["pixel_values"].to(self.device))
-        features = getattr(found, "pooler_output", found).float()
+        output = self.model.get_image_features(pixel_values=inputs["pixel_values"].to(self.device))
+        features = getattr(output, "pooler_output", output).float()
         mean = torch.nn.functional.normalize(features, dim=-1).mean(0)
-        return torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
+        vector: np.ndarray = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
+        return vector
 
 
 def embedder_digest(folder: str | Path, num_frames: int) -> str:
-    """What the vectors of a model folder depend on; vectors of different ones cannot be compared."""
+    """A hash of everything that decides a model folder's vectors; only vectors of equal digests can be compared."""
     return content_id("embedder", weights_digest(folder), num_frames)
 
 
 def embed(key: str, file: str, embedder: Embedder) -> dict[str, Any] | Unread:
-    """One row of `EMBEDDINGS`, its vector of length 1; or why there is none."""
-    seen = look(file, MAX_SIDE)
-    if isinstance(seen, Unread):
-        return seen
-    vector = np.asarray(embedder(seen[0]), np.float32)
+    """One row of `EMBEDDINGS` with a vector of length 1, or the reason why the video has none."""
+    result = look(file, MAX_SIDE)
+    if isinstance(result, Unread):
+        return result
+    vector = np.asarray(embedder(result[0]), np.float32)
     length = float(np.linalg.norm(vector))
     if not np.isfinite(length) or length == 0:
         return Unread(file, f"{file}: its embedding has length {length}")
@@ -88,20 +89,21 @@ def embed(key: str, file: str, embedder: Embedder) -> dict[str, Any] | Unread:
 
 
 def read_vectors(parts: Parts, keys: Sequence[str]) -> np.ndarray:
-    """The known vectors of these keys, in their order: float32 `[len(keys), D]`."""
+    """The stored vectors of these keys, in their order: float32 `[len(keys), D]`."""
     rows = parts.table(set(keys))
     if not rows.num_rows:
         return np.zeros((0, 0), np.float32)
-    place = {key: at for at, key in enumerate(rows[KEY].to_pylist())}
+    row_of = {key: row for row, key in enumerate(rows[KEY].to_pylist())}
     flat = np.concatenate([chunk.flatten().to_numpy() for chunk in rows["vector"].chunks])
-    return flat.reshape(rows.num_rows, -1)[[place[key] for key in keys]]
+    vectors: np.ndarray = flat.reshape(rows.num_rows, -1)[[row_of[key] for key in keys]]
+    return vectors
 
 
-def distinct(contents: Sequence[str], wanted: Collection[str]) -> list[int]:
-    """Where wanted contents stand; of equal ones the first."""
+def distinct(contents: Sequence[str], chosen: Collection[str]) -> list[int]:
+    """The rows of the chosen contents; of equal ones the first."""
     first: dict[str, int] = {}
     for row, content in enumerate(contents):
-        if content in wanted:
+        if content in chosen:
             first.setdefault(content, row)
     return list(first.values())
 
@@ -117,8 +119,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How an approximate search compares with the exact one: of what it found the share that is right, of what is
-    right the share that it found."""
+    """An approximate search beside the exact one: the share of right rows in it, and the share of right rows it has."""
 
     precision: float
     recall: float
@@ -127,17 +128,17 @@ class Agreement:
 def nearest(
     seeds_SD: np.ndarray, pool_ND: np.ndarray, *, per_seed: int, kind: Kind = "auto", effort: int = 64
 ) -> list[Neighbour]:
-    """The `per_seed` rows of the pool nearest to each seed, united: each row once, with its best seed, best first.
+    """The rows of the pool that are among the `per_seed` nearest to any seed, best first, with their best seed.
 
     Args:
         seeds_SD: vectors of length 1.
-        pool_ND: likewise; neither seeds nor the same video twice.
-        kind: exact compares with everything; ivf and hnsw look at a part of the pool; auto is exact up to
-            `EXACT_UP_TO` rows and ivf above.
-        effort: how much ivf (lists) and hnsw (candidates) look at; more is slower and finds more.
+        pool_ND: vectors of length 1, without the seeds and without repetitions.
+        kind: exact compares all pairs; ivf and hnsw search a part of the pool; auto is exact up to `EXACT_UP_TO` rows
+            and ivf above.
+        effort: the lists (ivf) or candidates (hnsw) that are searched; more is slower and more complete.
 
     Raises:
-        UserError: there is no seed, no pool, or a number is not positive.
+        UserError: seeds or pool are empty, or a number is not positive.
     """
     if not len(seeds_SD) or not len(pool_ND):
         raise UserError(f"{len(seeds_SD)} seeds cannot be compared with a pool of {len(pool_ND)} videos")
@@ -148,10 +149,10 @@ def nearest(
     best: dict[int, Neighbour] = {}
     for seed, (scores, rows) in enumerate(zip(scores_SK.tolist(), rows_SK.tolist(), strict=True)):
         for score, row in zip(scores, rows, strict=True):
-            # an approximate index that finds too few fills up with -1
+            # An approximate index with too few results fills up with -1.
             if row >= 0 and (row not in best or score > best[row].score):
                 best[row] = Neighbour(row, seed, score)
-    return sorted(best.values(), key=lambda each: (-each.score, each.row))
+    return sorted(best.values(), key=lambda neighbour: (-neighbour.score, neighbour.row))
 
 
 def build_index(pool_ND: np.ndarray, kind: Kind, *, effort: int) -> "faiss.Index":
@@ -169,7 +170,7 @@ def build_index(pool_ND: np.ndarray, kind: Kind, *, effort: int) -> "faiss.Index
         index = faiss.IndexHNSWFlat(width, LINKS, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction, index.hnsw.efSearch = BUILD_EFFORT, effort
     else:
-        lists = max(1, min(int(4 * sqrt(count)), count // VECTORS_PER_LIST))
+        lists = max(1, min(int(LISTS_PER_ROOT * sqrt(count)), count // VECTORS_PER_LIST))
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, lists, faiss.METRIC_INNER_PRODUCT)
         index.train(vectors)
         index.nprobe = min(effort, lists)
@@ -177,8 +178,9 @@ def build_index(pool_ND: np.ndarray, kind: Kind, *, effort: int) -> "faiss.Index
     return index
 
 
-def agreement(found: Sequence[Neighbour], exact: Sequence[Neighbour]) -> Agreement:
-    """How many of the rows two searches of the same pool share."""
-    ours, theirs = {each.row for each in found}, {each.row for each in exact}
-    both = len(ours & theirs)
-    return Agreement(precision=both / max(1, len(ours)), recall=both / max(1, len(theirs)))
+def agreement(approximate: Sequence[Neighbour], exact: Sequence[Neighbour]) -> Agreement:
+    """Compare the rows of two searches of the same pool."""
+    rows = {neighbour.row for neighbour in approximate}
+    right_rows = {neighbour.row for neighbour in exact}
+    num_shared = len(rows & right_rows)
+    return Agreement(precision=num_shared / max(1, len(rows)), recall=num_shared / max(1, len(right_rows)))

@@ -1,7 +1,7 @@
-"""What a model said of videos, kept as it comes: the memory that lets a stopped run go on and a larger one begin ahead.
+"""A model's results for videos, stored as they come, so that a stopped run continues and a larger one reuses them.
 
-A store is a folder of small Parquet files. Each is named by the keys in it and written whole or not at all, so a run
-may be stopped at any instant, and two runs at once repeat work but spoil nothing.
+A store is a folder of small Parquet files. Each is named by its keys and written completely or not at all, so a run may
+be stopped at any instant, and two runs at once repeat work but damage nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,28 +19,28 @@ KEY = "key"
 
 @dataclass(frozen=True)
 class Parts:
-    """The rows below `uri`; `schema` has a text column `key` and what is known of each."""
+    """The rows below `uri`; `schema` has a text column `key` and the results."""
 
     uri: str
     schema: pa.Schema
 
     def keys(self) -> set[str]:
-        """Everything that is known already."""
+        """The keys of all stored rows."""
         return set(self._read([KEY])[KEY].to_pylist())
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep rows; none are nothing to keep."""
+        """Store rows; an empty list stores nothing."""
         if rows:
             name = content_id(*sorted(row[KEY] for row in rows))
             table = pa.Table.from_pylist([dict(row) for row in rows], schema=self.schema)
             storage.write_table(storage.join(self.uri, f"{name}.parquet"), table, self.schema)
 
     def read(self, keys: Collection[str]) -> dict[str, dict[str, Any]]:
-        """The rows of these keys, as far as they are known, by key."""
+        """The stored rows of these keys, by key."""
         return {row[KEY]: row for row in self.table(keys).to_pylist()}
 
     def table(self, keys: Collection[str]) -> pa.Table:
-        """The rows of these keys in any order; one that two runs added stands there twice."""
+        """The rows of these keys in any order; a row that two runs added occurs twice."""
         rows = self._read(None)
         return rows.filter(pc.is_in(rows[KEY], pa.array(sorted(keys), pa.string())))
 

@@ -1,9 +1,9 @@
-"""The manual pass (paper 2.2): pages on which people look at every sourced video and say whether it is worth keeping.
+"""The manual pass (paper 2.2): pages on which people look at all sourced videos and decide which to keep.
 
-The paper's people removed 11,000 of 15,000 videos found by keywords, text overlays, and a fifth of the artists' own for
-jitter and for flipping between two frames. So a page shows each video twice: a few small frames of all of it, and its
-first frames at their own rate, where such faults are seen. A page is one file that needs nothing else, and can be
-handed to anyone; what people decide stays in their browser until they download it (see `decisions`).
+In the paper, people removed 11,000 of 15,000 videos found by keywords, text overlays, and a fifth of the artists' own
+videos for jitter and for alternating between two frames. So a page shows each video twice: a few small frames from its
+full length, and its first frames at their real rate, where such faults are visible. A page is one self-contained file;
+decisions stay in the browser until they are downloaded (see `decisions`).
 """
 
 import io
@@ -23,20 +23,20 @@ from stickers.video.clips import shrink
 
 PER_PAGE = 48
 PAGE, INDEX = "review_page.html.j2", "review_index.html.j2"
-#: why people reject, in the order of their keys; the last one wants a few words
+#: reasons to reject, in the order of their keys; the last one needs a few words
 REASONS = ("text overlaid", "off style", "jitter", "two frames alternating", "broken", "other")
 #: pixels on the longer side
 PREVIEW_SIDE, STRIP_SIDE = 144, 72
 PREVIEW_FRAMES, STRIP_FRAMES = 48, 8
-#: WebP's scale of 0 to 100; small pictures to look at, not to keep
-QUALITY = 60
+#: WebP's quality (0 to 100) and effort (0 to 6); the pictures are for looking, not for keeping
+QUALITY, METHOD = 60, 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """One video as a page shows it. `name` is what decisions call it; one that cannot be read has a reason alone.
+    """One video on a page. `name` identifies it in decisions; a video that cannot be read has only a `reason`.
 
-    `preview` is a WebP of `preview_frames` frames stacked from top to bottom, `strip` one of a few side by side.
+    `preview` is a WebP of `preview_frames` frames stacked from top to bottom, `strip` one of a few frames side by side.
     """
 
     name: str
@@ -52,16 +52,16 @@ class Card:
     strip: bytes = b""
 
     @property
-    def said(self) -> str:
-        """Frames, rate and length, and how much of it plays."""
-        whole = f"{self.num_frames} frames, {self.fps:.4g} fps, {self.num_frames / self.fps:.1f} s"
+    def facts(self) -> str:
+        """Frames, rate and length, and how much of the video plays."""
+        length = f"{self.num_frames} frames, {self.fps:.4g} fps, {self.num_frames / self.fps:.1f} s"
         part = f"; the first {self.preview_frames / self.fps:.1f} s play"
-        return whole + (part if self.preview_frames < self.num_frames else "")
+        return length + (part if self.preview_frames < self.num_frames else "")
 
 
 @dataclass(frozen=True)
 class Review:
-    """A table parted into pages: `pages` are ranges of its rows. `id` changes with what is shown."""
+    """A table split into pages: `pages` are ranges of its rows. `id` changes with the videos and the pages' size."""
 
     id: str
     title: str
@@ -69,7 +69,7 @@ class Review:
 
     @staticmethod
     def of(table: VideoTable, title: str, per_page: int = PER_PAGE) -> "Review":
-        """UserError when `per_page` is not positive."""
+        """The review of a table. UserError when `per_page` is not positive."""
         if per_page < 1:
             raise UserError(f"a page shows at least 1 video, got {per_page}")
         count = table.rows.num_rows
@@ -78,6 +78,7 @@ class Review:
 
     @property
     def num_videos(self) -> int:
+        """Videos on all pages."""
         return self.pages[-1].stop
 
 
@@ -88,12 +89,12 @@ def page_name(number: int) -> str:
 
 def make_card(name: str, file: str, caption: str) -> Card:
     """Decode a video and make its pictures."""
-    seen, size = look(file, PREVIEW_SIDE), size_of(file)
-    if isinstance(seen, Unread):
-        return Card(name=name, caption=caption, reason=seen.reason)
+    result, size = look(file, PREVIEW_SIDE), size_of(file)
+    if isinstance(result, Unread):
+        return Card(name=name, caption=caption, reason=result.reason)
     if isinstance(size, Unread):
         return Card(name=name, caption=caption, reason=size.reason)
-    frames, info = seen
+    frames, info = result
     playing = frames[:PREVIEW_FRAMES]
     return Card(
         name=name,
@@ -110,13 +111,13 @@ def make_card(name: str, file: str, caption: str) -> Card:
 
 
 def render_page(review: Review, number: int, cards: Sequence[Card]) -> str:
-    """One page, whole: the cards of the rows `review.pages[number]`."""
+    """A page as HTML, with the cards of the rows `review.pages[number]`."""
     assert len(cards) == len(review.pages[number])
     return _render(PAGE, review=review, number=number, cards=cards, first=review.pages[number].start)
 
 
 def render_index(review: Review) -> str:
-    """The page that leads to the others and counts what is decided on each."""
+    """The page that links the others and counts the decisions on each."""
     return _render(INDEX, review=review)
 
 
@@ -135,7 +136,7 @@ def _render(template: str, **values: object) -> str:
 
 def _webp(pixels_HWC: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels_HWC)).save(buffer, "WEBP", quality=QUALITY, method=3)
+    Image.fromarray(np.ascontiguousarray(pixels_HWC)).save(buffer, "WEBP", quality=QUALITY, method=METHOD)
     return buffer.getvalue()
 
 

@@ -1,6 +1,6 @@
-"""Videos as frame latents at their native rate: decoded and encoded once, sampled by every recipe.
+"""Videos as frame latents at their native rate, decoded and encoded once and sampled by all recipes.
 
-The autoencoder works a frame at a time, so one encoding serves every fps, stride and conditioning frame.
+The autoencoder works frame by frame, so one encoding serves any fps, stride and conditioning frame.
 """
 
 import json
@@ -30,13 +30,15 @@ if TYPE_CHECKING:
     from stickers.models.autoencoder import RGBAAutoencoder
     from stickers.models.text import TextEncoder
 
-#: what is drawn evenly; by captions, a prompt of which people keep much does not crowd out one of which they keep few
+#: drawn evenly: clips or captions; with captions, a prompt with many kept clips does not crowd out one with few
 Balance = Literal["clips", "captions"]
-#: how fast a clip plays, in fps: evenly, or as its motion asks
+#: the rate of a clip, in fps: one for all, or one that depends on its motion
 Rate = int | MotionBuckets
 #: columns of `LatentSet.track`
 TIME, COLUMNS = 0, {"vmaf": 1, "vectors": 2}
-#: rows in memory, in files, or made from videos when asked for
+#: bytes that are hashed at a time
+CHUNK_BYTES = 1 << 20
+#: rows in memory, in files, or made from videos on demand
 Rows = Tensor | Shards | OnlineFrames
 
 
@@ -44,12 +46,12 @@ Rows = Tensor | Shards | OnlineFrames
 class LatentSet:
     """Frame latents of N videos and their captions.
 
-    `frames` is float16 `[F, C, h, w]`, all videos end to end; `first`, `length` (int64 `[N]`) cut it up; `fps` float32
-    `[N]`; `texts` float16 `[M, L, D]` with `text_of` int64 `[N]` pointing into it. `track`, float32 `[F, 3]`, says of
-    each frame when it is shown (seconds from the video's start) and how much moved since the one before: vmafmotion
-    (0-255) and the mean norm of H.264 motion vectors (pixels; NaN in other codecs). `variable`, bool `[N]`, marks
-    videos whose frames are not evenly spaced. Frames, texts and track are tensors or shards; frames may also be made
-    from the videos each time.
+    `frames` is float16 `[F, C, h, w]`, one video after another, divided by `first` and `length` (int64 `[N]`); `fps` is
+    float32 `[N]`; `texts` is float16 `[M, L, D]`, and `text_of` (int64 `[N]`) points into it. `track`, float32
+    `[F, 3]`, holds for each frame the time at which it is shown (seconds from the video's start) and the motion since
+    the previous one: vmafmotion (0-255) and the mean norm of H.264 motion vectors (pixels; NaN in other codecs).
+    `variable`, bool `[N]`, marks videos whose frames are not evenly spaced. Frames, texts and track are tensors or
+    shards; frames may also be made from the videos each time.
     """
 
     frames: Rows
@@ -65,27 +67,28 @@ class LatentSet:
         return len(self.first)
 
     @cached_property
-    def _bearers(self) -> list[Tensor]:
-        """For each caption the videos that bear it."""
+    def _videos_by_caption(self) -> list[Tensor]:
+        """The videos of each caption."""
         counts = torch.unique(self.text_of, return_counts=True)[1]
         return list(torch.argsort(self.text_of, stable=True).split(counts.tolist()))
 
     def draw(self, rng: np.random.Generator, balance: Balance = "clips") -> int:
-        """The index of a random video: all equally likely, or all captions, then one of the videos that bear it."""
+        """The index of a random video: all equally likely, or all captions and then the videos of one caption."""
         if balance == "clips":
             return int(rng.integers(len(self)))
-        bearers = self._bearers[int(rng.integers(len(self._bearers)))]
-        return int(bearers[int(rng.integers(len(bearers)))])
+        videos = self._videos_by_caption[int(rng.integers(len(self._videos_by_caption)))]
+        return int(videos[int(rng.integers(len(videos)))])
 
     def clip(self, index: int, *, fps: Rate, num_frames: int, start_fraction: float | None) -> Tensor:
-        """A clip `[T, C, h, w]` of video `index`, sampled as `indices` says."""
+        """A clip `[T, C, h, w]` of video `index`, with the frames of `indices`."""
         taken = self.indices(index, fps=fps, num_frames=num_frames, start_fraction=start_fraction)
         return self.frames[int(self.first[index]) + torch.from_numpy(taken)].float()
 
     def indices(self, index: int, *, fps: Rate, num_frames: int, start_fraction: float | None) -> np.ndarray:
-        """Which frames of video `index` make a clip (paper section 3.1, and 3.1.1 for a rate that follows motion).
+        """The frames of a clip of video `index` (paper section 3.1, and 3.1.1 for motion buckets).
 
-        Such a rate is that of the window which the slowest rate would show; the clip begins where that window does.
+        With motion buckets, the motion in the window of the slowest rate decides the rate; the clip begins where that
+        window does.
         """
         if isinstance(fps, int):
             return self._evenly(index, fps, num_frames, start_fraction)
@@ -125,72 +128,76 @@ class LatentSet:
         return self.track[int(self.first[index]) + torch.arange(int(self.length[index]))]
 
     def speed(self, index: int, first: int, last: int, score: Score) -> float:
-        """How much moves a second between two frames of video `index`."""
+        """The motion per second between two frames of video `index`."""
         track = self.tracked(index)[first : last + 1]
         seconds = float(track[-1, TIME] - track[0, TIME])
         return float(track[1:, COLUMNS[score]].sum()) / seconds if seconds > 0 else 0.0
 
     def text(self, index: int) -> Tensor:
+        """The text of video `index`, float32 `[L, D]`."""
         return self.texts[self.text_of[index]].float()
 
-    def to_bytes(self, place: str = "") -> bytes:
-        """The set as a safetensors file, to lie in folder `place`; its shards stay where they are, named from there."""
+    def to_bytes(self, folder: str = "") -> bytes:
+        """The set as a safetensors file for `folder`; shards stay in place and are named relative to it."""
         tensors: dict[str, Tensor] = {}
-        said: dict[str, str] = {}
+        shards: dict[str, str] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Tensor):
                 tensors[field.name] = value.contiguous()
             elif isinstance(value, Shards):
-                files = [os.path.relpath(each, place) for each in value.files]
-                said[field.name] = json.dumps([files, value.counts, value.name])
+                files = [os.path.relpath(file, folder) for file in value.files]
+                shards[field.name] = json.dumps([files, value.counts, value.name])
             elif isinstance(value, OnlineFrames):
                 tensors |= value.tensors()
-        return save(tensors, said or None)
+        return save(tensors, shards or None)
 
     def save(self, path: str | Path) -> None:
+        """Write the set to a local file."""
         Path(path).write_bytes(self.to_bytes(str(Path(path).parent)))
 
     @classmethod
     def load(cls, uri: str | Path, autoencoder: "RGBAAutoencoder | None" = None) -> "LatentSet":
-        """Read a set; what lies in shards is read when it is asked for.
+        """Read a set; shards are read on demand.
 
         Raises:
-            UserError: there is no such file, or its frames are made from videos and there is no autoencoder.
+            UserError: the file is missing, or its frames are made from videos and `autoencoder` is None.
         """
         folder = str(uri).rpartition("/")[0] or "."
         with safe_open(storage.local_file(str(uri)), "pt") as file:
-            found: dict[str, Rows] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            said = file.metadata() or {}
-        for name, text in said.items():
-            files, counts, inside = json.loads(text)
-            found[name] = Shards([storage.below(folder, each) for each in files], counts, inside)
-        if "frames" not in found:
+            columns: dict[str, Rows] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            shards = file.metadata() or {}
+        for name, text in shards.items():
+            files, counts, tensor_name = json.loads(text)
+            uris = [storage.below(folder, file) for file in files]
+            columns[name] = Shards(uris, counts, tensor_name)
+        if "frames" not in columns:
             if autoencoder is None:
                 raise UserError(f"the frames of {uri} are made from videos, which needs the autoencoder")
-            found["frames"] = OnlineFrames.of_tensors(found, autoencoder)
-        known = {each.name for each in fields(cls)}  # a later version may have written more
-        return cls(**{name: rows for name, rows in found.items() if name in known})  # type: ignore[arg-type]
+            columns["frames"] = OnlineFrames.of_tensors(columns, autoencoder)
+        names = {column.name for column in fields(cls)}  # a later version may have written more
+        return cls(**{name: rows for name, rows in columns.items() if name in names})  # type: ignore[arg-type]
 
     @staticmethod
     def join(sets: list["LatentSet"]) -> "LatentSet":
-        """One set of several that lie in memory, in order; times and motion are left out."""
-        frames, texts, parts = 0, 0, []
-        for one in sets:
-            parts.append((one.first + frames, one.text_of + texts))
-            frames, texts = frames + shape_of(one.frames)[0], texts + shape_of(one.texts)[0]
+        """Join sets in memory, in order, without times and motion."""
+        num_frames, num_texts, offsets = 0, 0, []
+        for part in sets:
+            offsets.append((part.first + num_frames, part.text_of + num_texts))
+            num_frames += shape_of(part.frames)[0]
+            num_texts += shape_of(part.texts)[0]
         return LatentSet(
             frames=torch.cat([s.frames for s in sets]),  # type: ignore[misc]
-            first=torch.cat([p[0] for p in parts]),
+            first=torch.cat([first for first, _ in offsets]),
             length=torch.cat([s.length for s in sets]),
             fps=torch.cat([s.fps for s in sets]),
             texts=torch.cat([s.texts for s in sets]),  # type: ignore[misc]
-            text_of=torch.cat([p[1] for p in parts]),
+            text_of=torch.cat([text_of for _, text_of in offsets]),
         )
 
 
 def shape_of(rows: Rows) -> tuple[int, ...]:
-    """The shape of rows wherever they lie; at most a header is read."""
+    """The shape of rows of any kind; at most a header is read."""
     return tuple(rows.shape) if isinstance(rows, Tensor) else rows.shape()
 
 
@@ -200,7 +207,7 @@ def encode_clips(
     text: "TextEncoder",
     size: int,
 ) -> LatentSet:
-    """Encode clips given as (RGBA frames `[T, H, W, 4]`, fps, caption)."""
+    """Encode clips: tuples of RGBA frames `[T, H, W, 4]`, fps and caption."""
     frames, fps, captions = [], [], []
     for pixels, rate, caption in clips:
         frames.append(encode_frames(autoencoder, canonical(pixels, size)))
@@ -226,6 +233,6 @@ def weights_digest(folder: str | Path) -> str:
     for path in sorted(p for p in Path(folder).rglob("*") if p.suffix in (".safetensors", ".json", ".txt")):
         digest.update(path.relative_to(folder).as_posix().encode())
         with path.open("rb") as file:
-            while some := file.read(1 << 20):
-                digest.update(some)
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
     return digest.hexdigest()

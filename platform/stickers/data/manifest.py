@@ -1,4 +1,4 @@
-"""From a listed file to a row: what is in it, or a sentence that says why it cannot be used."""
+"""Turns a listed file into a row: its facts, or the reason why it cannot be used."""
 
 from dataclasses import dataclass, replace
 
@@ -15,6 +15,7 @@ from stickers.video.motion import frame_motion, vector_motion
 from stickers.video.reading import read_video
 from stickers.video.source import UnreadableVideoError
 
+#: fewer frames make no clip of the paper's length
 MIN_FRAMES = 8
 UNKNOWN = Clip(
     clip_id="",
@@ -37,7 +38,7 @@ UNKNOWN = Clip(
 
 
 @dataclass(frozen=True)
-class Looked:
+class Examined:
     """A usable video: its row, its canonical frames by size (uint8 RGBA `[T, size, size, 4]`) and its track."""
 
     clip: Clip
@@ -46,15 +47,15 @@ class Looked:
 
 
 def row_of(listed: Listed, clip_id: str) -> Clip:
-    """The row of a listed video of which nothing is known yet."""
+    """The row of a listed video before it is examined."""
     return replace(UNKNOWN, clip_id=clip_id, uri=listed.path, caption=listed.caption, source=listed.source)
 
 
-def examine(row: Clip, sizes: tuple[int, ...]) -> Looked | Clip:
+def examine(row: Clip, sizes: tuple[int, ...]) -> Examined | Clip:
     """Decode one file.
 
     Returns:
-        Its completed row with frames and track; or the row with the reason why it was refused.
+        The completed row with frames and track, or the row with the reason why it is refused.
     """
     try:
         source = source_of(row.uri)
@@ -70,7 +71,7 @@ def examine(row: Clip, sizes: tuple[int, ...]) -> Looked | Clip:
     moved = frame_motion(pixels[min(sizes)])
     if vectors is None or len(vectors) != len(frames):
         vectors = np.full(len(frames), np.nan, np.float32)
-    known = not np.isnan(vectors).any()
+    has_vectors = not np.isnan(vectors).any()
     complete = replace(
         row,
         num_frames=len(frames),
@@ -81,8 +82,8 @@ def examine(row: Clip, sizes: tuple[int, ...]) -> Looked | Clip:
         has_alpha=info.has_alpha,
         cut_out=solid,
         motion_score=float(moved.mean()),
-        vector_score=float(vectors.mean()) if known else None,
+        vector_score=float(vectors.mean()) if has_vectors else None,
         status="ready",
     )
     track = np.stack([np.asarray(info.times), moved, vectors], axis=1).astype(np.float32)
-    return Looked(complete, pixels, torch.from_numpy(track))
+    return Examined(complete, pixels, torch.from_numpy(track))

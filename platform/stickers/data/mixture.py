@@ -1,4 +1,4 @@
-"""Training batches: seed and step decide them entirely, on any machine and after any restart."""
+"""Training batches, which depend on seed and step alone, on any machine and after any restart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ from stickers.errors import UserError
 from stickers.video.clips import ConditioningKind, conditioning_index
 
 Window = Literal["any", "halfway"]
+#: a prime, so that the generators of small seeds do not meet
+SEED_STRIDE = 1_000_003
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,11 @@ class Batch:
     z_BTCHW: Tensor
     image_BCHW: Tensor
     context_BLD: Tensor
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The generator of a training step's noise."""
+    return torch.Generator().manual_seed(seed * SEED_STRIDE + step)
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,9 @@ class Mixture:
         window: Window = "any",
         balance: Balance = "clips",
     ) -> Batch:
-        """The batch of one step; `window` says which part of a video may become a clip, `balance` what is drawn evenly.
+        """The batch of one step.
+
+        `window` says which part of a video may become a clip, `balance` whether clips or captions are drawn evenly.
 
         Raises:
             UserError: a dataset is unknown.

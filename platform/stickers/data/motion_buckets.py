@@ -1,7 +1,7 @@
-"""Motion bucketing (paper section 3.1.1): the more a stretch of video moves, the faster it is sampled.
+"""Motion bucketing (paper section 3.1.1): the more a part of a video moves, the faster it is sampled.
 
-Videos sped up or slowed down, and the still and the wild parts of one video, so come to move about equally from frame
-to frame. The edges are set by a person who looks at examples (`experiments/buckets.py` makes the page).
+Sampled clips then move about equally from frame to frame, whether a video was sped up or slowed down, and in its quiet
+and its wild parts. A person sets the edges by looking at examples (`experiments/buckets.py` makes the page).
 """
 
 from bisect import bisect_right
@@ -18,9 +18,9 @@ Score = Literal["vmaf", "vectors"]
 class MotionBuckets:
     """A table from motion score to sampling rate.
 
-    `score` is vmafmotion (luma steps, 0-255) or the mean norm of H.264 motion vectors (pixels), here *a second*: summed
-    over the frames of a window, divided by its seconds, so that the file's own frame rate does not matter. Scores below
-    `edges[0]` are sampled at `rates[0]` fps, those from there to `edges[1]` at `rates[1]`, and so on.
+    `score` is vmafmotion (luma steps, 0-255) or the mean norm of H.264 motion vectors (pixels), *per second*: summed
+    over the frames of a window and divided by its seconds, so that the file's frame rate does not matter. Windows
+    with scores below `edges[0]` are sampled at `rates[0]` fps, those from there to `edges[1]` at `rates[1]`, and so on.
     """
 
     score: Score = "vmaf"
@@ -40,5 +40,5 @@ class MotionBuckets:
             raise UserError(f"rates of motion buckets must be at least 1 fps, got {self.rates}")
 
     def rate_of(self, score: float) -> int:
-        """The sampling rate, in fps, of a window with this score a second."""
+        """The sampling rate, in fps, of a window with this score per second."""
         return self.rates[bisect_right(self.edges, score)]

@@ -1,6 +1,6 @@
-"""Frames of collections too large to cache: decoded and encoded when a batch asks for them.
+"""Frames of collections too large to cache, decoded and encoded anew for each batch.
 
-The same rows as the cache's, bit for bit (`encode_frames` sees to that); only slower.
+The rows equal the cache's bit for bit (see `encode_frames`), but take longer.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,19 +16,21 @@ from stickers.video.reading import read_frames
 if TYPE_CHECKING:
     from stickers.models.autoencoder import RGBAAutoencoder
 
-#: how many times larger than needed a video is decoded: enough to cut it out cleanly, little enough for memory
+#: a video is decoded at most so many times larger than needed: enough to cut it out cleanly, and it fits into memory
 OVERSIZE = 8
+#: channels of a frame, and the level of an opaque white pixel
+RGBA, WHITE = 4, 255
 
 
 class OnlineFrames:
-    """Frame latents of videos end to end, indexed by a tensor of row numbers that lie in one video.
+    """Frame latents of videos, one video after another, indexed by a tensor of row numbers within one video.
 
     Args:
         uris: the videos.
-        first: int64 `[N]`, the row at which each begins.
-        cut: bool `[N]`, whether each one's background is cut out.
+        first: int64 `[N]`, the row at which each video begins.
+        cut: bool `[N]`, true where a video's background is cut out.
         size: pixels a side.
-        decoded_side: pixels that the longer side is at most decoded to.
+        decoded_side: the most pixels of the longer side while decoding.
     """
 
     def __init__(
@@ -53,12 +55,12 @@ class OnlineFrames:
         return encode_frames(self.autoencoder, pixels)
 
     def shape(self) -> tuple[int, ...]:
-        """Channels and sides; how many frames there are, the set's lengths say."""
-        probe = np.full((1, self.size, self.size, 4), 255, np.uint8)
+        """As of a tensor, but with 0 frames: the number is in the set's lengths."""
+        probe = np.full((1, self.size, self.size, RGBA), WHITE, np.uint8)
         return 0, *encode_frames(self.autoencoder, probe).shape[1:]
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a set's file keeps of this."""
+        """The tensors that stand for these frames in a set's file."""
         names = np.frombuffer("\0".join(self.uris).encode(), np.uint8).copy()
         return {
             "online_uris": torch.from_numpy(names),
@@ -67,8 +69,8 @@ class OnlineFrames:
         }
 
     @classmethod
-    def of_tensors(cls, found: dict[str, Any], autoencoder: "RGBAAutoencoder") -> "OnlineFrames":
-        """Take what `tensors` gave out of a set's tensors."""
-        uris = found.pop("online_uris").numpy().tobytes().decode().split("\0")
-        size, side = found.pop("online_sizes").tolist()
-        return cls(uris, found["first"], found.pop("online_cut"), size, side, autoencoder)
+    def of_tensors(cls, tensors: dict[str, Any], autoencoder: "RGBAAutoencoder") -> "OnlineFrames":
+        """Rebuild the frames from a set's tensors; those of `tensors()` are removed."""
+        uris = tensors.pop("online_uris").numpy().tobytes().decode().split("\0")
+        size, side = tensors.pop("online_sizes").tolist()
+        return cls(uris, tensors["first"], tensors.pop("online_cut"), size, side, autoencoder)

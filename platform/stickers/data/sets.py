@@ -1,4 +1,4 @@
-"""From rows to the sets that recipes sample: numbers alone are gathered, frames and texts stay in their shards."""
+"""Builds the sets that recipes sample from rows: only numbers are gathered, frames and texts stay in their shards."""
 
 from array import array
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Files:
-    """Shards in the order in which they are first named."""
+    """Shards in the order of their first occurrence."""
 
     def __init__(self) -> None:
         self.number: dict[str, int] = {}
@@ -49,7 +49,7 @@ class SetBuilder:
         self.text_rows: dict[str, int] = {}
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Take one usable row of `ROWS`."""
+        """Add one usable row of `ROWS`."""
         shard = row["shards"][self.position], row["shard_rows"][self.position], row["firsts"][self.position]
         if row["caption"] not in self.text_rows:
             text = self.texts.row(row["text_shard"], row["text_rows"], row["text_row"])
@@ -69,25 +69,27 @@ class SetBuilder:
             self.uris.append(row["uri"])
 
     def build(self, autoencoder: "RGBAAutoencoder") -> LatentSet:
-        """The set, its videos in the order of their ids, so that it does not depend on which was done first.
+        """The set with its videos in the order of their ids, whatever the order of the rows.
 
-        `autoencoder` encodes what the cache does not hold.
+        `autoencoder` encodes frames that the cache does not hold.
         """
         order = torch.tensor(sorted(range(len(self.ids)), key=self.ids.__getitem__))
-        found = {name: torch.tensor(values)[order] for name, values in self.columns.items()}
+        columns = {name: torch.tensor(values)[order] for name, values in self.columns.items()}
         folder = self.cache.folder(self.size)
         frames: Shards | OnlineFrames = self.frames.shards(folder, "frames")
         if not self.cache.with_frames:
             uris = [self.uris[i] for i in order.tolist()]
             decoded = OVERSIZE * max(self.cache.sizes)
-            frames = OnlineFrames(uris, found["first"], found["cut"].bool(), self.size, decoded, autoencoder)
+            frames = OnlineFrames(
+                uris, columns["first"], columns["cut"].bool(), self.size, decoded, autoencoder
+            )
         return LatentSet(
             frames=frames,
-            first=found["first"],
-            length=found["length"],
+            first=columns["first"],
+            length=columns["length"],
             fps=torch.tensor(self.fps)[order],
             texts=self.texts.shards(self.cache.texts, "texts"),
-            text_of=found["text_of"],
+            text_of=columns["text_of"],
             track=self.frames.shards(folder, "track"),
-            variable=found["variable"].bool(),
+            variable=columns["variable"].bool(),
         )

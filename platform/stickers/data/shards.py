@@ -1,7 +1,7 @@
-"""Rows of one tensor that lie in several files: content-addressed, written once, read a few rows at a time.
+"""One tensor in several files, which are content-addressed, written once and read a few rows at a time.
 
-A shard is a safetensors file named by the hash of its bytes, so its content never changes under its name and a set that
-lists its shards by name is itself named by their content.
+A shard is a safetensors file named by the hash of its bytes, so the content of a name never changes, and the names in a
+set's file fix its content.
 """
 
 from bisect import bisect_right
@@ -19,10 +19,12 @@ from stickers import storage
 
 #: files that stay open at a time
 OPEN_FILES = 128
+#: bytes of the hash in a shard's name
+DIGEST_BYTES = 13
 
 
 class Shards:
-    """One tensor of several shards, end to end; indexed by row number or by a tensor of row numbers.
+    """One tensor made of several shards in a row; indexed by row number or by a tensor of row numbers.
 
     Args:
         files: URIs of the shards.
@@ -40,7 +42,7 @@ class Shards:
         return self.firsts[-1]
 
     def shape(self) -> tuple[int, ...]:
-        """The whole tensor's shape; only a header is read."""
+        """The full tensor's shape; only a header is read."""
         return len(self), *_open(self.files[0], self.name).get_shape()[1:]
 
     def __getitem__(self, index: int | Tensor) -> Tensor:
@@ -52,16 +54,16 @@ class Shards:
         if high < self.firsts[shard + 1]:  # a clip lies in one shard
             stored = _open(self.files[shard], self.name)
             first = self.firsts[shard]
-            found: Tensor = stored[low - first : high - first + 1][rows - low]
-            return found
+            values: Tensor = stored[low - first : high - first + 1][rows - low]
+            return values
         return torch.stack([self[int(row)] for row in rows])
 
 
-def write_shard(place: str, tensors: dict[str, Tensor]) -> str:
-    """Write tensors of equally many rows below `place`; returns the file's name, which is that of its content."""
+def write_shard(folder: str, tensors: dict[str, Tensor]) -> str:
+    """Write tensors with equal numbers of rows to `folder`; returns the file's name, a hash of its content."""
     data = save({name: value.contiguous() for name, value in tensors.items()})
-    name = f"{blake2b(data, digest_size=13).hexdigest()}.safetensors"
-    uri = storage.join(place, name)
+    name = f"{blake2b(data, digest_size=DIGEST_BYTES).hexdigest()}.safetensors"
+    uri = storage.join(folder, name)
     if not storage.exists(uri):
         storage.write_bytes(uri, data)
     return name
@@ -69,5 +71,5 @@ def write_shard(place: str, tensors: dict[str, Tensor]) -> str:
 
 @lru_cache(maxsize=OPEN_FILES)
 def _open(uri: str, name: str) -> Any:
-    """A tensor of a file that is mapped into memory, not read; under its name a shard never changes."""
+    """A tensor of a memory-mapped file; a name always stands for the same content."""
     return safe_open(storage.local_file(uri), "pt").get_slice(name)

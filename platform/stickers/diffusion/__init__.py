@@ -1,1 +1,1 @@
-"""Diffusion mathematics as functions on tensors; it knows no model."""
+"""Diffusion mathematics as functions on tensors, independent of any model."""

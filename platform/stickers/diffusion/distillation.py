@@ -1,6 +1,6 @@
-"""Guidance and step distillation at once: what a student step should predict (paper section 3.3.3).
+"""Guidance and step distillation at once: the target of a student step (paper section 3.3.3).
 
-A student step replaces `ratio` guided teacher steps. Following progressive distillation (Salimans & Ho 2022), the
+A student step replaces several guided teacher steps. Following progressive distillation (Salimans & Ho 2022), the
 target is the clean estimate from which one DDIM step lands exactly where the teacher's steps landed.
 """
 
@@ -9,6 +9,9 @@ from torch import Tensor
 
 from stickers.diffusion.schedule import NoiseSchedule
 from stickers.diffusion.solvers import Denoiser, ddim_step
+
+#: the loss weight of steps with hardly any noise, whose SNR grows without bound
+MAX_WEIGHT = 5.0
 
 
 def merged_target(schedule: NoiseSchedule, z: Tensor, landed: Tensor, start: int, end: int) -> Tensor:
@@ -30,6 +33,6 @@ def teacher_rollout(
 
 
 def step_weight(schedule: NoiseSchedule, timestep: int) -> float:
-    """Truncated-SNR weight of the loss on clean estimates: max(SNR, 1), capped so that late steps do not rule."""
+    """Truncated-SNR weight of the loss on clean estimates: max(SNR, 1), capped so that late steps do not dominate."""
     alpha, sigma = float(schedule.alpha[timestep]), float(schedule.sigma[timestep])
-    return min(max(alpha**2 / sigma**2, 1.0), 5.0)
+    return min(max(alpha**2 / sigma**2, 1.0), MAX_WEIGHT)

@@ -1,4 +1,4 @@
-"""Image and text guidance as InstructPix2Pix has it (paper equations 1-3)."""
+"""Image and text guidance as in InstructPix2Pix (paper equations 1-3)."""
 
 from typing import Literal
 
@@ -7,15 +7,15 @@ from torch import Tensor
 Condition = Literal["none", "image", "full"]
 
 
-def needed(guidance_image: float, guidance_text: float) -> tuple[Condition, ...]:
-    """The passes that the two scales make necessary: at scale 1 a term cancels and its pass is not run."""
+def needed_passes(guidance_image: float, guidance_text: float) -> tuple[Condition, ...]:
+    """The passes that the two scales require; at scale 1 a term cancels, so its pass is not run."""
     if guidance_image == guidance_text:
         return ("full",) if guidance_image == 1 else ("none", "full")
     return ("image", "full") if guidance_image == 1 else ("none", "image", "full")
 
 
 def combine(outputs: dict[Condition, Tensor], guidance_image: float, guidance_text: float) -> Tensor:
-    """e(none) + s_I (e(image) - e(none)) + s_T (e(full) - e(image)), from the passes that `needed` names."""
+    """e(none) + s_I (e(image) - e(none)) + s_T (e(full) - e(image)), from the passes of `needed_passes`."""
     full = outputs["full"]
     if len(outputs) == 1:
         return full

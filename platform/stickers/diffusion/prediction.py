@@ -1,4 +1,4 @@
-"""What a network may predict, and how each form turns into the others.
+"""The quantities that a network may predict, and how to convert them to clean latents.
 
 With z = alpha x + sigma e: `epsilon` predicts e, `v_prediction` predicts v = alpha e - sigma x (Salimans & Ho 2022).
 `sample_residual` predicts x minus the conditioning frame's latent: a video is its still plus a motion, and small
@@ -16,7 +16,7 @@ PREDICTIONS: tuple[str, ...] = get_args(Prediction)
 
 
 def zero_terminal_snr(kind: Prediction) -> bool:
-    """Noise prediction says nothing at pure noise, so only the other forms rescale the schedule (section 3.1)."""
+    """True for the forms whose schedule ends in pure noise, where predicting noise is useless (paper section 3.1)."""
     return kind != "epsilon"
 
 
@@ -40,7 +40,11 @@ def to_sample(
 def target(
     kind: Prediction, clean: Tensor, noise: Tensor, alpha: Tensor, sigma: Tensor, image: Tensor
 ) -> Tensor:
-    """What a network of this kind should answer."""
+    """The training target of a network of this kind.
+
+    Raises:
+        UserError: `kind` is none of `PREDICTIONS`.
+    """
     if kind == "epsilon":
         return noise
     if kind == "v_prediction":

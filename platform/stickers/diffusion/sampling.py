@@ -1,4 +1,4 @@
-"""How a clip is sampled: the settings that enter a candidate's identity, and the loop that obeys them."""
+"""How a clip is sampled: the settings, which enter a candidate's identity, and the loop."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from stickers.diffusion.guidance import Condition, combine, needed
+from stickers.diffusion.guidance import Condition, combine, needed_passes
 from stickers.diffusion.prediction import Prediction, to_sample, zero_terminal_snr
 from stickers.diffusion.schedule import NoiseSchedule
 from stickers.diffusion.solvers import ddim, dpm_solver_2m
@@ -20,9 +20,9 @@ Passes = Callable[[Tensor, int, tuple[Condition, ...]], dict[Condition, Tensor]]
 class SamplerSettings:
     """Everything about sampling that changes the pixels.
 
-    `guided_steps` is the number of first steps with full guidance, the rest run one unguided pass (adaptive guidance,
-    paper section 3.3.1); `fps` is the speed at which the clip is meant to play. `temperature` scales the noise that
-    sampling starts from: below 1 a weak model gives less variety and fewer broken clips.
+    The first `guided_steps` steps have full guidance, the rest run one unguided pass (adaptive guidance, paper section
+    3.3.1). `fps` is the speed at which the clip is meant to play. `temperature` scales the noise that sampling starts
+    from: below 1 a weak model gives less variety and fewer broken clips.
     """
 
     solver: Literal["ddim", "dpm"] = "dpm"
@@ -40,7 +40,6 @@ class SamplerSettings:
         for name in ("num_steps", "num_frames", "fps"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}")
-
         if self.temperature < 0:
             raise UserError(f"temperature must not be negative, got {self.temperature}")
 
@@ -57,10 +56,10 @@ class SamplerSettings:
                 raise UserError(f"{place}: sampler setting {name!r} is unknown; accepted: {', '.join(names)}")
         return cls(**values)
 
-    def passes(self) -> int:
-        """Network passes a clip takes."""
+    def num_passes(self) -> int:
+        """Network passes that a clip takes."""
         guided = min(self.guided_steps, self.num_steps)
-        return guided * len(needed(self.guidance_image, self.guidance_text)) + self.num_steps - guided
+        return guided * len(needed_passes(self.guidance_image, self.guidance_text)) + self.num_steps - guided
 
 
 #: the unoptimised baseline of paper section 3.3.1: 150 passes
@@ -74,18 +73,18 @@ DISTILLED = SamplerSettings(solver="ddim", num_steps=8, guidance_image=1.0, guid
 def sample(run: Passes, noise: Tensor, image: Tensor, kind: Prediction, settings: SamplerSettings) -> Tensor:
     """Clean latents `[B, T, C, H, W]` from `noise` of that shape.
 
-    `image` is the conditioning latent `[B, 1, C, H, W]`; each pass sees it or zero according to its condition.
+    `image` is the conditioning latent `[B, 1, C, H, W]`; each pass gets it or zero, according to its condition.
     """
     schedule = NoiseSchedule.make(zero_terminal_snr=zero_terminal_snr(kind))
-    guided = needed(settings.guidance_image, settings.guidance_text)
+    guided = needed_passes(settings.guidance_image, settings.guidance_text)
     start = noise * settings.temperature
 
     def denoise(z: Tensor, index: int, timestep: int) -> Tensor:
         alpha, sigma = schedule.at(noise.new_tensor([timestep]).long(), z)
         outputs = run(z, timestep, guided if index < settings.guided_steps else ("full",))
         clean = {
-            name: to_sample(kind, out, z, alpha, sigma, image if name != "none" else image * 0)
-            for name, out in outputs.items()
+            condition: to_sample(kind, output, z, alpha, sigma, image if condition != "none" else image * 0)
+            for condition, output in outputs.items()
         }
         return combine(clean, settings.guidance_image, settings.guidance_text)
 

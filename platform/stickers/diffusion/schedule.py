@@ -11,6 +11,11 @@ from torch import Tensor
 
 from stickers.errors import UserError
 
+#: of Stable Diffusion
+BETA_START, BETA_END = 0.00085, 0.012
+#: keeps the logarithm of a zero signal finite
+TINY_ALPHA = 1e-30
+
 
 @dataclass(frozen=True)
 class NoiseSchedule:
@@ -21,9 +26,10 @@ class NoiseSchedule:
 
     @classmethod
     def make(cls, *, zero_terminal_snr: bool) -> "NoiseSchedule":
+        """Stable Diffusion's schedule, rescaled to end in pure noise where `zero_terminal_snr` is set."""
         from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
-        scheduler = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+        scheduler = DDPMScheduler(beta_schedule="scaled_linear", beta_start=BETA_START, beta_end=BETA_END)
         alpha = scheduler.alphas_cumprod.double().sqrt()
         if zero_terminal_snr:
             alpha = (alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1])
@@ -31,7 +37,13 @@ class NoiseSchedule:
 
     @property
     def num_timesteps(self) -> int:
+        """Timesteps of the schedule, 1000."""
         return len(self.alpha)
+
+    @property
+    def half_log_snr(self) -> Tensor:
+        """log(alpha / sigma), float64 `[1000]`: half of the log SNR, very low rather than -inf at pure noise."""
+        return self.alpha.clamp(min=TINY_ALPHA).log() - self.sigma.log()
 
     def at(self, timestep: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """alpha and sigma of integer timesteps `[B]`, shaped to broadcast over `like`; timestep -1 is clean data."""
@@ -48,19 +60,19 @@ class NoiseSchedule:
         return alpha * clean + sigma * noise
 
     def uniform_timesteps(self, num_steps: int) -> list[int]:
-        """`num_steps` timesteps equally spaced, from the last one down ("trailing": pure noise is where it starts)."""
+        """`num_steps` timesteps equally spaced, from the last one down ("trailing": the first is pure noise)."""
         self._check_count(num_steps)
         spaced = torch.arange(self.num_timesteps, 0, -self.num_timesteps / num_steps, dtype=torch.float64)
         return [int(t) - 1 for t in spaced.round()[:num_steps]]
 
     def log_snr_timesteps(self, num_steps: int, *, lowest: float = -7.0) -> list[int]:
-        """`num_steps` timesteps linear in log SNR (paper section 3.3.1), the first being the last timestep.
+        """`num_steps` timesteps linear in log SNR (paper section 3.3.1), starting from the last timestep.
 
-        At zero terminal SNR that is minus infinity, so the grid is clipped at `lowest`; otherwise half of all steps
-        would fall among nearly pure noise. Neighbours that would coincide near clean data move apart.
+        At zero terminal SNR the log SNR starts at minus infinity, so the grid is clipped at `lowest`; otherwise half of
+        the steps would be spent on nearly pure noise. Steps that would coincide near clean data move apart.
         """
         self._check_count(num_steps)
-        log_snr = 2 * (self.alpha.clamp(min=1e-30).log() - self.sigma.log())
+        log_snr = 2 * self.half_log_snr
         start = max(float(log_snr[-1]), lowest)
         grid = torch.linspace(start, float(log_snr[0]), num_steps + 1, dtype=torch.float64)[:-1]
         nearest = [int((log_snr - value).abs().argmin()) for value in grid]

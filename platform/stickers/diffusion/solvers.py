@@ -1,4 +1,4 @@
-"""Solvers of the probability-flow ODE: functions over any callable, so they know no model.
+"""Solvers of the probability-flow ODE: functions over any callable, independent of any model.
 
 A `Denoiser` maps (z_t, step index, timestep) to an estimate of the clean latents.
 """
@@ -12,6 +12,8 @@ from stickers.diffusion.schedule import NoiseSchedule
 from stickers.errors import UserError
 
 Denoiser = Callable[[Tensor, int, int], Tensor]
+#: a signal below this counts as zero: the log SNR there is no finite number
+ZERO_ALPHA = 1e-12
 
 
 def ddim_step(schedule: NoiseSchedule, z: Tensor, clean: Tensor, start: int, end: int) -> Tensor:
@@ -34,15 +36,15 @@ def dpm_solver_2m(denoise: Denoiser, z: Tensor, schedule: NoiseSchedule, timeste
 
     The step that leaves zero SNR and the step to clean data are of first order: their log-SNR width is infinite.
     """
-    log_snr_half = schedule.alpha.clamp(min=1e-30).log() - schedule.sigma.log()
+    half_log_snr = schedule.half_log_snr
     previous, previous_width = None, 0.0
     for i, start in enumerate(timesteps):
         clean = denoise(z, i, start)
         if i + 1 == len(timesteps):
             return clean
         end = timesteps[i + 1]
-        width = float(log_snr_half[end] - log_snr_half[start])
-        finite = float(schedule.alpha[start]) > 1e-12
+        width = float(half_log_snr[end] - half_log_snr[start])
+        finite = float(schedule.alpha[start]) > ZERO_ALPHA
         estimate = clean
         if previous is not None:
             estimate = clean + (clean - previous) * (width / (2 * previous_width))

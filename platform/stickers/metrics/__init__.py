@@ -1,1 +1,1 @@
-"""Measures read off decoded pixels; none needs trained weights."""
+"""Measures of decoded pixels; none needs trained weights."""

@@ -1,6 +1,6 @@
-"""How much a clip moves, for a clip alone and for a second of it: what teachers trade against consistency.
+"""How much a clip moves, a frame and a second: teachers trade this against consistency.
 
-Clips of different frame rates show their motion at different paces, so speeds are compared a second, not a frame.
+Clips of different frame rates show the same motion at different speeds, so they are compared by the second.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ def motion_size(frames_THWC: np.ndarray) -> float:
 
 
 def motion_per_second(motion_score: float, fps: float) -> float:
-    """The motion that a second of a clip shows, in luma levels: its score times its frames a second.
+    """The motion in a second of a clip, in luma levels: its score times its frame rate.
 
     Raises:
         UserError: the frame rate is not positive.

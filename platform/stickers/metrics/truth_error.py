@@ -1,8 +1,8 @@
-"""How far a clip is from anything its prompt admits, read from decoded pixels alone.
+"""How far a clip is from every clip that its prompt admits, by decoded pixels alone.
 
 A prompt admits many clips, so the error is the *least* squared distance to one of them, on a scale where the frozen
-still is 1. All truths, the still and every comparison clip pass through the autoencoder first: against raw truth a
-perfect model would be charged for its decoder. Nearest of all motions gives the share of right motions.
+still is 1. All reference clips pass through the autoencoder first: against raw truth a perfect model would be charged
+for its decoder. The nearest of all motions gives the share of right motions.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stickers.video.clips import on_white
+from stickers.video.clips import OPAQUE, on_white
 
 Reconstruct = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What one sticker is measured against.
+    """The reference clips of one sticker, flattened to float32.
 
-    `admitted` float32 `[N, D]` are the admitted clips, flattened; `every` `[M, D]` the landmarks of all motions with
-    `labels`, the last of them the still; `still` `[D]`.
+    `admitted` `[N, D]` are the clips that the prompt admits; `landmarks` `[M, D]` those of all motions, the last one
+    the still, with their `labels`; `still` `[D]`. `right` names the motions that the prompt admits.
     """
 
     admitted: np.ndarray
-    every: np.ndarray
+    landmarks: np.ndarray
     labels: tuple[str, ...]
     right: frozenset[str]
     still: np.ndarray
@@ -32,7 +32,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Reading:
-    """One clip measured: squared distance to the nearest truth and of the still, and whether its motion is right."""
+    """The squared distances of a clip and of the still to the nearest truth, and whether the clip's motion is right."""
 
     distance: float
     still_distance: float
@@ -41,8 +41,8 @@ class Reading:
 
 
 def flatten(clip_THWC: np.ndarray) -> np.ndarray:
-    """A clip over white with its alpha, as float32 in [0, 1], flat."""
-    return (on_white(clip_THWC).astype(np.float32) / 255).ravel()
+    """A clip over white with its alpha, as a float32 vector in [0, 1]."""
+    return (on_white(clip_THWC).astype(np.float32) / OPAQUE).ravel()
 
 
 def make_scale(
@@ -57,18 +57,19 @@ def make_scale(
 
     Args:
         admitted_NTHWC: clips that the prompt admits, canonical uint8 RGBA.
-        landmarks_MTHWC: clips of every motion, `motions` naming each one's.
+        landmarks_MTHWC: clips of all motions.
+        motions: the motion of each landmark.
         right: the motions that the prompt admits.
         still_HWC: the picture.
-        reconstruct: clips `[N, T, H, W, 4]` through the autoencoder.
+        reconstruct: passes clips `[N, T, H, W, 4]` through the autoencoder.
     """
     frozen = np.repeat(still_HWC[None], admitted_NTHWC.shape[1], axis=0)
-    through = reconstruct(np.concatenate([admitted_NTHWC, landmarks_MTHWC, frozen[None]]))
-    flat = np.stack([flatten(clip) for clip in through])
+    reconstructed = reconstruct(np.concatenate([admitted_NTHWC, landmarks_MTHWC, frozen[None]]))
+    flat = np.stack([flatten(clip) for clip in reconstructed])
     count = len(admitted_NTHWC)
     return Scale(
         admitted=flat[:count],
-        every=flat[count:],
+        landmarks=flat[count:],
         labels=(*motions, "still"),
         right=frozenset(right),
         still=flat[-1],
@@ -78,7 +79,7 @@ def make_scale(
 def read(clip_THWC: np.ndarray, scale: Scale) -> Reading:
     """Measure one decoded clip."""
     flat = flatten(clip_THWC)
-    nearest = scale.labels[int(_distances(flat, scale.every).argmin())]
+    nearest = scale.labels[int(_distances(flat, scale.landmarks).argmin())]
     return Reading(
         distance=float(_distances(flat, scale.admitted).min()),
         still_distance=float(_distances(scale.still, scale.admitted).min()),
@@ -88,4 +89,5 @@ def read(clip_THWC: np.ndarray, scale: Scale) -> Reading:
 
 
 def _distances(flat: np.ndarray, many: np.ndarray) -> np.ndarray:
-    return np.square(many - flat).mean(axis=1)
+    distances: np.ndarray = np.square(many - flat).mean(axis=1)
+    return distances

@@ -1,8 +1,8 @@
-"""RGBA pictures to 8-channel latents and back, a frame at a time.
+"""Encodes RGBA pictures to 8-channel latents and back, frame by frame.
 
 The convolutions are diffusers' `AutoencoderKL`, with alpha as a fourth channel (paper section 2.1, after the static
-stickers model). `patch_size` folds pixels into channels first: the tiny profile affords its autoencoder that way;
-1, the default, is the plain AutoencoderKL of real checkpoints.
+stickers model). `patch_size` first folds squares of pixels into channels, which makes a tiny autoencoder
+affordable; 1, the default, is the plain AutoencoderKL of real checkpoints.
 """
 
 import torch
@@ -14,12 +14,15 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from stickers.errors import UserError
 
+#: channels of a picture
+RGBA = 4
+
 
 class RGBAAutoencoder(ModelMixin, ConfigMixin):
     """Encodes RGBA frames, float in [-1, 1] and composited over white, to scaled latents.
 
-    `latent_mean` and `latent_std` (one number a channel) normalise latents to zero mean and unit variance, measured
-    once on training frames.
+    `latent_mean` and `latent_std` (one number a channel, measured once on training frames) normalise latents to zero
+    mean and unit variance.
     """
 
     @register_to_config
@@ -36,10 +39,11 @@ class RGBAAutoencoder(ModelMixin, ConfigMixin):
         latent_std: tuple[float, ...] = (1.0,) * 8,
     ) -> None:
         super().__init__()
+        del latent_mean, latent_std  # the decorator has put them into self.config
         levels = len(block_out_channels)
         self.kl = AutoencoderKL(
-            in_channels=4 * patch_size**2,
-            out_channels=4 * patch_size**2,
+            in_channels=RGBA * patch_size**2,
+            out_channels=RGBA * patch_size**2,
             down_block_types=("DownEncoderBlock2D",) * levels,
             up_block_types=("UpDecoderBlock2D",) * levels,
             block_out_channels=block_out_channels,
@@ -51,7 +55,7 @@ class RGBAAutoencoder(ModelMixin, ConfigMixin):
 
     @property
     def factor(self) -> int:
-        """Pixels a latent pixel, along one side."""
+        """Pixels along one side of a latent pixel."""
         return int(self.config.patch_size) * 2 ** (len(self.config.block_out_channels) - 1)
 
     def _scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,7 +64,7 @@ class RGBAAutoencoder(ModelMixin, ConfigMixin):
         return mean, std
 
     def distribution(self, frames_NCHW: Tensor):  # type: ignore[no-untyped-def]
-        """The diagonal Gaussian that the encoder gives for frames `[N, 4, H, W]`, unscaled."""
+        """The encoder's diagonal Gaussian over unscaled latents of frames `[N, 4, H, W]`."""
         frames_NCHW = pixel_unshuffle(frames_NCHW, self.config.patch_size)
         return self.kl.encode(frames_NCHW.to(self.dtype)).latent_dist
 

@@ -1,7 +1,7 @@
-"""A UNet made fast for inference (paper section 3.3.1): better layers for the machine, then its forward as a graph.
+"""Makes a UNet fast for inference (paper section 3.3.1): better layers for the machine, then its forward as a graph.
 
-Parameters keep their names but for fused projections; nothing here is meant for training. Graphs are kept by input
-shape and never written to disk.
+Parameters keep their names, except fused projections; nothing here is for training. Graphs are cached by input shape
+and never written to disk.
 """
 
 import warnings
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from stickers.errors import UserError
@@ -22,6 +22,8 @@ from stickers.models.unet import ProjectedText, VideoUNet
 #: on a GPU, and needs a C++ compiler on a CPU
 Graph = Literal["none", "script", "compile"]
 GRAPHS: tuple[str, ...] = get_args(Graph)
+#: TorchScript's executor profiles its first call and optimises in its second
+WARM_UP_CALLS = 2
 #: (noisy latents, timestep, projected text, image latents) -> prediction, as `VideoUNet.forward`
 Network = Callable[[Tensor, Tensor, ProjectedText, Tensor], Tensor]
 
@@ -29,33 +31,35 @@ Network = Callable[[Tensor, Tensor, ProjectedText, Tensor], Tensor]
 class PointwiseLinear(nn.Linear):
     """A linear layer as a 1 x 1 convolution, for CPUs.
 
-    torch gives linear layers to MKL and convolutions to oneDNN, which alone uses AVX-512 on processors that are not
-    Intel's: twice as fast there in float32, a fifth faster in bfloat16 (`docs/log/speed.md`).
+    torch runs linear layers with MKL and convolutions with oneDNN. On processors that are not Intel's, oneDNN alone
+    uses AVX-512: it is twice as fast in float32 and a fifth faster in bfloat16 (`docs/log/speed.md`).
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """As `nn.Linear`: `[..., in_features]` to `[..., out_features]`."""
         x_NCHW = x.reshape(1, -1, 1, self.in_features).permute(0, 3, 1, 2)
-        y_NCHW = F.conv2d(x_NCHW, self.weight[:, :, None, None], self.bias)
+        y_NCHW = functional.conv2d(x_NCHW, self.weight[:, :, None, None], self.bias)
         return y_NCHW.permute(0, 2, 3, 1).reshape(*x.shape[:-1], self.out_features)
 
 
 class ChunkedFeedForward(FeedForward):
-    """diffusers' GEGLU feed-forward, some rows at a time: what lies between its layers stays in the CPU's cache."""
+    """diffusers' GEGLU feed-forward in chunks of rows, so that values between its layers stay in the CPU's cache."""
 
     ROWS = 1024
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """As `FeedForward`: the shape stays."""
         return torch.cat([self._rows(rows) for rows in x.flatten(0, -2).split(self.ROWS)]).view_as(x)
 
     def _rows(self, x_MC: Tensor) -> Tensor:
         value, gate = self.net[0].proj(x_MC).chunk(2, dim=-1)
-        return self.net[2](F.gelu(gate).mul_(value))  # type: ignore[no-any-return]
+        return self.net[2](functional.gelu(gate).mul_(value))  # type: ignore[no-any-return]
 
 
 def improve_layers(unet: VideoUNet) -> None:
-    """Put in the layers that are fast on the UNet's device, in place; such a UNet is for inference and is not saved.
+    """Replace layers, in place, by those that are fast on the UNet's device; the result is for inference and not saved.
 
-    Queries, keys and values of each self-attention become one product everywhere.
+    On every device, queries, keys and values of each self-attention become one product.
     """
     for module in [*unet.modules()]:
         if isinstance(module, SelfAttention):
@@ -70,10 +74,10 @@ def improve_layers(unet: VideoUNet) -> None:
 
 
 def as_graph(unet: VideoUNet, graph: Graph) -> Network:
-    """The UNet's forward as a graph of this kind, called as the UNet is.
+    """The UNet's forward as a graph of this kind, with the UNet's arguments.
 
     Raises:
-        UserError: there is no such kind.
+        UserError: the kind is unknown.
     """
     if graph == "none":
         return unet
@@ -87,7 +91,7 @@ def as_graph(unet: VideoUNet, graph: Graph) -> Network:
 
 
 class _Flat(nn.Module):
-    """The UNet with the text's tensors as arguments, as tracing wants it."""
+    """The UNet with the text's tensors as separate arguments, as tracing requires."""
 
     def __init__(self, unet: VideoUNet, structure: Any) -> None:
         super().__init__()
@@ -98,7 +102,7 @@ class _Flat(nn.Module):
 
 
 class _Scripted:
-    """TorchScript graphs of a UNet, traced and frozen when a shape is first seen."""
+    """TorchScript graphs of a UNet; each is traced and frozen when its shape first occurs."""
 
     def __init__(self, unet: VideoUNet) -> None:
         self.unet = unet
@@ -107,14 +111,14 @@ class _Scripted:
     def __call__(self, z: Tensor, timestep: Tensor, text: ProjectedText, image: Tensor) -> Tensor:
         tensors, structure = tree_flatten(text)
         inputs = (z, timestep, image, *tensors)
-        shapes = tuple(each.shape for each in inputs)
+        shapes = tuple(tensor.shape for tensor in inputs)
         if shapes not in self.graphs:
             with warnings.catch_warnings():
-                # TorchScript is deprecated, and tracing warns of shapes that become constants: these are keyed by shape
+                # TorchScript is deprecated, and tracing warns of constant shapes; our graphs are keyed by shape.
                 warnings.simplefilter("ignore")
                 traced = torch.jit.trace(_Flat(self.unet, structure).eval(), inputs, check_trace=False)
                 graph = torch.jit.freeze(traced, optimize_numerics=False)
-            for _ in range(2):  # the executor profiles its first call and optimises in its second
+            for _ in range(WARM_UP_CALLS):
                 graph(*inputs)
             self.graphs[shapes] = graph
         return self.graphs[shapes](*inputs)  # type: ignore[no-any-return]

@@ -1,29 +1,31 @@
 """The paper's four UNets (sections 2.1 and 3.3.2) as rows of numbers.
 
 The paper gives weights and, for two of them, TFLOPs, but no layout. Ours has the four levels of its image model and
-three residual blocks a level; `lg` splits into 2.7 B spatial and 1.6 B temporal weights, much as Emu Video, which the
-paper's network follows, does (2.7 B and 1.7 B). Smaller ones take what section 3.3.2 names away: channels, transformer
-depth, residual blocks, T5. Heads are 64 channels wide.
+three residual blocks a level. `lg` splits into 2.7 B spatial and 1.6 B temporal weights, close to Emu Video's 2.7 B and
+1.7 B, which the paper's network follows. The smaller ones drop what section 3.3.2 names: channels, transformer depth,
+residual blocks, T5.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-#: of CLIP, and as many of T5
+#: tokens of CLIP, and as many of T5
 NUM_TOKENS = 77
-#: width of Flan-T5-XL
-T5_DIM = 2048
+#: width of the CLIP text features and of Flan-T5-XL's
+CLIP_DIM, T5_DIM = 1024, 2048
+#: channels of one attention head
+HEAD_WIDTH = 64
 #: latent pixels a side at 256p and 512p
 LATENT_256, LATENT_512 = 32, 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """A UNet by its numbers, beside what the paper says of it.
+    """The numbers of a UNet, beside those that the paper reports.
 
-    `widths` are channels a level, from the finest; `layers` residual blocks a level; `depth` transformer blocks a
-    layer in space and in time, on all levels but the finest two, which have one. `paper_parameters` is in weights,
-    `paper_flops` per pass at 512p (None where the paper gives none).
+    `widths` are the channels of each level, from the finest; `layers` the residual blocks of each level; `depth` the
+    transformer blocks of a layer, in space and in time, on all levels but the finest two, which have one.
+    `paper_parameters` counts weights, `paper_flops` is for a pass at 512p (None where the paper gives none).
     """
 
     name: str
@@ -35,15 +37,15 @@ class Size:
     paper_flops: float | None = None
 
     def config(self) -> dict[str, Any]:
-        """What `VideoUNet` is made from."""
+        """The arguments of `VideoUNet`."""
         deep = (1, 1, self.depth, self.depth)
         return {
             "block_out_channels": self.widths,
             "layers_per_block": self.layers,
             "transformer_layers_per_block": deep,
             "temporal_layers_per_block": deep,
-            "attention_head_dim": tuple(width // 64 for width in self.widths),
-            "cross_attention_dim": 1024,
+            "attention_head_dim": tuple(width // HEAD_WIDTH for width in self.widths),
+            "cross_attention_dim": CLIP_DIM,
             "t5_dim": T5_DIM if self.t5 else None,
             "use_linear_projection": True,
         }

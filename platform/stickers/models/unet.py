@@ -1,7 +1,7 @@
 """The video UNet of paper section 2.1: an image UNet with temporal layers, for every size.
 
 The spatial part has the layout, the parameter names and the configuration keys of diffusers'
-`UNet2DConditionModel`, so image weights load as they are (see `weights.py`); what is new carries `temporal` in its
+`UNet2DConditionModel`, so image weights load unchanged (see `weights.py`); new parameters have `temporal` in their
 name. Shapes: B clips, T frames, C channels, H x W latent pixels, L text tokens of size D, N = B x T.
 """
 
@@ -19,12 +19,14 @@ from torch.utils.checkpoint import checkpoint
 from stickers.errors import UserError
 from stickers.models.temporal import KeyValue, SpatialTransformer, TemporalTransformer, VideoResnetBlock
 
-#: the text to one level: keys and values in space and in time for each of its layers; empty without attention
+#: width of the time embedding, in widths of the finest level
+EMBEDDING_FACTOR = 4
+#: the text for one level: keys and values in space and in time for each of its layers; empty without attention
 LevelText = list[tuple[list[KeyValue], list[KeyValue]]]
 
 
 class ProjectedText(NamedTuple):
-    """What texts are to a whole UNet, projected once for all steps: pooled (one or none), then by level."""
+    """The texts as a UNet uses them, projected once for all steps: pooled (one or none), then by level."""
 
     pooled_BC: list[Tensor]
     down: list[LevelText]
@@ -32,12 +34,12 @@ class ProjectedText(NamedTuple):
     up: list[LevelText]
 
     def rows(self, index: Tensor) -> "ProjectedText":
-        """The texts of these rows, in this order, repeated as often as they are named."""
+        """The texts of these rows, in this order; a row may occur several times."""
 
         def pick(level: LevelText) -> LevelText:
             return [tuple([(k[index], v[index]) for k, v in blocks] for blocks in layer) for layer in level]  # type: ignore[misc]
 
-        pooled = [each[index] for each in self.pooled_BC]
+        pooled = [pooled_BC[index] for pooled_BC in self.pooled_BC]
         return ProjectedText(pooled, [*map(pick, self.down)], pick(self.mid), [*map(pick, self.up)])
 
 
@@ -47,7 +49,7 @@ def _project(stage: Any, context_BLD: Tensor) -> LevelText:
 
 
 class _Stage(nn.Module):
-    """One resolution level on the way down or up: residual blocks, transformers after each, then a resampler."""
+    """One level on the way down or up: residual blocks, transformers after each, then a resampler."""
 
     def __init__(
         self,
@@ -73,9 +75,9 @@ class _Stage(nn.Module):
     def forward(
         self, x_NCHW: Tensor, emb_NC: Tensor, text: LevelText, num_frames: int, skips: list[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Features, and the skips with those of this level put on (down) or taken off (up).
+        """Features, and the skips with those of this level pushed (down) or popped (up).
 
-        The given list stays as it is: hooks of sharded training (ZeRO-3) hand a module a copy of its arguments.
+        The list `skips` is not changed: hooks of sharded training (ZeRO-3) hand a module a copy of its arguments.
         """
         skips = list(skips)
         for i in range(len(self.resnets)):
@@ -95,7 +97,7 @@ class _Stage(nn.Module):
         return x_NCHW, skips
 
     def _layer(self, i: int, x_NCHW: Tensor, emb_NC: Tensor, text: LevelText, num_frames: int) -> Tensor:
-        """One residual block, with the transformers after it where this level has any."""
+        """One residual block and, on levels with attention, its transformers."""
         x_NCHW = self.resnets[i](x_NCHW, emb_NC, num_frames)
         if text:
             in_space, in_time = text[i]
@@ -120,7 +122,7 @@ class _MidStage(nn.Module):
 
 
 class StageConfig:
-    """Makes the layers of one level; `heads` and depths may differ between levels, as they do in SDXL."""
+    """Builds the layers of one level; `heads` and depths may differ between levels, as they do in SDXL."""
 
     def __init__(
         self,
@@ -139,6 +141,7 @@ class StageConfig:
         self.depth, self.temporal_depth = depth, temporal_depth
 
     def resnet(self, in_channels: int, out_channels: int) -> VideoResnetBlock:
+        """A new residual block."""
         return VideoResnetBlock(
             in_channels=in_channels,
             out_channels=out_channels,
@@ -148,9 +151,11 @@ class StageConfig:
         )
 
     def spatial(self, width: int) -> SpatialTransformer:
+        """A new transformer over pixels."""
         return SpatialTransformer(width, self.heads, self.context, self.depth, self.groups, self.linear)
 
     def temporal(self, width: int) -> TemporalTransformer:
+        """A new transformer over frames."""
         return TemporalTransformer(width, self.heads, self.context, self.temporal_depth, self.groups)
 
 
@@ -161,11 +166,11 @@ def _per_level(value: int | list[int] | tuple[int, ...], levels: int) -> list[in
 class VideoUNet(ModelMixin, ConfigMixin):
     """Predicts from a noisy latent clip, its conditioning latent and a text.
 
-    Configuration keys are `UNet2DConditionModel`'s. `attention_head_dim` is the *number* of heads, an old slip of
-    diffusers' that all published checkpoints rely on. `in_channels` counts the noisy latent and the image latent
+    Configuration keys are `UNet2DConditionModel`'s. `attention_head_dim` is the *number* of heads, an old mistake of
+    diffusers that all published checkpoints rely on. `in_channels` counts the noisy latent and the image latent
     appended to it (InstructPix2Pix style). `addition_embed_type` adds the pooled text to the time embedding: "text" is
     DeepFloyd's way, "text_time" is SDXL's, with `time_ids`: the picture's original height and width, the top and left
-    of its crop, the height and width asked for. Beyond diffusers' keys, `temporal_layers_per_block` is the depth of
+    of its crop, the target height and width. Beyond diffusers' keys, `temporal_layers_per_block` is the depth of
     the temporal transformers, and with `t5_dim` a second text sequence of that width is projected to the first one's
     and attended with it.
     """
@@ -197,8 +202,9 @@ class VideoUNet(ModelMixin, ConfigMixin):
         time_ids: tuple[int, ...] = (1024, 1024, 0, 0, 1024, 1024),
     ) -> None:
         super().__init__()
+        del time_ids  # the decorator has put it into self.config
         widths, levels = list(block_out_channels), len(block_out_channels)
-        emb = widths[0] * 4
+        emb = widths[0] * EMBEDDING_FACTOR
         heads, depths, temporal_depths, layers = (
             _per_level(value, levels)
             for value in (
@@ -224,16 +230,14 @@ class VideoUNet(ModelMixin, ConfigMixin):
         self.conv_in = nn.Conv2d(in_channels, widths[0], 3, padding=1)
         self.time_proj = Timesteps(widths[0], flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time_embedding = TimestepEmbedding(widths[0], emb)
-        if addition_embed_type == "text":
-            self.add_embedding = TextTimeEmbedding(cross_attention_dim, emb, addition_embed_type_num_heads)
-        elif addition_embed_type == "text_time":
-            assert addition_time_embed_dim and projection_class_embeddings_input_dim
-            self.add_time_proj = Timesteps(addition_time_embed_dim, True, 0)
-            self.add_embedding = TimestepEmbedding(projection_class_embeddings_input_dim, emb)
-        elif addition_embed_type is not None:
-            raise UserError(
-                f"addition_embed_type {addition_embed_type!r} is not supported; accepted: 'text', 'text_time' or none"
-            )
+        self._add_pooled_text(
+            addition_embed_type,
+            emb,
+            text_width=cross_attention_dim,
+            text_heads=addition_embed_type_num_heads,
+            time_width=addition_time_embed_dim,
+            added_width=projection_class_embeddings_input_dim,
+        )
         if t5_dim is not None:
             self.t5_proj = nn.Linear(t5_dim, cross_attention_dim)
         self.down_blocks = nn.ModuleList(
@@ -249,23 +253,45 @@ class VideoUNet(ModelMixin, ConfigMixin):
         self.conv_act = nn.SiLU()
         self.conv_out = nn.Conv2d(widths[0], out_channels, 3, padding=1)
 
+    def _add_pooled_text(
+        self,
+        kind: str | None,
+        emb: int,
+        *,
+        text_width: int,
+        text_heads: int,
+        time_width: int | None,
+        added_width: int | None,
+    ) -> None:
+        """Add the layers that turn the pooled text into a part of the time embedding of width `emb`."""
+        if kind == "text":
+            self.add_embedding = TextTimeEmbedding(text_width, emb, text_heads)
+        elif kind == "text_time":
+            assert time_width and added_width
+            self.add_time_proj = Timesteps(time_width, True, 0)
+            self.add_embedding = TimestepEmbedding(added_width, emb)
+        elif kind is not None:
+            raise UserError(
+                f"addition_embed_type {kind!r} is not supported; accepted: 'text', 'text_time' or none"
+            )
+
     def project_text(self, context_BLD: Tensor) -> ProjectedText:
-        """Keys and values of texts for every cross-attention: they serve all steps of a clip.
+        """Keys and values of texts for every cross-attention, valid for all steps of a clip.
 
         Args:
-            context_BLD: texts as `TextEncoder` writes them.
+            context_BLD: texts from `TextEncoder`.
 
         Raises:
-            UserError: they come from other text models than this UNet attends to.
+            UserError: the texts come from other text models than this UNet's.
         """
         width, t5 = self.config.cross_attention_dim, self.config.t5_dim
         if context_BLD.shape[-1] != width + (t5 or 0):
-            wanted = f"{width} features (CLIP)" + (f" and {t5} (T5)" if t5 else "")
-            raise UserError(f"this UNet attends to texts of {wanted}, got {context_BLD.shape[-1]}")
+            expected = f"{width} features (CLIP)" + (f" and {t5} (T5)" if t5 else "")
+            raise UserError(f"this UNet attends to texts of {expected}, got {context_BLD.shape[-1]}")
         context_BLD, pooled = context_BLD.to(self.dtype), []
         if t5:
-            clip, other = context_BLD.split([width, t5], dim=-1)
-            context_BLD = torch.cat([clip, self.t5_proj(other)], dim=1)
+            clip_BLD, t5_BLD = context_BLD.split([width, t5], dim=-1)
+            context_BLD = torch.cat([clip_BLD, self.t5_proj(t5_BLD)], dim=1)
         if self.config.addition_embed_type == "text":
             pooled = [self.add_embedding(context_BLD)]
         elif self.config.addition_embed_type == "text_time":
@@ -279,7 +305,7 @@ class VideoUNet(ModelMixin, ConfigMixin):
         )
 
     def _text_and_size(self, last_BD: Tensor) -> Tensor:
-        """SDXL's added condition: the pooled text, then sine features of the sizes."""
+        """SDXL's added condition: the pooled text, followed by sine features of the sizes."""
         sizes = torch.tensor(self.config.time_ids, device=last_BD.device)
         size_features = self.add_time_proj(sizes).flatten().to(last_BD)
         pooled_width = self.config.projection_class_embeddings_input_dim - len(size_features)
@@ -297,8 +323,8 @@ class VideoUNet(ModelMixin, ConfigMixin):
         Args:
             z_BTCHW: noisy latents.
             timestep_B: training timestep of each clip, 0 .. 999, fractions allowed.
-            context: texts as `TextEncoder` writes them, or what `project_text` made of them.
-            image_BCHW: conditioning latent, cloned over time here; None for a model without image conditioning.
+            context: texts from `TextEncoder`, or their projection by `project_text`.
+            image_BCHW: conditioning latent, repeated over time here; None for a model without image conditioning.
 
         Returns:
             The prediction, `[B, T, out_channels, H, W]`.
@@ -320,11 +346,11 @@ class VideoUNet(ModelMixin, ConfigMixin):
         emb_NC = emb_BC.repeat_interleave(num_frames, dim=0)
         x = self.conv_in(x)
         skips = [x]
-        for stage, known in zip(self.down_blocks, text.down, strict=True):
-            x, skips = stage(x, emb_NC, known, num_frames, skips)
+        for stage, level_text in zip(self.down_blocks, text.down, strict=True):
+            x, skips = stage(x, emb_NC, level_text, num_frames, skips)
         x = self.mid_block(x, emb_NC, text.mid, num_frames)
-        for stage, known in zip(self.up_blocks, text.up, strict=True):
-            x, skips = stage(x, emb_NC, known, num_frames, skips)
+        for stage, level_text in zip(self.up_blocks, text.up, strict=True):
+            x, skips = stage(x, emb_NC, level_text, num_frames, skips)
         x = self.conv_out(self.conv_act(self.conv_norm_out(x)))
         return x.unflatten(0, (batch, num_frames))
 

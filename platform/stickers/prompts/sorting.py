@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 
 from stickers.artifacts.ids import prompt_id
 from stickers.artifacts.records import Prompt, Refused
-from stickers.curation.keywords import says, tokens
+from stickers.curation.keywords import contains_phrase, tokens
 from stickers.errors import UserError
 from stickers.pipeline import check_prompt
 
@@ -150,7 +150,7 @@ def _prompt(said: ProposedPrompt, banned: dict[str, tuple[str, ...]], reserved: 
         raise UserError("the project keeps it for its evaluation")
     words = tokens(folded(text))
     for word, parts in banned.items():
-        if says(words, parts):
+        if contains_phrase(words, parts):
             raise UserError(f"it says {word!r}, which the list of unsafe words names")
     return Prompt(prompt_id=prompt_id(text), text=text, bucket=bucket or bucket_of(text), source=said.source)
 

@@ -1,4 +1,4 @@
-"""Artifacts at any place: files, tables and runs, by one name: `from stickers import storage`."""
+"""Files, tables and runs at any local or remote place; use it as `from stickers import storage`."""
 
 from stickers.storage.files import (
     TEMPORARY,

@@ -1,7 +1,7 @@
-"""Files at any place. A reader sees a whole file or none.
+"""Files at any place. A reader sees a complete file or none.
 
-Files are written under a temporary name and renamed, except in object stores, where an object appears when it is whole
-and renaming would copy it.
+Files are written under a temporary name and renamed, except in object stores, where an object appears when it is
+complete and renaming would copy it.
 """
 
 import json
@@ -21,39 +21,41 @@ from stickers.errors import UserError
 from stickers.storage.places import OBJECT_STORES, join, locate
 
 TEMPORARY = ".writing-"
+#: bytes of the hash that names a cached copy
+DIGEST_BYTES = 12
 
 
 def exists(uri: str) -> bool:
-    """Whether a file or folder is there."""
+    """True where a file or folder exists."""
     system, path = locate(uri)
     return system.get_file_info(path).type != fs.FileType.NotFound
 
 
 def is_folder(uri: str) -> bool:
-    """Whether a folder (not a file) is there."""
+    """True where a folder (not a file) exists."""
     system, path = locate(uri)
     return system.get_file_info(path).type == fs.FileType.Directory
 
 
 def listing(uri: str, *, recursive: bool = False) -> list[str]:
-    """The places directly below a folder, or with `recursive` every file below it; sorted, empty when it is absent."""
+    """The entries of a folder, or with `recursive` all files below it; sorted, empty when the folder is absent."""
     system, path = locate(uri)
-    found = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=recursive))
+    infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=recursive))
     if recursive:
-        found = [each for each in found if each.type == fs.FileType.File]
+        infos = [info for info in infos if info.type == fs.FileType.File]
     base = path.rstrip("/")
-    below = sorted(each.path[each.path.index(base) + len(base) :].strip("/") for each in found)
-    return [join(uri, name) for name in below if TEMPORARY not in name]
+    names = sorted(info.path[info.path.index(base) + len(base) :].strip("/") for info in infos)
+    return [join(uri, name) for name in names if TEMPORARY not in name]
 
 
 def write_bytes(uri: str, data: bytes) -> None:
-    """Write a file whole or not at all; folders above it are created."""
-    whole = memoryview(data)  # raises before anything is opened, since closing is what makes an object
+    """Write a file completely or not at all; folders above it are created."""
+    content = memoryview(data)  # raises before a stream is opened: closing one creates the object
     system, path = locate(uri)
     unfinished = unfinished_path(system, path)
     try:
         with system.open_output_stream(unfinished) as stream:
-            stream.write(whole)
+            stream.write(content)
         if unfinished != path:
             system.move(unfinished, path)
     except BaseException:
@@ -63,7 +65,7 @@ def write_bytes(uri: str, data: bytes) -> None:
 
 
 def unfinished_path(system: fs.FileSystem, path: str) -> str:
-    """Under which name a file is written until it is whole."""
+    """The name under which a file is written until it is complete."""
     if system.type_name in OBJECT_STORES:
         return path
     folder, _, name = path.rpartition("/")
@@ -72,7 +74,7 @@ def unfinished_path(system: fs.FileSystem, path: str) -> str:
 
 
 def read_bytes(uri: str) -> bytes:
-    """A file's content. UserError when it is not there."""
+    """A file's content. UserError when it is missing."""
     system, path = locate(uri)
     if system.get_file_info(path).type != fs.FileType.File:
         raise UserError(f"there is no file {uri}")
@@ -89,11 +91,12 @@ def open_file(uri: str) -> pa.NativeFile:
 
 
 def write_json(uri: str, value: Any) -> None:
+    """Write a value as indented JSON with sorted keys."""
     write_bytes(uri, json.dumps(value, indent=2, sort_keys=True).encode())
 
 
 def read_json(uri: str) -> Any:
-    """A JSON file's value. UserError when it is absent or is no JSON."""
+    """A JSON file's value. UserError when it is missing or not JSON."""
     try:
         return json.loads(read_bytes(uri))
     except json.JSONDecodeError as error:
@@ -101,16 +104,16 @@ def read_json(uri: str) -> Any:
 
 
 def upload_folder(local: str | os.PathLike[str], uri: str) -> None:
-    """Copy every file of a local folder to `uri`, each whole or not at all."""
+    """Copy all files of a local folder to `uri`, each completely or not at all."""
     root = Path(local)
     if not root.is_dir():
         raise UserError(f"there is no folder {root} to upload")
-    for path in sorted(each for each in root.rglob("*") if each.is_file()):
+    for path in sorted(entry for entry in root.rglob("*") if entry.is_file()):
         write_bytes(join(uri, path.relative_to(root).as_posix()), path.read_bytes())
 
 
 def remove(uri: str) -> None:
-    """Delete a file, or a folder with everything below it."""
+    """Delete a file, or a folder with all files below it."""
     system, path = locate(uri)
     if is_folder(uri):
         with suppress(FileNotFoundError):  # a bucket may still list a folder whose last object is gone
@@ -120,9 +123,9 @@ def remove(uri: str) -> None:
 
 
 def local_folder(uri: str) -> str:
-    """A local path with the content of a folder: itself when local, else a copy in a cache.
+    """A local path with the content of a folder: the folder itself when local, else a copy in a cache.
 
-    The cache is keyed by the URI and by each file's size and time, so a changed artifact is fetched again.
+    The cache is keyed by the URI and the size and time of each file, so a changed artifact is downloaded again.
     """
     system, path = locate(uri)
     if isinstance(system, fs.LocalFileSystem):
@@ -130,10 +133,10 @@ def local_folder(uri: str) -> str:
             raise UserError(f"there is no folder {uri}")
         return path
     infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
-    files = sorted((each for each in infos if each.type == fs.FileType.File), key=lambda each: each.path)
+    files = sorted((info for info in infos if info.type == fs.FileType.File), key=lambda info: info.path)
     if not files:
         raise UserError(f"there is no folder {uri}")
-    stamp = "\n".join([uri, *(f"{each.path} {each.size} {each.mtime_ns}" for each in files)])
+    stamp = "\n".join([uri, *(f"{file.path} {file.size} {file.mtime_ns}" for file in files)])
     target = _cached(stamp)
     if not target.exists():
         _fetch(uri, target)
@@ -141,10 +144,10 @@ def local_folder(uri: str) -> str:
 
 
 def local_file(uri: str) -> str:
-    """A local path with the content of a file: itself when local, else a copy in the same cache.
+    """A local path with the content of a file: the file itself when local, else a copy in the same cache.
 
     Raises:
-        UserError: there is no such file.
+        UserError: the file does not exist.
     """
     system, path = locate(uri)
     info = system.get_file_info(path)
@@ -163,7 +166,7 @@ def local_file(uri: str) -> str:
 
 def _cached(stamp: str) -> Path:
     home = Path(os.environ.get("STICKERS_CACHE") or Path.home() / ".cache" / "animated-stickers")
-    return home / blake2b(stamp.encode(), digest_size=12).hexdigest()
+    return home / blake2b(stamp.encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def _fetch(uri: str, target: Path) -> None:

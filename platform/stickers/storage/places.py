@@ -1,7 +1,7 @@
-"""Where artifacts lie: any place that pyarrow can reach, a local folder, S3, GCS, HDFS, or anything fsspec knows.
+"""Where artifacts lie: local folders, S3, GCS, HDFS, and all file systems of fsspec, through pyarrow.
 
-A place is an absolute path or a URI. What an object store wants to know (endpoint, region, credentials) comes from the
-environment, as its vendor's tools read it, never from the URI.
+A place is an absolute path or a URI. The settings of an object store (endpoint, region, credentials) come from the
+environment, as its vendor's tools read them, never from the URI.
 """
 
 import posixpath
@@ -12,10 +12,9 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
-#: file systems of pyarrow's in which a name appears when all of its bytes are there, and in which there are no folders
+#: pyarrow's file systems without folders, in which an object appears only when all of its bytes are written
 OBJECT_STORES = ("s3", "gcs")
-
-
+#: the exceptions of pyarrow's file systems
 FAILURES = (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
 
@@ -25,13 +24,13 @@ def join(uri: str, *parts: str) -> str:
 
 
 def below(folder: str, relative: str) -> str:
-    """The place that a relative path means from a folder: `..` is resolved, in URIs too."""
+    """The place of a path relative to a folder; `..` is resolved, in URIs too."""
     scheme, mark, path = folder.rpartition("://")
     return scheme + mark + posixpath.normpath(posixpath.join(path, relative))
 
 
 def locate(uri: str) -> tuple[fs.FileSystem, str]:
-    """The file system of a place, and its path there."""
+    """The file system of a place, and its path in that file system."""
     if uri.startswith("s3://"):
         path = uri.removeprefix("s3://")
         return _bucket(path.partition("/")[0]), path
@@ -40,11 +39,12 @@ def locate(uri: str) -> tuple[fs.FileSystem, str]:
 
 @lru_cache
 def _bucket(name: str) -> fs.FileSystem:
-    """One client a bucket, since each new one connects anew; small files take one request, not three."""
+    """One client for each bucket, since a new one connects again; small files take one request instead of three."""
     return fs.FileSystem.from_uri(f"s3://{name}?allow_delayed_open=true")[0]
 
 
 def one_line(error: BaseException) -> str:
+    """The first line of an error's message, or the name of its class."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from stickers.data.mixture import Mixture
+from stickers.data.mixture import Mixture, step_generator
 from stickers.diffusion.distillation import merged_target, step_weight, teacher_rollout
-from stickers.diffusion.guidance import Condition, combine, needed
+from stickers.diffusion.guidance import Condition, combine, needed_passes
 from stickers.diffusion.prediction import Prediction, to_sample, zero_terminal_snr
 from stickers.diffusion.schedule import NoiseSchedule
 from stickers.training.recipe import Distillation, sized
@@ -16,12 +16,15 @@ from stickers.training.recipe import Distillation, sized
 if TYPE_CHECKING:
     from stickers.models.unet import VideoUNet
 
+#: the learning rate falls linearly, but not below this share of its peak
+LOWEST_LR = 0.1
+
 
 class DistillationTask:
-    """One student step boundary a training step; the teacher's guided sub-steps from there make the target.
+    """A training step takes one student step; the teacher's guided sub-steps from the same start give the target.
 
     Both networks start with the same weights and predict the same quantity, so the student differs from its teacher
-    only in how far a pass carries it.
+    only in the length of a step.
     """
 
     def __init__(
@@ -42,19 +45,21 @@ class DistillationTask:
 
     @property
     def num_steps(self) -> int:
+        """Training steps."""
         return self.recipe.steps
 
     def lr_at(self, step: int) -> dict[str, float]:
-        warm = min(1.0, (step + 1) / max(1, self.recipe.warmup_steps))
-        left = 1 - step / self.recipe.steps
-        return dict.fromkeys(("spatial", "temporal"), self.recipe.lr * warm * max(0.1, left))
+        """Learning rates of the two parameter groups: equal, after a warm-up falling linearly."""
+        warmup = min(1.0, (step + 1) / max(1, self.recipe.warmup_steps))
+        remaining = 1 - step / self.recipe.steps
+        return dict.fromkeys(("spatial", "temporal"), self.recipe.lr * warmup * max(LOWEST_LR, remaining))
 
     def _teacher_clean(self, z: Tensor, timestep: int, image: Tensor, context: Tensor) -> Tensor:
-        """The clean estimate, guided where it should be: equations 1-3 with the needed passes batched into one."""
+        """The clean estimate, guided in the first steps: equations 1-3, with all passes in one batch."""
         guided = timestep in self.timesteps[: self.recipe.guided_steps]
-        passes = needed(self.recipe.guidance_image, self.recipe.guidance_text) if guided else ("full",)
+        passes = needed_passes(self.recipe.guidance_image, self.recipe.guidance_text) if guided else ("full",)
         null = self.null_text_LD.to(context).expand_as(context)
-        out = self.teacher(
+        output = self.teacher(
             z.repeat(len(passes), 1, 1, 1, 1),
             torch.tensor([timestep], device=z.device),
             torch.cat([context if name == "full" else null for name in passes]),
@@ -62,9 +67,9 @@ class DistillationTask:
         ).float()
         alpha, sigma = self.schedule.at(torch.tensor([timestep]), z)
         clean: dict[Condition, Tensor] = {}
-        for name, part in zip(passes, out.chunk(len(passes)), strict=True):
-            seen = image[:, None] * (0 if name == "none" else 1)
-            clean[name] = to_sample(self.kind, part, z, alpha, sigma, seen)
+        for name, part in zip(passes, output.chunk(len(passes)), strict=True):
+            conditioning = image[:, None] * (0 if name == "none" else 1)
+            clean[name] = to_sample(self.kind, part, z, alpha, sigma, conditioning)
         return combine(clean, self.recipe.guidance_image, self.recipe.guidance_text)
 
     def loss_at(self, step: int, rank: int = 0, world_size: int = 1) -> Tensor:
@@ -80,7 +85,7 @@ class DistillationTask:
             step=step,
             balance=recipe.balance,
         )
-        dice = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
+        dice = step_generator(recipe.seed, step)
         noise = recipe.temperature * torch.randn(batch.z_BTCHW.shape, generator=dice)
         boundary = int(torch.randint(0, recipe.student_steps, (1,), generator=dice)) * self.ratio
         rows, device = slice(rank, None, world_size), next(self.student.parameters()).device
@@ -99,8 +104,8 @@ class DistillationTask:
                 sub_steps,
                 end,
             )
-        wanted = merged_target(self.schedule, z, landed, start, end)
+        goal = merged_target(self.schedule, z, landed, start, end)
         alpha, sigma = self.schedule.at(torch.tensor([start]), z)
         output = self.student(z, torch.tensor([start], device=device), context, image).float()
-        guess = to_sample(self.kind, output, z, alpha, sigma, image[:, None])
-        return step_weight(self.schedule, start) * mse_loss(guess, wanted)
+        estimate = to_sample(self.kind, output, z, alpha, sigma, image[:, None])
+        return step_weight(self.schedule, start) * mse_loss(estimate, goal)

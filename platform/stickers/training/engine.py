@@ -1,8 +1,8 @@
 """DeepSpeed behind the loop's `Engine`: the only module that imports it.
 
 One configuration serves a laptop (gloo, nothing compiled) and a cluster (nccl): ZeRO shards optimiser state,
-gradients and weights by stage, bf16 keeps fp32 master weights. DeepSpeed's own checkpoints serve resuming alone;
-what leaves a training is safetensors with a JSON configuration (`export_unet`).
+gradients and weights by stage, bf16 keeps fp32 master weights. DeepSpeed's own checkpoints are for resuming alone;
+a training's result is safetensors with a JSON configuration (`export_unet`).
 """
 
 import logging
@@ -18,7 +18,7 @@ from torch import Tensor, distributed, nn
 
 from stickers.errors import UserError
 from stickers.training.ema import Ema
-from stickers.training.loop import parameter_groups
+from stickers.training.loop import BETAS, parameter_groups
 from stickers.training.lora import merge_lora
 from stickers.training.recipe import Offload
 
@@ -26,11 +26,17 @@ if TYPE_CHECKING:
     from stickers.models.unet import VideoUNet
 
 STATE = "state"
+#: DeepSpeed's stages: plain data parallelism, then sharded optimiser state, gradients and weights
+ZERO_STAGES = (0, 1, 2, 3)
+#: the ZeRO stage that shards weights
+SHARDED_WEIGHTS = 3
+#: steps between two reports of DeepSpeed's on the screen: in effect none
+NEVER = 2**62
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """What a recipe says about optimisation; `batch_size` is the whole batch, over all workers."""
+    """The part of a recipe that concerns optimisation; `batch_size` is the batch of all workers together."""
 
     batch_size: int
     zero_stage: int = 1
@@ -44,17 +50,17 @@ class EngineSettings:
         """DeepSpeed's configuration.
 
         Raises:
-            UserError: the batch cannot be dealt evenly to the workers, or the ZeRO stage is unknown.
+            UserError: the batch is no multiple of the workers, or the ZeRO stage is unknown.
         """
         if self.batch_size % world_size:
             raise UserError(f"a batch of {self.batch_size} cannot be dealt evenly to {world_size} workers")
-        if self.zero_stage not in range(4):
+        if self.zero_stage not in ZERO_STAGES:
             raise UserError(f"zero_stage must be 0, 1, 2 or 3, got {self.zero_stage}")
         if self.zero_stage == 0 and self.precision == "bf16":
             raise UserError(
                 "zero_stage 0 hides the fp32 master weights of bf16 training; use zero_stage 1 or more"
             )
-        if self.offload == "weights" and self.zero_stage != 3:
+        if self.offload == "weights" and self.zero_stage != SHARDED_WEIGHTS:
             raise UserError(f"offload of weights needs zero_stage 3, got {self.zero_stage}")
         if self.offload != "none" and self.zero_stage == 0:
             raise UserError("offload needs zero_stage 1 or more, got 0")
@@ -69,15 +75,15 @@ class EngineSettings:
             "zero_optimization": zero,
             "bf16": {"enabled": self.precision == "bf16"},
             "zero_force_ds_cpu_optimizer": False,
-            "steps_per_print": 2**62,
+            "steps_per_print": NEVER,
         }
 
 
 class DeepSpeedEngine:
     """Optimises a network as `EngineSettings` say, over all processes of torch's process group.
 
-    `model` is what to call: it takes float32 tensors whatever the precision. A parameter group is frozen in a step
-    whose learning rate for it is zero.
+    Call `model`, which takes float32 tensors in any precision. A parameter group is frozen in a step whose learning
+    rate for it is zero.
     """
 
     def __init__(self, network: nn.Module, settings: EngineSettings) -> None:
@@ -93,14 +99,14 @@ class DeepSpeedEngine:
         exact = {name: p.detach().float().clone() for name, p in named if low and p.requires_grad}
         self.frozen = {name: p.detach().float().cpu().clone() for name, p in named if not p.requires_grad}
         groups = [group for group in parameter_groups(network) if group["params"]]
-        optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), weight_decay=settings.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=0.0, betas=BETAS, weight_decay=settings.weight_decay)
         self.model = deepspeed.initialize(
             model=network,
             optimizer=optimizer,
             config=settings.deepspeed(self.world_size),
             dist_init_required=False,
         )[0]
-        # the layout of convolutions; DeepSpeed starts from, and ZeRO stays with, the plain one
+        # Convolutions are faster in this layout; ZeRO keeps the plain one, in which DeepSpeed starts.
         if not self.sharded:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if low:
@@ -121,7 +127,7 @@ class DeepSpeedEngine:
         return float(self.model.get_global_grad_norm() if norm is None else norm)
 
     def save(self, folder: str | Path, done_step: int) -> None:
-        """Write everything that resuming needs; every worker calls it, each with its own folder or a shared one."""
+        """Write everything that resuming needs; every worker calls it, with a private folder or a shared one."""
         self.model.save_checkpoint(str(folder), tag=STATE, client_state={"done_step": done_step})
         if self.ema:
             self.ema.save(folder, self.rank)
@@ -130,12 +136,12 @@ class DeepSpeedEngine:
         """Continue from the merged folders of `save`; returns the number of steps done.
 
         Raises:
-            UserError: the folder is no checkpoint, or one of another number of workers.
+            UserError: the folder is no checkpoint, or belongs to another number of workers.
         """
-        saved = len(list(Path(folder, STATE).glob("*optim_states.pt")))
-        if saved not in (0, self.world_size):
+        num_writers = len(list(Path(folder, STATE).glob("*optim_states.pt")))
+        if num_writers not in (0, self.world_size):
             raise UserError(
-                f"{folder} was written by {saved} workers, it cannot be resumed by {self.world_size}"
+                f"{folder} was written by {num_writers} workers, it cannot be resumed by {self.world_size}"
             )
         path, client_state = self.model.load_checkpoint(str(folder), tag=STATE)
         if path is None:
@@ -146,48 +152,49 @@ class DeepSpeedEngine:
         return done
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The full fp32 weights on the CPU, averaged and with adapters merged where the recipe says so: every worker
-        calls it."""
+        """The full fp32 weights on the CPU, averaged and with adapters merged where the recipe sets them.
+
+        Every worker calls it.
+        """
         from deepspeed.utils import safe_get_full_fp32_param
 
-        whole: dict[str, Tensor] = {}
+        weights: dict[str, Tensor] = {}
         for name, parameter in self.network.named_parameters():
             gathered = (
                 safe_get_full_fp32_param(parameter) if parameter.requires_grad else self.frozen.get(name)
             )
             value = parameter if gathered is None else gathered
-            whole[name] = value.detach().float().cpu().clone(memory_format=torch.contiguous_format)
+            weights[name] = value.detach().float().cpu().clone(memory_format=torch.contiguous_format)
         if self.ema:
-            whole |= self.ema.state_dict()
-        whole |= {name: value.detach().cpu() for name, value in self.network.named_buffers()}
-        return merge_lora(whole)
+            weights |= self.ema.state_dict()
+        weights |= {name: value.detach().cpu() for name, value in self.network.named_buffers()}
+        return merge_lora(weights)
 
     def export_unet(self, folder: str | Path) -> None:
-        """Write `config.json` and safetensors, as `VideoUNet.from_pretrained` reads them; every worker calls it, rank 0
-        writes."""
+        """Write `config.json` and safetensors for `VideoUNet.from_pretrained`; every worker calls it, rank 0 writes."""
         weights = self.state_dict()
         if self.rank == 0:
             save_unet(cast("VideoUNet", self.network), weights, folder)
 
 
 def save_unet(network: "VideoUNet", weights: dict[str, Tensor], folder: str | Path) -> None:
-    """Write a UNet with other weights than those it holds, in diffusers' file format."""
+    """Write a UNet's configuration with these weights, in diffusers' file format."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     network.save_config(folder)
     save_file(weights, Path(folder) / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
 
 
 def cast_inputs(network: nn.Module, dtype: torch.dtype) -> None:
-    """Let a network of another precision take float32 tensors."""
+    """Cast a network's floating-point inputs to its precision `dtype`."""
 
-    def cast(_: nn.Module, inputs: tuple) -> tuple:
+    def cast(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)
 
     network.register_forward_pre_hook(cast)
 
 
 def _set_masters(network: nn.Module, exact: dict[str, Tensor]) -> None:
-    """Give the fp32 master weights, which DeepSpeed makes from bf16, the digits that rounding took."""
+    """Restore the digits of the fp32 master weights, which DeepSpeed makes from rounded bf16."""
     from deepspeed.utils import safe_set_full_fp32_param
 
     for name, parameter in network.named_parameters():
@@ -195,14 +202,14 @@ def _set_masters(network: nn.Module, exact: dict[str, Tensor]) -> None:
             safe_set_full_fp32_param(parameter, exact[name])
 
 
-def _deepspeed():  # type: ignore[no-untyped-def]
-    """DeepSpeed, quiet and without anything to compile."""
+def _deepspeed() -> Any:
+    """DeepSpeed, quiet and with nothing to compile."""
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed|deepspeed")
     import deepspeed
 
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    # gloo does the same collectives; the shared-memory op would want a compiler on the user's machine
+    # gloo has the same collectives; the shared-memory op needs a compiler on the user's machine.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     return deepspeed

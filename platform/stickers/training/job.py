@@ -1,7 +1,7 @@
-"""A training as values: a recipe with the inputs it starts from. It travels to any worker and knows no Ray.
+"""A training as plain values: a recipe and its inputs, which can be sent to any worker and do not depend on Ray.
 
-The recipe says what changes the result by intent; the inputs (weights, data) change it too, so a run is named by the
-digest of both: new votes make a new kept set, and that makes a new student beside the old one.
+A run is named by the digest of its recipe and its inputs (weights, data): new votes make a new kept set, and with it a
+new student beside the old one.
 """
 
 import json
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from stickers.models.unet import VideoUNet
 
 FOLDERS = {"teacher": "teachers", "student": "students", "distilled": "distilled"}
-#: videos that are looked at before a training by motion starts
+#: videos whose scores are checked before a training by motion starts
 CHECKED_FOR_MOTION = 10_000
 ROOT = Path(stickers.__file__).parents[2]
 
@@ -66,10 +66,10 @@ class TrainingJob:
 
         Args:
             foundations: folder of the encoders; the recipe's foundation is a folder below it, a path or a URI.
-            sets: latent files by dataset name, those that the recipe does not read included.
+            sets: latent files by dataset name; the recipe need not read all of them.
 
         Raises:
-            UserError: a dataset of the recipe is not among them.
+            UserError: a dataset of the recipe is missing.
         """
         if recipe.role == "foundation":
             raise UserError(
@@ -95,14 +95,14 @@ class TrainingJob:
         """The distillation of a finished student.
 
         Raises:
-            UserError: as in `of_recipe`, or it would train on other clips than the student was made for.
+            UserError: as in `of_recipe`, or the clips differ in size, number of frames or rate from the student's.
         """
-        made_for = SamplerSettings.of(student.record["settings"], student.uri)
-        asked = (recipe.resolution, recipe.num_frames, recipe.fps)
-        learned = (student.record["picture_size"], made_for.num_frames, made_for.fps)
-        if asked != learned:
+        student_settings = SamplerSettings.of(student.record["settings"], student.uri)
+        requested = (recipe.resolution, recipe.num_frames, recipe.fps)
+        learned = (student.record["picture_size"], student_settings.num_frames, student_settings.fps)
+        if requested != learned:
             raise UserError(
-                "distillation {!r} asks for {} pixels, {} frames at {} fps; ".format(recipe.name, *asked)
+                "distillation {!r} asks for {} pixels, {} frames at {} fps; ".format(recipe.name, *requested)
                 + "its student {!r} learned {} pixels, {} frames at {} fps".format(recipe.student, *learned)
             )
         own_encoders = student.record.get("own_encoders", "")
@@ -117,8 +117,8 @@ class TrainingJob:
                 DISTILLED,
                 num_steps=recipe.student_steps,
                 temperature=recipe.temperature,
-                num_frames=made_for.num_frames,
-                fps=made_for.fps,
+                num_frames=student_settings.num_frames,
+                fps=student_settings.fps,
             ),
             picture_size=recipe.resolution,
             own_encoders=own_encoders,
@@ -127,11 +127,11 @@ class TrainingJob:
     @cached_property
     def data(self) -> dict[str, str]:
         """Content hash of each latent file."""
-        found = {}
+        digests = {}
         for name, uri in self.sets:
             with open(storage.local_file(uri), "rb") as stream:
-                found[name] = file_digest(stream, lambda: blake2b(digest_size=6)).hexdigest()
-        return found
+                digests[name] = file_digest(stream, lambda: blake2b(digest_size=6)).hexdigest()
+        return digests
 
     @cached_property
     def digest(self) -> str:
@@ -144,13 +144,16 @@ class TrainingJob:
         """Name of the run's folder."""
         return f"{self.recipe.name}-{self.digest}"
 
-    def place(self, runs: str) -> str:
+    def run_uri(self, runs: str) -> str:
+        """The folder of the run below the runs folder."""
         return storage.join(runs, FOLDERS[self.role], self.folder)
 
     def finished(self, runs: str) -> bool:
-        return storage.exists(storage.join(self.place(runs), storage.RECORD))
+        """True once the run has its record."""
+        return storage.exists(storage.join(self.run_uri(runs), storage.RECORD))
 
     def engine_settings(self) -> EngineSettings:
+        """The recipe's settings of the engine; a distillation has no weight decay, average or offload."""
         recipe = self.recipe
         return EngineSettings(
             batch_size=recipe.batch_size,
@@ -163,45 +166,45 @@ class TrainingJob:
         )
 
     def check(self) -> None:
-        """Refuse what cannot be trained, before anything starts.
+        """Refuse a job that cannot be trained, before anything starts.
 
         Raises:
-            UserError: one sentence names the recipe and what does not fit.
+            UserError: the recipe and the first mismatch.
         """
         recipe = self.recipe
         self.engine_settings().deepspeed(recipe.num_workers)
         config = network_config(self.unet)
         factor, latents = latent_factor(self.encoders), self.latents()
-        for name, found in latents.items():
+        for name, latent_set in latents.items():
             side = int(name.rpartition("@")[2]) // factor
-            check_fit(f"recipe {recipe.name!r}, dataset {name!r}", config, found, side)
+            check_fit(f"recipe {recipe.name!r}, dataset {name!r}", config, latent_set, side)
         for stage in recipe.stages if isinstance(recipe, Recipe) else ():
             if stage.buckets:
                 for name, _ in stage.datasets:
-                    what = f"recipe {recipe.name!r}, dataset {name!r}"
-                    found = latents[sized(name, stage.resolution)]
-                    check_buckets(what, found, stage.buckets, recipe.num_frames)
+                    subject = f"recipe {recipe.name!r}, dataset {name!r}"
+                    latent_set = latents[sized(name, stage.resolution)]
+                    check_buckets(subject, latent_set, stage.buckets, recipe.num_frames)
 
     def estimate(self) -> Estimate | None:
-        """What the training takes; none of a distillation, which holds its teacher too and is not counted."""
+        """Memory and cost of the training; None for a distillation, which holds its teacher too and is not counted."""
         if isinstance(self.recipe, Distillation):
             return None
         return estimate(self.recipe, network_config(self.unet), latent_factor(self.encoders))
 
     def latents(self, device: torch.device | None = None) -> dict[str, LatentSet]:
-        """The sets that the recipe reads; frames that no cache holds are encoded on `device`."""
+        """The sets that the recipe reads; uncached frames are encoded on `device`."""
         autoencoder = load_autoencoder(folder_of(self.encoders)).to(device or "cpu")
         return {name: LatentSet.load(uri, autoencoder) for name, uri in self.sets}
 
     def network(self) -> "VideoUNet":
-        """The network to train, float32, in training mode, prepared as the recipe asks."""
+        """The network to train, float32, in training mode, prepared for the recipe."""
         network = load_unet(network_folder(self.unet)).train()
         if isinstance(self.recipe, Recipe):
             prepare_network(network, self.recipe)
         return network
 
     def task(self, model: "VideoUNet", device: torch.device) -> Task:
-        """What `model`, the network or a wrapper called like it, is trained to do."""
+        """The loss and learning rates of `model`, which is the network or a wrapper with its arguments."""
         mixture = Mixture(self.latents(device))
         null_text_LD = load_text_encoder(folder_of(self.encoders)).encode([""])[0]
         if isinstance(self.recipe, Recipe):
@@ -212,7 +215,7 @@ class TrainingJob:
         return DistillationTask(self.recipe, model, teacher, mixture, null_text_LD, self.prediction)
 
     def record(self) -> dict[str, Any]:
-        """What `record.json` says of the inputs."""
+        """The part of `record.json` that describes the inputs."""
         return {
             "kind": FOLDERS[self.role],
             "name": self.recipe.name,
@@ -230,7 +233,7 @@ class TrainingJob:
 
 
 def training_name(ensemble: str, recipe: str) -> str:
-    """What a training is called among those that are current (see `store.current`)."""
+    """The name of a training among the current ones (see `storage.current`)."""
     return f"{ensemble}-{recipe}"
 
 
@@ -241,7 +244,7 @@ def foundation_of(recipe: Recipe, foundations: str) -> str:
 
 
 def latent_factor(encoders: str) -> int:
-    """Pixels a latent pixel along one side. UserError when there is no autoencoder."""
+    """Pixels along one side of a latent pixel. UserError when the autoencoder is missing."""
     path = folder_of(encoders) / "autoencoder" / "config.json"
     if not path.exists():
         raise UserError(f"there is no autoencoder in {encoders}")
@@ -257,13 +260,17 @@ def _read_by(recipe: Recipe | Distillation, sets: Mapping[str, str]) -> tuple[tu
         names = {sized(name, stage.resolution) for stage in recipe.stages for name, _ in stage.datasets}
     absent = sorted(names - sets.keys())
     if absent:
-        known = ", ".join(sorted(sets)) or "none"
-        raise UserError(f"recipe {recipe.name!r}: there is no dataset {absent[0]!r}; prepared are: {known}")
+        prepared = ", ".join(sorted(sets)) or "none"
+        raise UserError(
+            f"recipe {recipe.name!r}: there is no dataset {absent[0]!r}; prepared are: {prepared}"
+        )
     return tuple((name, sets[name]) for name in sorted(names))
 
 
-def check_fit(what: str, config: dict[str, Any], latents: LatentSet, side: int) -> None:
-    """Refuse a network whose channels, text width or frame size are not the data's; only headers are read.
+def check_fit(subject: str, config: dict[str, Any], latents: LatentSet, side: int) -> None:
+    """Refuse a network whose channels, text width or frame size differ from the data's; only headers are read.
+
+    Messages begin with `subject`.
 
     Raises:
         UserError: the first difference, in one sentence.
@@ -280,40 +287,42 @@ def check_fit(what: str, config: dict[str, Any], latents: LatentSet, side: int) 
     ]
     for words, of_network, of_data in pairs:
         if of_network != of_data:
-            raise UserError(f"{what}: the network {words.format(of_network)}, the data have {of_data}")
+            raise UserError(f"{subject}: the network {words.format(of_network)}, the data have {of_data}")
     if (height, width) != (side, side):
         raise UserError(
-            f"{what}: its resolution means latents of {side}x{side}, the data have {height}x{width}"
+            f"{subject}: its resolution means latents of {side}x{side}, the data have {height}x{width}"
         )
 
 
-def check_buckets(what: str, latents: LatentSet, buckets: MotionBuckets, num_frames: int) -> None:
-    """Refuse motion bucketing where videos permit one rate alone, or have no such score.
+def check_buckets(subject: str, latents: LatentSet, buckets: MotionBuckets, num_frames: int) -> None:
+    """Refuse motion buckets where videos permit only one rate or lack the score.
+
+    Messages begin with `subject`.
 
     Raises:
-        UserError: it cannot be done, in one sentence.
+        UserError: the videos are too short or have no such score.
     """
     longest = int(latents.length.max())
     if longest <= num_frames:
         raise UserError(
-            f"{what}: its videos have {longest} frames or fewer, so {num_frames} frames can be sampled at one rate "
+            f"{subject}: its videos have {longest} frames or fewer, so {num_frames} frames can be sampled at one rate "
             "only; motion buckets need longer videos (section 3.1.1)"
         )
     if latents.track is None:
-        raise UserError(f"{what}: it knows no motion scores; prepare it again for motion buckets")
+        raise UserError(f"{subject}: it knows no motion scores; prepare it again for motion buckets")
     for index in range(min(len(latents), CHECKED_FOR_MOTION)):
         if latents.tracked(index)[:, COLUMNS[buckets.score]].isnan().any():
             raise UserError(
-                f"{what}: video {index} of {len(latents)} has no {buckets.score} score (motion vectors are H.264's "
+                f"{subject}: video {index} of {len(latents)} has no {buckets.score} score (motion vectors are H.264's "
                 "alone); bucket by vmaf"
             )
 
 
 def folder_of(name: str) -> Path:
-    """A folder by path, URI, or name below `platform/foundations`; remote ones are fetched.
+    """A folder by path, URI, or name below `platform/foundations`; remote ones are downloaded.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: the folder does not exist.
     """
     if "://" in name or Path(name).is_absolute():
         return Path(storage.local_folder(name))
@@ -332,6 +341,6 @@ def network_folder(name: str) -> Path:
 
 
 def network_config(name: str) -> dict[str, Any]:
-    """What a network's `config.json` says. UserError as `network_folder`."""
+    """A network's `config.json`. UserError as `network_folder`."""
     config: dict[str, Any] = json.loads((network_folder(name) / "config.json").read_text())
     return config

@@ -1,6 +1,6 @@
-"""Low-rank adapters (Hu et al. 2021) as an alternative to training every weight: peft puts them in, we take them out.
+"""Low-rank adapters (Hu et al. 2021) instead of training all weights: peft inserts them, `merge_lora` merges them.
 
-A finished training is a whole network either way: its adapters are merged, and nothing after training knows of them.
+A finished training is a plain network either way: its adapters are merged, and later stages do not notice them.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ _BASE, _DOWN, _UP = ".base_layer", ".lora_A.default", ".lora_B.default"
 
 
 def add_lora(network: nn.Module, rank: int, seed: int) -> None:
-    """Put adapters of this rank into the attention layers, in place, and freeze everything else."""
+    """Insert adapters of this rank into the attention layers, in place, and freeze all other weights."""
     from peft import LoraConfig, inject_adapter_in_model  # takes seconds to import
 
     network.requires_grad_(False)
@@ -26,7 +26,7 @@ def add_lora(network: nn.Module, rank: int, seed: int) -> None:
 def merge_lora(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of the network without adapters: each low-rank product added to the weight that it adapts.
 
-    A rank's scale is 1, as `add_lora` makes it.
+    The product's scale is 1, as in `add_lora`.
     """
     merged: dict[str, Any] = {}
     for name, value in weights.items():

@@ -1,4 +1,4 @@
-"""What a recipe asks of the network itself, before it is trained."""
+"""Applies a recipe's settings to the network before it is trained."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def prepare_network(network: "VideoUNet", recipe: Recipe) -> None:
-    """Put in, in place, what a recipe trains differently."""
+    """Turn on gradient checkpointing and insert adapters, in place, where the recipe sets them."""
     if recipe.gradient_checkpointing:
         network.enable_gradient_checkpointing()
     if recipe.lora_rank:

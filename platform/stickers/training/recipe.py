@@ -1,4 +1,4 @@
-"""The schema of a recipe: everything that changes a training's result, and nothing else.
+"""The schema of a recipe: exactly the settings that change a training's result.
 
 The values live in `recipes/`. A recipe's digest names its run, so a changed recipe never resumes an old one.
 """
@@ -18,6 +18,8 @@ from stickers.storage.places import as_path
 from stickers.video.clips import ConditioningKind
 
 Role = Literal["foundation", "teacher", "student", "distilled"]
+#: pixels a side; smaller pictures leave no latent to attend to
+MIN_RESOLUTION = 8
 Offload = Literal["none", "optimizer", "weights"]
 #: fields that came later: empty, they leave a digest as it was before
 LATER_FIELDS = ("encoders",)
@@ -30,13 +32,13 @@ def sized(dataset: str, resolution: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One leg of a multi-stage training (paper section 3.1).
+    """One stage of a multi-stage training (paper section 3.1).
 
     `resolution` is in pixels a side, `fps` the rate at which clips are sampled from videos, `datasets` pairs of
-    collection name and weight: the order of stages is the data order. `window` is which part of a video becomes a clip:
-    any, or the one with its conditioning frame halfway, where sticker packs put the pose of the static sticker.
-    `buckets` sample each window at the rate that its motion asks for, instead of `fps` (section 3.1.1).
-    `balance` is what is drawn evenly from a dataset: its clips, or its captions and then one of each caption's clips.
+    collection name and weight; the order of stages is the data order. `window` is the part of a video that becomes a
+    clip: any, or the one with its conditioning frame halfway, where sticker packs have the pose of the static sticker.
+    `buckets` sample each window at a rate that depends on its motion, instead of `fps` (section 3.1.1). `balance` draws
+    evenly from a dataset's clips, or from its captions and then from the clips of one caption.
     """
 
     steps: int
@@ -55,8 +57,10 @@ class Stage:
             raise UserError(
                 f"stage prediction {self.prediction!r} is unknown; accepted: {', '.join(PREDICTIONS)}"
             )
-        if self.steps < 1 or self.fps < 1 or self.resolution < 8:
-            raise UserError(f"a stage needs steps >= 1, fps >= 1 and resolution >= 8, got {self}")
+        if self.steps < 1 or self.fps < 1 or self.resolution < MIN_RESOLUTION:
+            raise UserError(
+                f"a stage needs steps >= 1, fps >= 1 and resolution >= {MIN_RESOLUTION}, got {self}"
+            )
         if not self.datasets or any(weight <= 0 for _, weight in self.datasets):
             raise UserError("a stage needs at least one dataset, each with a positive weight")
 
@@ -76,8 +80,8 @@ class Recipe:
     probabilities follow paper section 2.1; the default batch size and learning rate its section 3.1, which gives
     batches of 128 to 512, rates of 2.5e-5 to 1e-4 and a few thousand to 150 thousand steps.
 
-    `lr_schedule` is how the rate of the last stage falls. `ema_decay` averages the weights, and the average is what the
-    training makes. `lora_rank` trains low-rank adapters of the attention layers alone. `offload` keeps the optimiser's
+    `lr_schedule` is how the rate of the last stage falls. `ema_decay` averages the weights, and the average is
+    the result. `lora_rank` trains low-rank adapters of the attention layers alone. `offload` keeps the optimiser's
     state, or with ZeRO stage 3 the weights too, in the host's memory; `gradient_checkpointing` computes activations
     twice instead of keeping them.
     """
@@ -122,6 +126,7 @@ class Recipe:
 
     @property
     def num_steps(self) -> int:
+        """Training steps of all stages."""
         return sum(stage.steps for stage in self.stages)
 
     def stage_at(self, step: int) -> tuple[Stage, int]:
@@ -142,8 +147,8 @@ class Recipe:
 class Distillation:
     """Guidance and step distillation of a finished student (paper section 3.3.3): 32 guided steps into 8 passes.
 
-    The first `guided_steps` of the teacher's steps are guided, all unless told otherwise; `temperature` scales the
-    noise as it will be scaled when the result samples.
+    The first `guided_steps` of the teacher's steps are guided, by default all; `temperature` scales the noise as in
+    sampling with the result.
     """
 
     name: str
@@ -179,9 +184,11 @@ class Distillation:
 
     @property
     def num_steps(self) -> int:
+        """Training steps."""
         return self.steps
 
     def digest(self) -> str:
+        """12 hexadecimal characters that change with any field."""
         return digest_of(self)
 
 
