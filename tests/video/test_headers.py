@@ -1,6 +1,9 @@
 """Files whose headers do not hold: refused before a decoder spends memory on them."""
 
+import io
+
 import pytest
+from PIL import Image
 
 from experiments.trials.mutations import good_files
 from stickers.video.headers import (
@@ -9,6 +12,7 @@ from stickers.video.headers import (
     refuse_cut_gif,
     refuse_cut_matroska,
     refuse_damaged_mp4,
+    webp_durations,
 )
 from stickers.video.reading import probe, read_video
 from stickers.video.source import Source, UnreadableVideoError
@@ -19,6 +23,20 @@ def test_headers_tell_format_and_size(kind: str, name: str) -> None:
     data = good_files()[name]
     assert animation_format(data[:16]) == kind and animation_format(good_files()["mp4"][:16]) is None
     assert claimed_size(data, kind) == (48, 48) and claimed_size(data[:6], kind) == (0, 0)
+
+
+def test_durations_of_a_webp_are_those_its_frames_were_saved_with() -> None:
+    frames = [Image.new("RGBA", (9, 7), (40 * number, 0, 0, 255)) for number in range(4)]
+    buffer, durations = io.BytesIO(), [40, 100, 17, 65_535]
+    frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], duration=durations)
+    data = buffer.getvalue()
+    assert webp_durations("a.webp", data) == durations
+    still = io.BytesIO()
+    frames[0].save(still, "WEBP")
+    assert webp_durations("b.webp", still.getvalue()) == []
+    for length in (len(data) - 5, len(data) // 2, 15):
+        with pytest.raises(UnreadableVideoError, match="truncated or damaged at byte"):
+            webp_durations("a.webp", data[:length])
 
 
 def test_each_check_passes_other_formats_and_complete_files() -> None:

@@ -31,6 +31,9 @@ PNG_WIDTH, PNG_HEIGHT = slice(16, 20), slice(20, 24)
 #: WebP: the name of the first chunk; that of an extended file holds the size less one, others are stills
 WEBP_CHUNK, WEBP_EXTENDED, WEBP_STILLS = slice(12, 16), b"VP8X", (b"VP8 ", b"VP8L")
 WEBP_WIDTH, WEBP_HEIGHT, WEBP_HEADER_LENGTH = slice(24, 27), slice(27, 30), 30
+#: WebP: chunks begin after the form type with their name and size, and end on even bytes; a frame's duration in ms
+WEBP_CHUNKS_START, WEBP_CHUNK_HEADER_LENGTH = 12, 8
+WEBP_FRAME, WEBP_FRAME_DURATION = b"ANMF", slice(12, 15)
 
 #: Matroska: ids of the header and of the segment, both of four bytes
 EBML, SEGMENT, EBML_ID_LENGTH = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", 4
@@ -67,6 +70,24 @@ def claimed_size(data: bytes, kind: str) -> tuple[int, int]:
     return (
         (1, 1) if data[WEBP_CHUNK] in WEBP_STILLS else (0, 0)
     )  # a still is refused later, for its one frame
+
+
+def webp_durations(name: str, data: bytes) -> list[int]:
+    """How long each frame of an animated WebP stays, in ms; empty for a still.
+
+    UnreadableVideoError when the chunks do not lead to the file's end.
+    """
+    durations = []
+    position = WEBP_CHUNKS_START
+    while position < len(data):
+        start = position + WEBP_CHUNK_HEADER_LENGTH
+        size = int.from_bytes(data[start - 4 : start], "little")
+        if start + size > len(data):
+            raise UnreadableVideoError(f"{name}: the WebP is truncated or damaged at byte {position}")
+        if data[position : position + 4] == WEBP_FRAME:
+            durations.append(int.from_bytes(data[start:][WEBP_FRAME_DURATION], "little"))
+        position = start + size + size % 2
+    return durations
 
 
 def refuse_cut_gif(name: str, data: bytes) -> None:
