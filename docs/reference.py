@@ -20,7 +20,7 @@ from serve.annotation.engine import Limits
 from serve.annotation.http import build_annotation
 from serve.student.http import build_app
 from stickers.artifacts import records
-from stickers.artifacts.schema import schema_of
+from stickers.artifacts.schema import VERSION, schema_of
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.project import Project
 from stickers.training.recipe import Distillation, Recipe
@@ -129,8 +129,13 @@ def _json_type(schema: Mapping[str, Any]) -> str:
 def tables() -> str:
     """The columns of every table, with types and units."""
     return "\n".join(
-        f"## {record.__name__}\n\n{_prose(record)}\n\n{_columns(record)}" for record in _records()
+        f"## {record.__name__}\n\n{_prose(record)}\n\nSchema version {_version(record)}.\n\n{_columns(record)}"
+        for record in _records()
     )
+
+
+def _version(record: type) -> str:
+    return str((schema_of(record).metadata or {})[VERSION].decode())
 
 
 def _records() -> list[type]:
