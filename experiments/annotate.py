@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from experiments.cli.annotating import COMMAND_LINE, PlanOptions, StoreOptions, create_link, print_status
 from experiments.cli.keeping import join_queue, keep, show, votes_on
 from experiments.cli.options import run_script
-from experiments.cli.projects import choose_project
+from experiments.cli.project_choice import choose_project
 from serve.annotation.deployment import AnnotationOptions, open_annotation
 from serve.annotation.lead import sign_in_link
 from serve.standalone import address_of, listen, run

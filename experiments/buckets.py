@@ -13,7 +13,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from experiments.cli.options import RUNS, Runs, current, foundations_of, run_script
-from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.project_choice import ProjectName, choose_project
 from stickers import storage
 from stickers.curation.bucket_page import EXAMPLE_FPS, Window, sample_windows, suggest_edges, write_page
 from stickers.data.collections import source_of

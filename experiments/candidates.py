@@ -25,7 +25,7 @@ from experiments.cli.options import (
     run_script,
 )
 from experiments.cli.plans import audit_plan, budgeted, regenerated, show_status, source_of, watching
-from experiments.cli.projects import ProjectName, check_cluster, choose_project
+from experiments.cli.project_choice import ProjectName, check_cluster, choose_project
 from experiments.draw import read_stickers
 from experiments.prices import collect
 from stickers import storage
@@ -233,13 +233,18 @@ def main(
         )
     announce(asked.words, asked.plan)
     if not dry_run:
-        check_cluster(chosen)
-        made = make_candidates(
-            place, asked.plan, asked.found, asked.encoders,
-            project=chosen.name, refused=asked.refused, origin=asked.origin, gpus=gpus, also=asked.also,
-        )  # fmt: skip
-        storage.set_current(place, "plans", chosen.name, made.folder)
+        make_current(place, chosen, asked, gpus)
     return 0
+
+
+def make_current(runs: str, project: Project, asked: Asked, gpus: float) -> None:
+    """Make a plan's candidates; it is the project's current plan from then on."""
+    check_cluster(project)
+    plan = make_candidates(
+        runs, asked.plan, asked.found, asked.encoders,
+        project=project.name, refused=asked.refused, origin=asked.origin, gpus=gpus, also=asked.also,
+    )  # fmt: skip
+    storage.set_current(runs, "plans", project.name, plan.folder)
 
 
 NEW = "a new plan"

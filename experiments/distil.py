@@ -1,7 +1,7 @@
 """Distil students, guidance and steps together, to eight single passes: `python experiments/distil.py`."""
 
 from experiments.cli.options import current, current_training, run_script
-from experiments.cli.projects import choose_project
+from experiments.cli.project_choice import choose_project
 from experiments.cli.training import Options, choose, show
 from experiments.students import kept_sets
 from stickers import storage

@@ -13,7 +13,7 @@ from rich.table import Table
 from actors.artist import draw_stickers
 from actors.cluster import connect
 from experiments.cli.options import RUNS, Runs, absolute, run_script
-from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.project_choice import ProjectName, choose_project
 from experiments.prompts import prompt_set
 from stickers import storage
 from stickers.artifacts.ids import content_id, sticker_id

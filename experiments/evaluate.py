@@ -21,7 +21,7 @@ from tqdm import tqdm
 from actors.cluster import connect
 from actors.evaluator import STILL, Evaluator, HeldOut, foundation_systems
 from experiments.cli.options import RUNS, Runs, current_training, encoder_digests, foundations_of, run_script
-from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.project_choice import ProjectName, choose_project
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.evaluation.comparisons import Difference, Figure, MeasuredClip, difference, figure

@@ -14,7 +14,7 @@ from experiments.cli.options import (
     foundations_of,
     run_script,
 )
-from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.project_choice import ProjectName, choose_project
 from experiments.cli.training import NO_CHANGES, choose
 from stickers import storage
 from stickers.artifacts.ids import content_id

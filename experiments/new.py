@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.cli.options import run_script
-from experiments.cli.projects import choose_project
+from experiments.cli.project_choice import choose_project
 from experiments.cli.scaffold import (
     HELD_OUT,
     PROJECT_FILE,

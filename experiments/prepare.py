@@ -25,7 +25,7 @@ from tqdm import tqdm
 from actors.cluster import connect
 from actors.encoder import COLUMNS, ClipEncoder
 from experiments.cli.options import RUNS, Runs, absolute, encoder_digests, foundations_of, run_script
-from experiments.cli.projects import ProjectName, check_cluster, choose_project
+from experiments.cli.project_choice import ProjectName, check_cluster, choose_project
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import CLIPS

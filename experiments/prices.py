@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.cli.options import RUNS, Runs, run_script
-from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.project_choice import ProjectName, choose_project
 from stickers import storage
 from stickers.candidates.prices import Cell, spending, spent, together, total, unit_of
 from stickers.errors import UserError

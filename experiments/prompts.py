@@ -16,7 +16,7 @@ from rich.table import Table
 from actors.author import write_answers
 from actors.cluster import connect
 from experiments.cli.options import RUNS, Runs, absolute, run_script
-from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.project_choice import ProjectName, choose_project
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import PROMPTS, REFUSED, Prompt, Refused

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from experiments.cli import times
 from experiments.cli.options import run_script
-from experiments.cli.projects import ProjectName, choose_project, project_path
+from experiments.cli.project_choice import ProjectName, choose_project, project_path
 from stickers import storage
 from stickers.errors import UserError
 from stickers.project import Project

@@ -8,7 +8,7 @@ from rich.console import Console
 from actors.evaluator import ERROR, FOUNDATION, RIGHT, STILL
 from experiments.cli import times
 from experiments.cli.options import RUNS, Runs, current, run_script
-from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.project_choice import ProjectName, choose_project
 from experiments.evaluate import read_rows
 from stickers import storage
 from stickers.evaluation.contact_sheet import contact_sheet

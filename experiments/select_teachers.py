@@ -28,7 +28,7 @@ from experiments.cli.pilot import (
     score,
     votes_on,
 )
-from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.project_choice import ProjectName, choose_project
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import Candidate

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from experiments.cli.keeping import kept_latents
 from experiments.cli.options import current, run_script
-from experiments.cli.projects import choose_project
+from experiments.cli.project_choice import choose_project
 from experiments.cli.training import Options, choose, show
 from stickers import storage
 from stickers.training.job import TrainingJob

@@ -5,7 +5,7 @@ is missing, and a finished teacher is left alone.
 """
 
 from experiments.cli.options import current, run_script
-from experiments.cli.projects import choose_project
+from experiments.cli.project_choice import choose_project
 from experiments.cli.training import Options, choose, show
 from stickers import storage
 from stickers.training.job import TrainingJob

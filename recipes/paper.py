@@ -26,7 +26,7 @@ ARTIST: Datasets = (("artist", 1.0),)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
+class Dimensions:
     """What grows with the machines: sizes in pixels a side, batches, steps, workers and counts.
 
     Teachers learn at half their size first and draw at twice the students' (256 and 512 pixels in the paper). `teacher`
@@ -51,17 +51,17 @@ class Scale:
     zero_stage: int = 2
 
 
-PAPER = Scale()
+PAPER = Dimensions()
 
 
 def stages(
-    first: Datasets, last: Datasets, scale: Scale, *, fps: int, bucketed: bool = False
+    first: Datasets, last: Datasets, dimensions: Dimensions, *, fps: int, bucketed: bool = False
 ) -> tuple[Stage, ...]:
     """[half size, freeze spatial, 4 fps, epsilon], [full size, freeze spatial, 4 fps, epsilon], [full size, v]."""
     buckets = BUCKETS if bucketed else None
     early = Stage(
-        steps=scale.early_steps,
-        resolution=scale.teacher_size // 2,
+        steps=dimensions.early_steps,
+        resolution=dimensions.teacher_size // 2,
         fps=4,
         prediction="epsilon",
         freeze_spatial=True,
@@ -69,14 +69,14 @@ def stages(
         buckets=buckets,
         lr=1e-4,
     )
-    larger = replace(early, steps=scale.late_steps, resolution=scale.teacher_size)
+    larger = replace(early, steps=dimensions.late_steps, resolution=dimensions.teacher_size)
     final = replace(
         larger, fps=fps, prediction="v_prediction", freeze_spatial=False, datasets=last, lr=2.5e-5
     )
     return (early, larger, final)
 
 
-def teacher(name: str, network: str, legs: tuple[Stage, ...], scale: Scale, *, seed: int) -> Recipe:
+def teacher(name: str, network: str, legs: tuple[Stage, ...], dimensions: Dimensions, *, seed: int) -> Recipe:
     """A teacher; every value that the paper does not give is ours."""
     return Recipe(
         name=name,
@@ -84,40 +84,36 @@ def teacher(name: str, network: str, legs: tuple[Stage, ...], scale: Scale, *, s
         foundation=f"video_unets/{network}",
         stages=legs,
         seed=seed,
-        batch_size=scale.batch_size,
-        warmup_steps=scale.warmup_steps,
+        batch_size=dimensions.batch_size,
+        warmup_steps=dimensions.warmup_steps,
         lr_schedule="cosine",
         ema_decay=0.9999,
-        zero_stage=scale.zero_stage,
-        precision=scale.precision,  # type: ignore[arg-type]
+        zero_stage=dimensions.zero_stage,
+        precision=dimensions.precision,  # type: ignore[arg-type]
         gradient_checkpointing=True,
-        num_workers=scale.num_workers,
-        checkpoint_every=scale.checkpoint_every,
+        num_workers=dimensions.num_workers,
+        checkpoint_every=dimensions.checkpoint_every,
         sampler=TRAINING_FREE,
     )
 
 
-def teachers(scale: Scale) -> tuple[Recipe, ...]:
+def teachers(dimensions: Dimensions) -> tuple[Recipe, ...]:
     """Two data orders, two frame rates, one of them bucketed by motion (section 3.2)."""
-    return (
-        teacher(
-            "keyword-artist-8fps", scale.consistency, stages(KEYWORD, ARTIST, scale, fps=8), scale, seed=1
-        ),
-        teacher("keyword-artist-4fps", scale.motion, stages(KEYWORD, ARTIST, scale, fps=4), scale, seed=2),
-        teacher(
-            "neighbours-artist-8fps", scale.motion, stages(NEIGHBOURS, ARTIST, scale, fps=8), scale, seed=3
-        ),
-        teacher(
-            "neighbours-artist-bucketed",
-            scale.consistency,
-            stages(NEIGHBOURS, ARTIST, scale, fps=8, bucketed=True),
-            scale,
-            seed=4,
-        ),
+    keyword, neighbours = "keyword-artist", "neighbours-artist"
+    consistency, motion = dimensions.consistency, dimensions.motion
+    legs = (
+        (f"{keyword}-8fps", consistency, stages(KEYWORD, ARTIST, dimensions, fps=8)),
+        (f"{keyword}-4fps", motion, stages(KEYWORD, ARTIST, dimensions, fps=4)),
+        (f"{neighbours}-8fps", motion, stages(NEIGHBOURS, ARTIST, dimensions, fps=8)),
+        (f"{neighbours}-bucketed", consistency, stages(NEIGHBOURS, ARTIST, dimensions, fps=8, bucketed=True)),
+    )
+    return tuple(
+        teacher(name, network, of_teacher, dimensions, seed=seed)
+        for seed, (name, network, of_teacher) in enumerate(legs, start=1)
     )
 
 
-def student(network: str, scale: Scale) -> Recipe:
+def student(network: str, dimensions: Dimensions) -> Recipe:
     """A student of one of the paper's four architectures (section 3.3.2), on what people kept."""
     return Recipe(
         name=f"student-{network}",
@@ -125,8 +121,8 @@ def student(network: str, scale: Scale) -> Recipe:
         foundation=f"video_unets/{network}",
         stages=(
             Stage(
-                steps=scale.student_steps,
-                resolution=scale.student_size,
+                steps=dimensions.student_steps,
+                resolution=dimensions.student_size,
                 fps=8,
                 prediction="v_prediction",
                 datasets=(("kept", 1.0),),
@@ -135,39 +131,39 @@ def student(network: str, scale: Scale) -> Recipe:
             ),
         ),
         seed=31,
-        batch_size=scale.batch_size,
-        warmup_steps=scale.warmup_steps,
+        batch_size=dimensions.batch_size,
+        warmup_steps=dimensions.warmup_steps,
         ema_decay=0.9999,
-        zero_stage=scale.zero_stage,
-        precision=scale.precision,  # type: ignore[arg-type]
+        zero_stage=dimensions.zero_stage,
+        precision=dimensions.precision,  # type: ignore[arg-type]
         gradient_checkpointing=True,
-        num_workers=scale.num_workers,
-        checkpoint_every=scale.checkpoint_every,
+        num_workers=dimensions.num_workers,
+        checkpoint_every=dimensions.checkpoint_every,
         sampler=TRAINING_FREE,
     )
 
 
-def distillation(network: str, scale: Scale) -> Distillation:
+def distillation(network: str, dimensions: Dimensions) -> Distillation:
     """Guidance and steps together, 32 guided steps to eight passes (section 3.3.3)."""
     return Distillation(
         name=f"distilled-{network}",
         student=f"student-{network}",
-        steps=scale.distillation_steps,
+        steps=dimensions.distillation_steps,
         dataset="kept",
         balance="captions",
-        resolution=scale.student_size,
+        resolution=dimensions.student_size,
         seed=41,
-        batch_size=scale.batch_size,
-        warmup_steps=scale.warmup_steps,
-        zero_stage=scale.zero_stage,
-        precision=scale.precision,  # type: ignore[arg-type]
-        num_workers=scale.num_workers,
-        checkpoint_every=scale.checkpoint_every,
+        batch_size=dimensions.batch_size,
+        warmup_steps=dimensions.warmup_steps,
+        zero_stage=dimensions.zero_stage,
+        precision=dimensions.precision,  # type: ignore[arg-type]
+        num_workers=dimensions.num_workers,
+        checkpoint_every=dimensions.checkpoint_every,
     )
 
 
-def build(scale: Scale = PAPER, *, name: str = "paper", shared: str = SHARED) -> Project:
-    """The project at a scale, with its data and foundations in `shared`."""
+def build(dimensions: Dimensions = PAPER, *, name: str = "paper", shared: str = SHARED) -> Project:
+    """The project at a dimensions, with its data and foundations in `shared`."""
     return Project(
         name=name,
         foundation=Foundation(place=f"{shared}/foundation"),
@@ -176,13 +172,13 @@ def build(scale: Scale = PAPER, *, name: str = "paper", shared: str = SHARED) ->
             for collection in ("artist", "keyword", "neighbours")
         ),
         stickers=DrawnStickers(
-            num_prompts=scale.num_prompts,
+            num_prompts=dimensions.num_prompts,
             language_model=f"{shared}/language-model",
             text_to_image=f"{shared}/text-to-image",
         ),
-        teachers=teachers(scale),
-        students=tuple(student(network, scale) for network in scale.students),
-        distillations=tuple(distillation(network, scale) for network in scale.students),
+        teachers=teachers(dimensions),
+        students=tuple(student(network, dimensions) for network in dimensions.students),
+        distillations=tuple(distillation(network, dimensions) for network in dimensions.students),
         evaluation=Evaluation(stickers=StickerTable(table=f"{shared}/held-out.csv")),
     )
 

@@ -16,10 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 RATCHET = {
     "folders": 25,
     "circles": 0,
-    "vague": 88,
-    "vague-tests": 80,
-    "docstrings": 12,
-    "magic": 23,
+    "vague": 48,
+    "vague-tests": 31,
+    "docstrings": 5,
+    "magic": 12,
     "longest": 88,
     "readme": 700,
 }
@@ -50,7 +50,6 @@ TO_BE_RENAMED = {"checks", "sampling", "tables"} | {
     "Count",
     "Measured",
     "Outcome",
-    "Person",
     "Source",
     "Timing",
     "Watch",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from ray import cloudpickle
 
-from experiments.cli.projects import SHIPPED, choose_project, project_path
+from experiments.cli.project_choice import SHIPPED, choose_project, project_path
 from stickers.errors import UserError
 from stickers.project import load_project, places_of
 

@@ -25,7 +25,7 @@ from actors.preview import NUM_CLIPS, Preview, film
 from actors.tracking import RunTracker, Tracking
 from actors.trainer import train_all
 from experiments.cli.options import RUNS, Runs, current, run_script
-from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.project_choice import ProjectName, choose_project
 from experiments.cli.training import Changes, apply
 from experiments.teachers import prepared_sets
 from recipes.toy.projects import TINY

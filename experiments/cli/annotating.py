@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from experiments.cli.keeping import votes_url
 from experiments.cli.options import RUNS, Runs, current
-from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.project_choice import ProjectName, choose_project
 from serve.annotation.lead import sign_in_link
 from stickers import storage
 from stickers.annotation.store.people import add_person, new_link, people_in

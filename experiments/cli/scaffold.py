@@ -10,7 +10,7 @@ from string import Template
 from PIL import Image, UnidentifiedImageError
 
 from actors.trainer import REVISION, code_revision
-from experiments.cli.projects import ENVIRONMENT
+from experiments.cli.project_choice import ENVIRONMENT
 from stickers.data.collections import CAPTIONS, Listed, list_collection
 from stickers.errors import UserError
 from stickers.models.folders import network_names

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from actors.trainer import train_all
 from experiments.cli.options import RUNS, Runs, foundations_of
-from experiments.cli.projects import ProjectName, check_cluster
+from experiments.cli.project_choice import ProjectName, check_cluster
 from stickers import storage
 from stickers.data.motion_buckets import MotionBuckets
 from stickers.diffusion.sampling import SamplerSettings

@@ -15,7 +15,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from experiments.cli.options import RUNS, Runs, run_script
-from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.project_choice import ProjectName, choose_project
 from experiments.prices import collect
 from stickers import storage
 from stickers.candidates.budget import allocate, posteriors

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from experiments.cli.keeping import join_queue
 from experiments.cli.options import RUNS, Runs, current, run_script
-from experiments.cli.projects import ProjectName, choose_project
+from experiments.cli.project_choice import ProjectName, choose_project
 from serve.annotation.deployment import AnnotationOptions, open_annotation
 from serve.annotation.engine import Limits
 from serve.annotation.lead import sign_in_link

@@ -8,7 +8,7 @@ from recipes.toy.teachers import toy_teachers
 from stickers.project import Collection, Evaluation, Foundation, Project
 from stickers.toy.measure import ToyTruth
 from stickers.toy.panel import Panel
-from stickers.toy.sources import ToyStickers, ToyVideos
+from stickers.toy.project_parts import ToyStickers, ToyVideos
 from stickers.toy.words import says_held_out
 from stickers.training.recipe import Distillation, Recipe, Stage
 

@@ -3,10 +3,10 @@
 from stickers.toy import words
 from stickers.toy.characters import SUBJECTS, Look
 from stickers.toy.faults import FAULTS
+from stickers.toy.grammar import toy_prompts, toy_stickers
 from stickers.toy.measure import ToyOracle
 from stickers.toy.motions import MOTIONS, Mode, render_motion, render_still
 from stickers.toy.oracle import look_of
-from stickers.toy.prompts import toy_prompts, toy_stickers
 from stickers.toy.video_files import write_captions, write_clip
 from stickers.toy.words import meaning
 

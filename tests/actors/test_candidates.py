@@ -32,7 +32,7 @@ from stickers.diffusion.sampling import SamplerSettings
 from stickers.export import assemble
 from stickers.models.autoencoder import RGBAAutoencoder
 from stickers.models.unet import VideoUNet
-from stickers.toy.prompts import toy_prompts, toy_stickers
+from stickers.toy.grammar import toy_prompts, toy_stickers
 from stickers.video.codec import decode_strip
 from tests.support.gates import Gate
 from tests.support.processes import kill_driver, wait_for

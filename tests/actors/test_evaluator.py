@@ -7,7 +7,7 @@ import numpy as np
 from actors.evaluator import ERROR, Evaluator, HeldOut, foundation_systems
 from recipes.toy.projects import FOUNDATIONS, TINY
 from stickers.evaluation.measures import METRICS, Metric
-from stickers.toy.sources import ToyStickers
+from stickers.toy.project_parts import ToyStickers
 from stickers.video.codec import decode_strip
 
 SIZE = 32

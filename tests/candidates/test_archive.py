@@ -17,8 +17,8 @@ from stickers.candidates.archive import INDEX, INDEXED, Candidates, compact, cou
 from stickers.candidates.audit import Fault, audit_index, audit_part, parts_of
 from stickers.candidates.plan import Plan, PlannedTeacher, make_plan, planned_row, regeneration, save_plan
 from stickers.diffusion.sampling import SamplerSettings
+from stickers.toy.grammar import toy_prompts, toy_stickers
 from stickers.toy.oracle import draw_sticker
-from stickers.toy.prompts import toy_prompts, toy_stickers
 from stickers.video.codec import encode_strip
 
 TEACHERS = [

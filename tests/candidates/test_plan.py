@@ -9,7 +9,7 @@ import pytest
 from stickers import storage
 from stickers.candidates.plan import PlannedTeacher, as_saved, load_plan, make_plan, save_plan, with_rows
 from stickers.diffusion.sampling import SamplerSettings
-from stickers.toy.prompts import toy_prompts, toy_stickers
+from stickers.toy.grammar import toy_prompts, toy_stickers
 
 TEACHERS = [
     PlannedTeacher(name=name, checkpoint=f"digest-{name}", settings=asdict(SamplerSettings()))

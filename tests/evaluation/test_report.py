@@ -25,8 +25,8 @@ from stickers.evaluation.report import (
     duration,
     render_report,
 )
+from stickers.toy.grammar import held_out_prompts
 from stickers.toy.oracle import draw_sticker, truths
-from stickers.toy.prompts import held_out_prompts
 from stickers.video.codec import encode_strip
 from tests.support.processes import wait_for
 

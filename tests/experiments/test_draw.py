@@ -8,7 +8,7 @@ from experiments import draw, prompts
 from experiments.candidates import gather_stickers
 from recipes.toy.projects import SMOKE
 from stickers import storage
-from stickers.toy.prompts import toy_prompts
+from stickers.toy.grammar import toy_prompts
 from stickers.video.codec import decode_picture
 from tests.conftest import byte_tokenizer
 from tests.support.text_to_image import save_pipeline

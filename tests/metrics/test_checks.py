@@ -7,9 +7,9 @@ import pytest
 
 from stickers.metrics.checks import FLAGS, THRESHOLDS, check, judge
 from stickers.toy.faults import FAULTS, Fault
+from stickers.toy.grammar import toy_prompts
 from stickers.toy.motions import Mode, render_motion
 from stickers.toy.oracle import look_of, meaning
-from stickers.toy.prompts import toy_prompts
 
 SIZE = 48
 PROMPTS = toy_prompts(24, seed=11)

@@ -3,7 +3,7 @@
 import pytest
 
 from stickers.prompts.sorting import ProposedPrompt, bucket_of, distinct, forms_of, sort_out
-from stickers.toy.prompts import held_out_prompts, toy_prompts
+from stickers.toy.grammar import held_out_prompts, toy_prompts
 from stickers.toy.words import says_held_out
 
 

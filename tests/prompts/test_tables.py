@@ -12,8 +12,8 @@ from PIL import Image
 
 from stickers.pipeline import check_prompt
 from stickers.prompts.tables import import_stickers
+from stickers.toy.grammar import held_out_prompts, toy_prompts, toy_stickers
 from stickers.toy.oracle import draw_sticker
-from stickers.toy.prompts import held_out_prompts, toy_prompts, toy_stickers
 from stickers.toy.words import held_out, meaning
 from stickers.video.clips import on_white
 from stickers.video.codec import decode_picture

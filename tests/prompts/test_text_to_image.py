@@ -7,8 +7,8 @@ import pytest
 
 from stickers.artifacts.records import Sticker
 from stickers.prompts.text_to_image import ATTEMPTS, StickerArtist, TextToImage, drawings_of, placed
+from stickers.toy.grammar import toy_prompts
 from stickers.toy.oracle import draw_sticker
-from stickers.toy.prompts import toy_prompts
 from stickers.video.codec import decode_picture
 from tests.conftest import byte_tokenizer
 from tests.support.text_to_image import save_pipeline

@@ -7,7 +7,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from stickers.prompts.language_model import KINDS, PROMPTS_PER_ASK, instruction
-from stickers.toy.prompts import toy_prompts
+from stickers.toy.grammar import toy_prompts
 
 STEPS, BATCH = 120, 6
 ENDS = "<end>"

@@ -11,8 +11,8 @@ from stickers.artifacts.schema import table_of
 from stickers.candidates.archive import compact
 from stickers.candidates.plan import Plan, PlannedTeacher, make_plan, save_plan
 from stickers.candidates.scoring import score
+from stickers.toy.grammar import toy_prompts, toy_stickers
 from stickers.toy.oracle import draw_sticker, truths
-from stickers.toy.prompts import toy_prompts, toy_stickers
 from stickers.video.codec import encode_strip
 
 SIZE = 32

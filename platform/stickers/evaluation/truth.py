@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class TruthReading:
     """One clip against the truth.
 
     `error` is its squared distance to the nearest admitted clip over the frozen still's: truth 0, still 1. `scale` is
@@ -31,7 +31,7 @@ class Reading:
 class TruthReader(Protocol):
     """The truth of one sticker, seen through an autoencoder."""
 
-    def read(self, clip_THWC: np.ndarray) -> Reading:
+    def read(self, clip_THWC: np.ndarray) -> TruthReading:
         """Measure one decoded clip, uint8 RGBA."""
         ...
 

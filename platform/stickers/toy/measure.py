@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from stickers.data.encoding import canonical, to_tensor
-from stickers.evaluation.truth import Reading
+from stickers.evaluation.truth import TruthReading
 from stickers.metrics.truth_error import Scale, make_scale, read
 from stickers.pipeline import to_pixels
 from stickers.toy.characters import Look
@@ -114,10 +114,10 @@ class ToyReader:
         self.oracle, self.prompt, self.image_index = oracle, prompt, image_index
         self.scale = oracle.scale(prompt, image_index, grid="fine", with_landmarks=True)
 
-    def read(self, clip_THWC: np.ndarray) -> Reading:
+    def read(self, clip_THWC: np.ndarray) -> TruthReading:
         """Measure one decoded clip."""
         reading = read(clip_THWC, self.scale)
-        return Reading(
+        return TruthReading(
             error=reading.distance / reading.still_distance,
             scale=reading.still_distance,
             right=reading.right,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stickers.artifacts.records import Prompt, Sticker
 from stickers.prompts.tables import Stickers
-from stickers.toy.prompts import held_out_prompts, toy_prompts, toy_stickers
+from stickers.toy.grammar import held_out_prompts, toy_prompts, toy_stickers
 from stickers.toy.video_files import write_broken_files, write_captions, write_clip
 
 #: the collection that also gets files which cannot be used, as real ones do
