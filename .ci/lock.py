@@ -77,14 +77,20 @@ def resolve(pins: Lock, source: str, *options: str) -> Lock:
         return parse(result.read_text())
 
 
-def with_cpu_build(entry: str, before: str) -> str:
-    """torch's entry with the digests of the builds that its index does not have: what pip finds on this machine, and
-    what the entry had `before`, if that is of the same version."""
+def build_for_this_machine(entry: str) -> tuple[str, str]:
+    """The version of a package, with its build, that pip takes here while it does not look at digests; its digest."""
     report = run(
         sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-deps", "--quiet",
         "--disable-pip-version-check", "--report", "-", pin(entry),
     )  # fmt: skip
-    build = json.loads(report)["install"][0]["download_info"]["archive_info"]["hashes"]["sha256"]
+    (build,) = json.loads(report)["install"]
+    return build["metadata"]["version"], build["download_info"]["archive_info"]["hashes"]["sha256"]
+
+
+def with_cpu_build(entry: str, before: str) -> str:
+    """torch's entry with the digests of the builds that its index does not have: what pip finds on this machine, and
+    what the entry had `before`, if that is of the same version."""
+    _, build = build_for_this_machine(entry)
     digests = {*digests_of(entry), build, *(digests_of(before) if pin(before) == pin(entry) else ())}
     return " \\\n    ".join([pin(entry), *(f"--hash=sha256:{digest}" for digest in sorted(digests))])
 
@@ -117,14 +123,16 @@ def check() -> None:
     """Show that the locks can be installed as they are: with the torch that pip finds here, with the CUDA build, and
     with other Pythons. Nothing is installed; only the first downloads what this machine's pip does not have yet."""
     locks = ("--requirement", PRODUCTION, "--requirement", TEST, "--constraint", CUDA)
+    version, _ = build_for_this_machine(read(PRODUCTION)["torch"])
     with tempfile.TemporaryDirectory() as folder:
         run(sys.executable, "-m", "venv", folder)
+        build = Path(folder, "torch.txt")
+        build.write_text(f"torch=={version}\n")
         pip = [str(Path(folder, "bin", "python")), "-m", "pip", "install", "--disable-pip-version-check"]
         run(*pip, "--require-hashes", "--requirement", PIP)
-        printed = run(*pip, "--dry-run", "--require-hashes", *locks)
+        printed = run(*pip, "--dry-run", "--require-hashes", *locks, "--constraint", str(build))
     summary = next(line for line in printed.splitlines() if line.startswith("Would install"))
-    build = next(word for word in summary.split() if word.startswith("torch-"))
-    print(f"Python {PYTHON} with {build}: {len(summary.split()) - 2} packages")
+    print(f"Python {PYTHON} with torch {version}: {len(summary.split()) - 2} packages")
     for python in (PYTHON, *OTHER_PYTHONS):
         with tempfile.TemporaryDirectory() as folder:
             command = (

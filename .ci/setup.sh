@@ -36,9 +36,13 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then  # absent, or lef
 fi
 install=("$venv/bin/python" -m pip install --disable-pip-version-check)
 "${install[@]}" --quiet --require-hashes --requirement .ci/pip.lock
-# As a constraint the CUDA lock installs nothing unless the build of torch that pip finds here asks for it.
+# Which build of torch is meant for this machine, pip knows while it does not look at digests: with them it prefers a file
+# whose digest the index names to a CPU build in a folder, and brings gigabytes of CUDA.
+torch=$(grep -o '^torch==[^ ]*' requirements.lock)
+"${install[@]}" --dry-run --ignore-installed --no-deps "$torch" | sed -n 's/^Would install torch-/torch==/p' > "$venv/torch.txt"
+# As a constraint the CUDA lock installs nothing unless that build asks for it.
 "${install[@]}" --require-hashes --requirement requirements.lock --requirement requirements-test.lock \
-    --constraint requirements-cuda.lock
+    --constraint "$venv/torch.txt" --constraint requirements-cuda.lock
 "${install[@]}" --quiet --no-deps --no-build-isolation --editable .
 echo "$wanted" > "$stamp"
 echo "make setup: done"
