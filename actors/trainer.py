@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from queue import Empty, Queue
 from threading import Thread
 
@@ -351,8 +351,15 @@ def code_revision() -> str:
         return os.environ[REVISION]
     commit = _git("rev-parse", "HEAD")
     if not commit:
-        return f"animated-stickers {version('animated-stickers')}"
+        return _installed_version()
     return f"{commit}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit
+
+
+def _installed_version() -> str:
+    try:
+        return f"animated-stickers {version('animated-stickers')}"
+    except PackageNotFoundError:  # code that travelled with a job whose environment names no revision
+        return f"unversioned code ({REVISION} names none)"
 
 
 def _git(*arguments: str) -> str:
