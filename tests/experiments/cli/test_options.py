@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from experiments import candidates
 from experiments.cli.options import run_script
+from stickers.errors import UserError
 
 INTERRUPTED = """
 import os, signal, time
@@ -41,7 +42,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device", "/runs/x")
 @pytest.mark.parametrize(
     ("main", "sentence"),
     [
-        (fail(ValueError("there is no recipe 'x'")), "error: there is no recipe 'x'"),
+        (fail(UserError("there is no recipe 'x'")), "error: there is no recipe 'x'"),
         (fail(FULL), "error: No space left on device: /runs/x"),
         (fail(RayTaskError("write", "", FULL)), "error: No space left on device: /runs/x"),
         (
@@ -62,7 +63,9 @@ def test_what_a_person_can_mend_is_one_sentence(
 def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["script"])
     with pytest.raises(KeyError):
-        run_script(fail(KeyError("x"), ValueError("not the user's")))
+        run_script(fail(KeyError("x"), UserError("not the user's")))
+    with pytest.raises(ValueError, match="a library's"):
+        run_script(fail(ValueError("a library's")))
 
 
 def test_control_c_ends_at_once_with_one_sentence() -> None:
