@@ -325,9 +325,9 @@ def test_exported_files_are_read(runs: Path, suffix: str, caplog: pytest.LogCapt
 def test_commands_take_votes_out_of_an_old_store_and_into_a_new_one(runs: Path, tmp_path: Path) -> None:
     file, fresh = str(tmp_path / "votes.csv"), f"sqlite:///{tmp_path}/fresh.db"
     old = f"sqlite:///{runs}/votes-simulated.db"
-    Export(runs=str(runs), votes=old, plan=PLAN_ID, what="votes", file=file).run()
-    Import(runs=str(runs), votes=fresh, what="jobs", file=str(runs / "exchange" / "jobs.parquet")).run()
-    Import(runs=str(runs), votes=fresh, what="votes", file=file).run()
+    Export(runs=str(runs), votes=old, plan=PLAN_ID, kind="votes", file=file).run()
+    Import(runs=str(runs), votes=fresh, kind="jobs", file=str(runs / "exchange" / "jobs.parquet")).run()
+    Import(runs=str(runs), votes=fresh, kind="votes", file=file).run()
     with VoteStore(fresh) as votes:
         assert plain(votes.all(retired=True)) == EXPECTED["votes"]
 
@@ -339,9 +339,9 @@ def test_prepared_videos_open(runs: Path) -> None:
     assert len(found) == 2
     assert found.clip(0, fps=8, num_frames=4, start_fraction=0.0).shape[0] == 4
     (folder,) = (runs / "cache").glob("frames-32-*")
-    frames = cache.FrameCache(place=str(runs), autoencoder="a", text="t", sizes=(32,))
+    frames = cache.FrameCache(runs=str(runs), autoencoder="a", text="t", sizes=(32,))
     folder.rename(frames.folder(32))  # its own name follows from the weights, which are left out
-    assert len(frames.known) == 2 and {size for _, size in frames.known} == {32}
+    assert len(frames.entries) == 2 and {size for _, size in frames.entries} == {32}
 
 
 def test_records_open_under_todays_names_and_say_so_once(

@@ -86,7 +86,7 @@ def test_another_threshold_is_another_panel(finished_plan: Path, tmp_path: Path)
     for threshold in (0.75, 2.0):
         path = tmp_path / f"panel_{threshold:.0f}.py"
         path.write_text(ANOTHER_PANEL.format(threshold=threshold))
-        main(runs=str(runs), project=str(path))
+        main(runs=str(runs), project=str(path), plan=storage.find_record(str(runs), "plans").folder)
     counts = [found.record["counts"]["kept"] for found in storage.find_records(str(runs), "kept")]
     assert len(counts) == 2 and counts[1] > counts[0] + 10
 
