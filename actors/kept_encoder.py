@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import ray
 import torch
@@ -70,7 +71,7 @@ def encode_kept(clips: Iterator[KeptClip], count: int, place: str, encoders: str
     def todo() -> Iterator[tuple[int, list[KeptClip]]]:
         """The chunks that are missing. Every clip passes, since its facts are needed."""
         for number in range(num_chunks):
-            chunk = [clip for clip, _ in zip(clips, range(CLIPS_PER_CHUNK), strict=False)]
+            chunk = list(islice(clips, CLIPS_PER_CHUNK))
             fps.extend(clip.fps for clip in chunk)
             length.extend(clip.num_frames for clip in chunk)
             prompts.extend(clip.prompt for clip in chunk)
