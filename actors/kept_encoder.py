@@ -47,7 +47,7 @@ class KeptEncoder:
             encode_frames(self.autoencoder, canonical(decode_strip(clip.strip, clip.num_frames), self.size))
             for clip in clips
         ]
-        storage.write_bytes(_chunk(place, number), save({"frames": torch.cat(frames)}))
+        storage.write_bytes(_chunk(place, number), save({"frames": torch.cat(frames).contiguous()}))
         return number
 
 
