@@ -32,6 +32,7 @@ def test_a_packed_folder_is_described_and_read(tmp_path: Path) -> None:
     package = describe(tarball)
     assert (package.spec, package.slug) == ("@team/stickers@0.0.1", "team-stickers-0.0.1")
     assert package.integrity.startswith("sha512-") and package.num_bytes == tarball.stat().st_size
+    assert NpmPackage("../../etc", "1/../2", "", 0).slug == "..-..-etc-1-..-2"
     arrived: list[int] = []
     members = {member.path: member.data for member in read_members(tarball, arrived.append)}
     assert {path: members[path] for path in files} == files and set(members) == {*files, "package.json"}

@@ -12,6 +12,7 @@ import pytest
 
 from experiments import fetch_stickers
 from experiments.fetch_stickers import PACKAGES, SPLIT_SEED, alone_in, main
+from stickers import storage
 from stickers.curation.clusters import part_of
 from stickers.curation.emoji_names import EmojiNames, caption_of
 from stickers.curation.npm_packages import fetch, read_members
@@ -125,6 +126,9 @@ def test_a_second_run_repeats_nothing_and_brings_back_what_is_missing(
     lost, cut = sorted(pictures)[:2]
     lost.unlink()
     cut.write_bytes(b"RIFF")
+    (tmp_path / ".packages" / "fetching-a" / "cache").mkdir(parents=True)
+    (tmp_path / ".packages" / "fetching-a" / "cache" / "part").write_bytes(b"of a killed npm")
+    (cut.parent / f"{storage.TEMPORARY}a-b.webp").write_bytes(b"of a killed writer")
     main(tmp_path, tarballs)
     assert contents(tmp_path) == before
     rewritten = {path for path, at in pictures.items() if path.stat().st_mtime_ns != at}

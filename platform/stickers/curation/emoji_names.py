@@ -5,8 +5,6 @@ Consortium, in the form of the npm package unicode-emoji-json; `emoji_captions.c
 say what is seen. A caption describes the picture; the motion stays open, for nobody has looked at it.
 """
 
-import csv
-import json
 import re
 import unicodedata
 from collections import Counter
@@ -16,6 +14,7 @@ from functools import lru_cache
 from importlib import resources
 
 from stickers.errors import UserError
+from stickers.storage.outside import open_table, parse_json
 
 VARIATION_SELECTOR = 0xFE0F
 #: five modifiers of the Fitzpatrick scale, from light to dark
@@ -116,7 +115,7 @@ class EmojiNames:
             UserError: `source` is no such file.
         """
         try:
-            entries = json.loads(text)
+            entries = parse_json(source, text)
             by_codes = {
                 tuple(code for code in map(ord, emoji) if code != VARIATION_SELECTOR): (
                     _plain(entry["name"]),
@@ -124,7 +123,7 @@ class EmojiNames:
                 )
                 for emoji, entry in entries.items()
             }
-        except (ValueError, AttributeError, TypeError, KeyError) as error:
+        except (AttributeError, TypeError, KeyError) as error:
             raise UserError(f"{source} is no table of emoji with name and group: {error!r}") from error
         return cls(by_codes)
 
@@ -252,5 +251,5 @@ def _hexadecimal(codes: Sequence[int]) -> str:
 
 @lru_cache
 def _captions() -> dict[str, str]:
-    text = resources.files(__package__).joinpath(CAPTIONS_FILE).read_text(encoding="utf-8")
-    return {row["name"]: row["caption"] for row in csv.DictReader(text.splitlines())}
+    table = open_table(str(resources.files(__package__) / CAPTIONS_FILE), needed=("name", "caption"))
+    return {row.values["name"]: row.values["caption"] for row in table.rows()}

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -52,7 +53,7 @@ class NpmPackage:
     @property
     def slug(self) -> str:
         """A file's name for it."""
-        return f"{self.name.lstrip('@').replace('/', '-')}-{self.version}"
+        return re.sub("[^A-Za-z0-9.-]+", "-", f"{self.name.lstrip('@')}-{self.version}")
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def describe(tarball: Path) -> NpmPackage:
     try:
         fields = json.loads(manifest)
         name, version = str(fields["name"]), str(fields["version"])
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         raise UserError(f"{tarball} is no npm package: it has no {MANIFEST} with name and version") from None
     return NpmPackage(name, version, integrity_of(tarball), tarball.stat().st_size)
 
