@@ -28,7 +28,7 @@ RECORD = "record.json"
 CURRENT = "current"
 #: of what records say; those without one are of the first. It rises when a key is renamed, goes or means something else
 RECORD_VERSION = 2
-#: keys of the first version's records, and what they are called now
+#: keys of earlier versions' records, and what they are called now
 RENAMED = {"profile": "project"}
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ def upgraded(record: Mapping[str, Any], place: str) -> dict[str, Any]:
             f"{place} is a record of version {version}, written by a newer version of this program; this one reads "
             f"versions up to {RECORD_VERSION}"
         )
-    if version == 1 and RENAMED.keys() & record.keys():
+    if version < RECORD_VERSION and RENAMED.keys() & record.keys():
         _say_once(place.rsplit("/", 3)[0])
         return {RENAMED.get(name, name): value for name, value in record.items()}
     return dict(record)
