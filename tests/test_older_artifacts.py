@@ -18,11 +18,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tyro
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sqlalchemy import text
 
-from experiments.annotate import Export, Import
+from experiments.annotate import main as annotate
 from experiments.cli.keeping import join_queue, votes_on
 from stickers import storage
 from stickers.annotation.exchange.tables import columns_of, read_jobs, read_votes
@@ -325,9 +326,12 @@ def test_exported_files_are_read(runs: Path, suffix: str, caplog: pytest.LogCapt
 def test_commands_take_votes_out_of_an_old_store_and_into_a_new_one(runs: Path, tmp_path: Path) -> None:
     file, fresh = str(tmp_path / "votes.csv"), f"sqlite:///{tmp_path}/fresh.db"
     old = f"sqlite:///{runs}/votes-simulated.db"
-    Export(runs=str(runs), votes=old, plan=PLAN_ID, kind="votes", file=file).run()
-    Import(runs=str(runs), votes=fresh, kind="jobs", file=str(runs / "exchange" / "jobs.parquet")).run()
-    Import(runs=str(runs), votes=fresh, kind="votes", file=file).run()
+    for arguments in (
+        ["export", "votes", file, "--votes", old, "--plan", PLAN_ID],
+        ["import", "jobs", str(runs / "exchange" / "jobs.parquet"), "--votes", fresh],
+        ["import", "votes", file, "--votes", fresh],
+    ):
+        tyro.cli(annotate, args=[*arguments, "--runs", str(runs)])
     with VoteStore(fresh) as votes:
         assert plain(votes.all(retired=True)) == EXPECTED["votes"]
 
