@@ -81,9 +81,7 @@ def work_through(link: str, good: set[str]) -> int:
     return count
 
 
-def test_from_the_page_to_the_kept_set(
-    page: dict[str, str], lead: Lead, runs: Path, tiny_foundations: Path, tmp_path: Path
-) -> None:
+def test_from_the_page_to_the_kept_set(page: dict[str, str], lead: Lead, runs: Path, tmp_path: Path) -> None:
     plan = storage.find_record(str(runs), "plans")
     good = {row.candidate_id for row in Candidates(plan.uri) if row.teacher == "good"}
     address = page["lead"].partition("/#")[0]
@@ -93,12 +91,12 @@ def test_from_the_page_to_the_kept_set(
     with pytest.raises(
         ValueError, match="nothing is kept: .* 12 went through the first round and none through all 2"
     ):
-        lead("keep", "--foundations", str(tiny_foundations))
+        lead("keep")
     assert work_through(page["expert"], good) == 2
     assert "ann" in lead("status") and json.loads(lead("status", "--json"))["rounds"][0]["finished"] == 4
 
     assert "4 gold jobs of 24 clips, 12 of them worth sharing" in lead("gold")
-    report = lead("keep", "--foundations", str(tiny_foundations))
+    report = lead("keep")
     assert "(people)" in report and "6 of 6 prompts keep a clip" in report
     kept = storage.find_record(str(runs), "kept")
     rows = storage.read_table(storage.join(kept.uri, "kept.parquet"), KEPT).to_pylist()
@@ -106,7 +104,7 @@ def test_from_the_page_to_the_kept_set(
     assert all(len(row["accepted_by"]) == 3 and row["experts"] == ["expert"] for row in rows)
     pairs = storage.read_table(storage.join(kept.uri, "preferences.parquet"), PREFERENCES).to_pylist()
     assert len(pairs) == 12 and all(pair["chosen"] in good and pair["rejected"] not in good for pair in pairs)
-    assert "nothing to do" in lead("keep", "--foundations", str(tiny_foundations))
+    assert "nothing to do" in lead("keep")
 
     for suffix in ("parquet", "csv", "json"):
         assert "14 votes" in lead("export", "votes", str(tmp_path / f"votes.{suffix}"))

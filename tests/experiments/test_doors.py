@@ -12,6 +12,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from stickers.artifacts.records import Vote
 from tests.support.hostile import PICKLED, pickled_table, with_own_code
 from tests.support.plans import finish_plan
@@ -49,6 +51,9 @@ def table_commands(folder: Path, marker: Path, *, nested: bool) -> list[tuple[Pa
     """Every command that reads a table, with the one that would be unpickled; each in a column that it reads."""
     runs, target = ("--runs", folder / "runs"), ("--out", folder / "out.csv")
     folder.mkdir()
+    (folder / "animations").mkdir()
+    frames = [Image.new("RGBA", (8, 8), color) for color in ("red", "blue")]
+    frames[0].save(folder / "animations" / "a.gif", save_all=True, append_images=frames[1:])
     (folder / "decisions.csv").write_text("file,decision,reason,reviewer,time\na.mp4,accept,,ann,t\n")
     votes = {field.name: "x" for field in fields(Vote)}
     columns: dict[str, dict[str, str]] = {
@@ -68,7 +73,10 @@ def table_commands(folder: Path, marker: Path, *, nested: bool) -> list[tuple[Pa
         (caption, ("prepare.py", *runs, "--sets", f"mine={caption}")),
         (extra, ("curate.py", "keywords", "--videos", extra, "--any", "cat", *target)),
         (extra, ("curate.py", "review", "--videos", extra, "--apply", folder / "decisions.csv", *target)),
-        (extra, ("new.py", "--videos", folder, "--stickers", extra, "--out", folder / "project")),
+        (
+            extra,
+            ("new.py", "--videos", folder / "animations", "--stickers", extra, "--out", folder / "project"),
+        ),
         (picks, ("annotate.py", "import", *runs, "votes", picks)),
         (picks, ("annotate.py", "import", *runs, "jobs", picks)),
     ]
@@ -87,7 +95,9 @@ def test_no_table_is_unpickled(tmp_path: Path) -> None:
     assert not marker.exists() and not list(tmp_path.rglob("out*.csv"))
 
 
-def test_the_sentence_is_all_that_a_person_sees_and_the_exit_code_is_1(tmp_path: Path) -> None:
+def test_one_sentence_after_the_project_is_all_that_a_person_sees_and_the_exit_code_is_1(
+    tmp_path: Path,
+) -> None:
     table = pickled_table(tmp_path / "p.parquet", {"prompt": "a cat"}, tmp_path / "marker", name="bucket")
     command = [
         sys.executable,
@@ -98,7 +108,7 @@ def test_the_sentence_is_all_that_a_person_sees_and_the_exit_code_is_1(tmp_path:
         str(table),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=EXPERIMENTS.parent)
-    assert done.returncode == 1 and done.stdout == ""
+    assert done.returncode == 1 and done.stdout.startswith("project tiny: ") and done.stdout.count("\n") == 1
     assert done.stderr.startswith(f"error: {table}: column 'bucket' is of the type {PICKLED}; accepted: ")
     assert done.stderr.count("\n") == 1 and not (tmp_path / "marker").exists()
 

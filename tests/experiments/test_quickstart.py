@@ -104,7 +104,8 @@ def test_every_stage_leaves_its_artifact(runs: Path) -> None:
     planned = sum(row["planned"] for row in found["plans"][0]["counts"])
     assert planned == 3 * 2 * 2 == sum(row["made"] for row in found["plans"][0]["counts"])
     figures = {(row["system"], row["metric"]): row["value"] for row in found["evaluation"][0]["figures"]}
-    assert figures["still", "error"] == pytest.approx(1) and figures["truth", "error"] < 0.6
+    # the still passes through the student's autoencoder, so that it is nearly the still that the error is measured in
+    assert figures["still", "error"] == pytest.approx(1, abs=0.02) and figures["truth", "error"] < 0.6
     systems = {system for system, _ in figures}
     assert {"student", "distilled", "foundation student", "wrong motion"} <= systems
     assert len(found["evaluation"][0]["verdicts"]) == 2

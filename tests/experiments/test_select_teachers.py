@@ -131,7 +131,7 @@ def check_obedience(
         candidates.main(**common, dry_run=True)
     with pytest.raises(ValueError, match=r"there is no finished .*plans/"):
         main(**common, choose=(NAMES[0],), by="Ana", because="it is new")
-    (runs / "teachers" / "current" / f"smoke-{NAMES[1]}.json").unlink()
+    (runs / "teachers" / "current" / f"{training_name('four', NAMES[1])}.json").unlink()
     train(runs, NAMES[0], 1_000, foundations / "video_unets" / "student")
     storage.set_current(str(runs), "teachers", training_name("four", NAMES[0]), f"{NAMES[0]}-1")
     with pytest.raises(ValueError, match=f"'{NAMES[1]}', which is not finished"):

@@ -654,8 +654,10 @@ def check_rates(page: Any) -> None:
         low, high = (float(end.split()[0]) for end in row.locator("td").nth(4).inner_text().split(" to "))
         assert 0 <= low <= 100 * kept / judged + 0.05 and 100 * kept / judged - 0.05 <= high <= 100
         top = float(page.locator("#rates-axis").inner_text().split()[-2])
-        low, high = (float(row.locator("svg line").nth(1).get_attribute(end)) for end in ("x1", "x2"))
-        assert low * top / 100 == pytest.approx(low, abs=1) and high * top / 100 == pytest.approx(high, abs=1)
+        left, right = (float(row.locator("svg line").nth(1).get_attribute(end)) for end in ("x1", "x2"))
+        assert left * top / 100 == pytest.approx(low, abs=1) and right * top / 100 == pytest.approx(
+            high, abs=1
+        )
 
 
 def test_a_lead_decides_what_others_disagree_about(annotation: Any, open_page: Open) -> None:
