@@ -35,7 +35,7 @@ from experiments.cli.curating import (
 from experiments.cli.options import RUNS, Runs, run_script
 from stickers import storage
 from stickers.curation import captions as captioning
-from stickers.curation.captions import ORIGINAL, SAID, caption_key, captioner_digest, richer
+from stickers.curation.captions import DESCRIPTIONS, ORIGINAL, caption_key, captioner_digest, richer
 from stickers.curation.decisions import part, read_decisions
 from stickers.curation.keywords import Words, choose
 from stickers.curation.neighbours import (
@@ -320,7 +320,7 @@ def describe_videos(asked: Captions, table: VideoTable) -> None:
         if file in contents
     ]
     digest = captioner_digest(asked.captioner, asked.entities, asked.num_frames, asked.num_beams)
-    parts = parts_of(asked.runs, "captions", digest, SAID)
+    parts = parts_of(asked.runs, "captions", digest, DESCRIPTIONS)
     known = parts.keys()
     new = list({row[KEY]: row for row in asking if row[KEY] not in known}.values())
     if new:

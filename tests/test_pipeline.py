@@ -26,7 +26,9 @@ def pictures(pipeline, count=1):
 def test_network_passes_a_clip_are_the_papers(pipeline, settings, passes):
     """A pass is one clip through the UNet; guidance batches three of them into one call."""
     counted = []
-    hook = pipeline.unet.register_forward_hook(lambda module, inputs, output: counted.append(len(inputs[0])))
+    hook = pipeline.unet.register_forward_hook(
+        lambda _module, inputs, _output: counted.append(len(inputs[0]))
+    )
     try:
         pipeline.animate(
             pictures=pictures(pipeline, 2), prompts=["a cat waving", "a dog"], seeds=[1, 2], settings=settings
@@ -39,7 +41,7 @@ def test_network_passes_a_clip_are_the_papers(pipeline, settings, passes):
 def test_guidance_passes_drop_picture_and_text(pipeline):
     """Equations 1-3 in one call: no condition, the picture alone, both; dropped ones are zero and the empty prompt."""
     calls = []
-    hook = pipeline.unet.register_forward_pre_hook(lambda module, inputs: calls.append(inputs))
+    hook = pipeline.unet.register_forward_pre_hook(lambda _module, inputs: calls.append(inputs))
     settings = replace(TRAINING_FREE, num_steps=2, guided_steps=1)
     try:
         pipeline.animate(pictures=pictures(pipeline), prompts=["a cat waving"], seeds=[1], settings=settings)

@@ -22,7 +22,7 @@ from stickers.curation.video_tables import (
     VideoTable,
     beside,
     content_of,
-    table_place,
+    table_path,
     with_column,
     write_videos,
 )
@@ -84,7 +84,7 @@ def collect(
 
 def check_out(out: Path, *inputs: Path) -> None:
     """UserError when a table would be written over what it is made of, or has no known ending."""
-    place = table_place(out)
+    place = table_path(out)
     for each in inputs:
         if each.expanduser().resolve() == place:
             raise UserError(f"{place} is read by this command; write to another table")

@@ -36,15 +36,15 @@ def newer(**values: object) -> Newer:
 
 
 def test_an_older_table_takes_the_defaults(tmp_path: Path) -> None:
-    place = str(tmp_path / "prompts.parquet")
-    storage.write_table(place, table_of([PROMPT], Prompt), PROMPTS)
-    table = storage.read_table(place, schema_of(Newer))
+    path = str(tmp_path / "prompts.parquet")
+    storage.write_table(path, table_of([PROMPT], Prompt), PROMPTS)
+    table = storage.read_table(path, schema_of(Newer))
     assert records_of(table, Newer) == [newer()]
     assert table.schema.equals(schema_of(Newer))
-    assert storage.read_table(place, schema_of(Newer), columns=["language"]).to_pylist() == [
+    assert storage.read_table(path, schema_of(Newer), columns=["language"]).to_pylist() == [
         {"language": "en"}
     ]
-    (batch,) = storage.read_batches(place, schema_of(Newer), columns=["tags"], rows=8)
+    (batch,) = storage.read_batches(path, schema_of(Newer), columns=["tags"], rows=8)
     assert batch.to_pylist() == [{"tags": []}]
 
 
@@ -64,7 +64,7 @@ def test_a_newer_table_keeps_what_this_version_does_not_know(tmp_path: Path) -> 
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
-    place = str(tmp_path / "prompts.parquet")
+    path = str(tmp_path / "prompts.parquet")
     table = table_of([PROMPT], Prompt)
     for wrong, sentence in (
         (table.drop_columns(["text"]), r"prompts.parquet: columns \['text'\] are missing"),
@@ -79,9 +79,9 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
             "is a Prompt table of version 2, written by a newer version of this program; .* up to 1",
         ),
     ):
-        pq.write_table(wrong, place)
+        pq.write_table(wrong, path)
         with pytest.raises(UserError, match=sentence):
-            storage.read_table(place, PROMPTS)
+            storage.read_table(path, PROMPTS)
     with pytest.raises(UserError, match="Prompt records has no column text"):
         records_of(table.drop_columns(["text"]), Prompt)
 

@@ -1,4 +1,4 @@
-"""Tables of videos: three formats, one meaning; and what a person got wrong is one sentence."""
+"""Tables of videos: three formats with one meaning, and mistakes refused with one sentence."""
 
 import json
 import tarfile
@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stickers.curation.parts import Parts
 from stickers.curation.video_tables import Unread, content_of, look, read_videos, with_column, write_videos
 from stickers.toy.video_files import write_captions, write_clip
 
@@ -58,7 +57,7 @@ def test_json_lines_may_leave_columns_out(tmp_path: Path) -> None:
         ("t.xlsx", "", "there is no table of videos"),
     ],
 )
-def test_what_is_no_table_is_one_sentence(name: str, text: str, sentence: str, tmp_path: Path) -> None:
+def test_invalid_tables_are_refused(name: str, text: str, sentence: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=sentence):
         read_videos(tmp_path / name)
@@ -74,11 +73,11 @@ def test_columns_that_a_format_cannot_hold_are_refused(tmp_path: Path) -> None:
         write_videos(tmp_path / "t.txt", rows)
 
 
-def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_unreadable_videos_have_a_reason(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
     for name in ("bad.mp4", "absent.mp4"):
-        found = look(str(tmp_path / name), 32)
-        assert isinstance(found, Unread) and name in found.reason
+        result = look(str(tmp_path / name), 32)
+        assert isinstance(result, Unread) and name in result.reason
     assert content_of(str(tmp_path / "absent.mp4")) == Unread(
         str(tmp_path / "absent.mp4"), f"{tmp_path}/absent.mp4: No such file or directory"
     )
@@ -94,14 +93,3 @@ def test_members_of_tar_shards_are_videos_like_files(tmp_path: Path) -> None:
     assert not isinstance(inside, Unread) and not isinstance(plain, Unread)
     assert (inside[0] == plain[0]).all()
     assert isinstance(content_of(f"{tmp_path}/shard.tar::b.mp4"), Unread)
-
-
-def test_parts_remember_what_was_added(tmp_path: Path) -> None:
-    parts = Parts(str(tmp_path / "parts"), pa.schema([("key", pa.string()), ("value", pa.int64())]))
-    assert parts.keys() == set() and parts.read(["a"]) == {}
-    parts.add([])
-    parts.add([{"key": "a", "value": 1}, {"key": "b", "value": 2}])
-    parts.add([{"key": "c", "value": 3}])
-    parts.add([{"key": "c", "value": 3}, {"key": "d", "value": 4}])
-    assert parts.keys() == {"a", "b", "c", "d"}
-    assert parts.read(["b", "c", "e"]) == {"b": {"key": "b", "value": 2}, "c": {"key": "c", "value": 3}}

@@ -1,4 +1,4 @@
-"""Collections in every form are listed alike, and what cannot be used is refused with its reason."""
+"""Collections of all kinds are listed in the same way, and unusable ones are refused with a reason."""
 
 import io
 import json
@@ -19,8 +19,8 @@ from stickers.toy.video_files import write_broken_files, write_captions, write_c
 ROWS = [("a.mp4", "a cat waving"), ("b.mp4", "a fox, running")]
 
 
-def listed(place: Path, source: str = "artist") -> list[Listed]:
-    return list(list_collection(str(place), source))
+def listed(root: Path, source: str = "artist") -> list[Listed]:
+    return list(list_collection(str(root), source))
 
 
 def listing_of(videos: Path | None, sets: tuple[str, ...]) -> Iterator[Listed]:
@@ -33,7 +33,9 @@ def test_bad_files_are_refused_with_their_reason_and_good_ones_are_untouched(tmp
     rows = [write_clip(str(tmp_path), "keyword", 0, seed=0), *write_broken_files(str(tmp_path))]
     write_captions(str(tmp_path), rows)
     results = {row.path: examine(row_of(row, "x"), (32,)) for row in listed(tmp_path, "keyword")}
-    reasons = {path: "" if isinstance(each, Examined) else each.reason for path, each in results.items()}
+    reasons = {
+        path: "" if isinstance(result, Examined) else result.reason for path, result in results.items()
+    }
     by_name = {path.rpartition("-")[2]: reason for path, reason in reasons.items()}
     assert "empty (0 bytes)" in by_name["empty.mp4"]
     assert "truncated" in by_name["truncated.mp4"]
@@ -76,22 +78,22 @@ def test_members_of_tar_shards_are_videos_like_files(tmp_path: Path) -> None:
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-    rows = listed(shard)
-    assert [(each.path, each.caption) for each in rows] == [
+    videos = listed(shard)
+    assert [(row.path, row.caption) for row in videos] == [
         (f"{shard}::0.mp4", "a cat"),
         (f"{shard}::1.mp4", "a fox"),
         (f"{shard}::2.mp4", ""),
     ]
-    assert content_of(rows[0].path) == content_of(str(tmp_path / row["file"])) == content_of(rows[1].path)
-    whole, other, cut = (examine(row_of(each, "x"), (32,)) for each in rows)
+    assert content_of(videos[0].path) == content_of(str(tmp_path / row["file"])) == content_of(videos[1].path)
+    first, second, cut = (examine(row_of(video, "x"), (32,)) for video in videos)
     plain = examine(row_of(Listed(str(tmp_path / row["file"]), "", "artist"), "x"), (32,))
-    assert isinstance(whole, Examined) and isinstance(other, Examined) and isinstance(plain, Examined)
-    assert (whole.frames[32] == plain.frames[32]).all() and (whole.track == plain.track).all()
+    assert isinstance(first, Examined) and isinstance(second, Examined) and isinstance(plain, Examined)
+    assert (first.frames[32] == plain.frames[32]).all() and (first.track == plain.track).all()
     assert not isinstance(cut, Examined) and f"{shard}::2.mp4" in cut.reason
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("captions.csv", "file\nx.mp4\n", "lacks the column 'caption'"),
         ("captions.csv", "path,caption\nx.mp4,a cat\n", "lacks the column 'file'"),
@@ -103,11 +105,9 @@ def test_members_of_tar_shards_are_videos_like_files(tmp_path: Path) -> None:
         ("v.txt", "no", "there is no collection"),
     ],
 )
-def test_what_is_no_collection_is_refused_in_one_sentence(
-    tmp_path: Path, name: str, text: str, said: str
-) -> None:
+def test_invalid_collections_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         listed(tmp_path if name == "captions.csv" else tmp_path / name)
 
 

@@ -1,4 +1,4 @@
-"""Real weights in: text-to-image folders as the libraries write them, and one sentence for each that is none."""
+"""Text-to-image folders as the libraries write them become video models; others are refused with one sentence."""
 
 import json
 from pathlib import Path
@@ -9,20 +9,15 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
-    PreTrainedTokenizerFast,
-    T5Config,
-    T5EncoderModel,
 )
 
 from experiments import foundation
 from stickers.export import check_fit
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
-from stickers.models.text import TextEncoder
 from stickers.models.weights import add_alpha, inflate, load_image_model, load_image_unet
 from tests.conftest import byte_tokenizer
 
@@ -81,9 +76,9 @@ def clip(tokenizer: Any, width: int, kind: Any = CLIPTextModel) -> Any:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder for each class of Stable Diffusion, laid out as its hub repository is."""
     torch.manual_seed(0)
-    tokenizer, made = byte_tokenizer(tmp_path_factory.mktemp("tokenizer")), {}
+    tokenizer, roots = byte_tokenizer(tmp_path_factory.mktemp("tokenizer")), {}
     for name, config in UNETS.items():
-        root = made[name] = tmp_path_factory.mktemp(name)
+        root = roots[name] = tmp_path_factory.mktemp(name)
         UNet2DConditionModel(**config).save_pretrained(root / "unet")
         AutoencoderKL(
             block_out_channels=(8, 16),
@@ -100,7 +95,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         if name == "sdxl":
             tokenizer.save_pretrained(root / "tokenizer_2")
             clip(tokenizer, 24, CLIPTextModelWithProjection).save_pretrained(root / "text_encoder_2")
-    return made
+    return roots
 
 
 @pytest.mark.parametrize("num_frames", [1, 3, 8])
@@ -133,7 +128,7 @@ def test_a_video_model_draws_what_its_image_model_draws(
     assert start.prediction == ("v_prediction" if kind == "sd2" else "epsilon")
 
 
-def test_sdxls_texts_are_those_of_its_pipeline(folders: dict[str, Path]) -> None:
+def test_sdxls_texts_equal_those_of_its_pipeline(folders: dict[str, Path]) -> None:
     """Last but one states of both models side by side, and the pooled text of the second."""
     from diffusers import StableDiffusionXLPipeline
 
@@ -171,8 +166,8 @@ def test_weights_come_in_shards_as_a_variant_or_in_one_file(
         with pytest.raises(ValueError, match="it has diffusion_pytorch_model.fp16.safetensors: choose"):
             load_image_unet(tmp_path)
     else:
-        save_file(plain.state_dict(), tmp_path / "mine.safetensors")
-        again = load_image_unet(tmp_path / "mine.safetensors", config=folders["sd1"] / "unet")
+        save_file(plain.state_dict(), tmp_path / "one.safetensors")
+        again = load_image_unet(tmp_path / "one.safetensors", config=folders["sd1"] / "unet")
     for name, weight in plain.state_dict().items():
         assert torch.equal(again.state_dict()[name].float(), weight.float()), name
 
@@ -203,43 +198,8 @@ def test_a_foundation_is_written_once_and_loads(folders: dict[str, Path], tmp_pa
         foundation.main(str(folders["sd2"]), tmp_path, name="sd2", latent_channels=4)
 
 
-@pytest.fixture(scope="module")
-def t5_folder(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """CLIP with a T5 encoder beside it."""
-    root = tmp_path_factory.mktemp("t5")
-    for part in ("text_encoder", "tokenizer"):
-        copytree(folders["sd1"] / part, root / part)
-    words = Tokenizer(models.WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 2, "a": 3, "cat": 4}, "<unk>"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    )
-    fast.save_pretrained(root / "tokenizer_2")
-    config = T5Config(vocab_size=5, d_model=40, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
-    T5EncoderModel(config).save_pretrained(root / "text_encoder_2")
-    return root
-
-
-def test_clip_and_t5_stand_side_by_side(t5_folder: Path, tmp_path: Path) -> None:
-    text = TextEncoder.load(t5_folder)
-    both = text.encode(["a cat", ""])
-    assert both.shape == (2, 32, 16 + 40)
-    alone = TextEncoder(text.towers[0]).encode(["a cat", ""])
-    assert torch.equal(both[..., :16], alone)
-    text.save(tmp_path)
-    assert torch.equal(TextEncoder.load(tmp_path).encode(["a cat", ""]), both)
-
-
-def test_padding_does_not_change_what_t5_says(t5_folder: Path) -> None:
-    """Only the prompt's own tokens are read: the first ones are as without padding."""
-    tokenizer, model = TextEncoder.load(t5_folder).towers[1]
-    alone = model(**tokenizer("a cat", return_tensors="pt").to(model.device), return_dict=True)
-    padded = TextEncoder.load(t5_folder).encode(["a cat"])[..., 16:]
-    assert torch.allclose(padded[:, :2], alone.last_hidden_state[:, :2], atol=1e-6)
-
-
 def broken(folder: Path, tmp_path: Path, part: str, **changes: Any) -> Path:
-    """A copy whose part's configuration says something else."""
+    """A copy with changes in the configuration of one part."""
     root = tmp_path / "broken"
     copytree(folder, root)
     config = root / part / "config.json"
@@ -252,7 +212,7 @@ def test_four_latent_channels_are_taken_only_by_name(folders: dict[str, Path]) -
         load_image_model(folders["sd1"])
 
 
-def test_what_is_no_model_is_refused_in_one_sentence(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_folders_without_such_a_model_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no text-to-image model: unet/config.json is missing"):
         load_image_model(tmp_path)
     with pytest.raises(ValueError, match="no model: config.json is missing"):
@@ -262,7 +222,7 @@ def test_what_is_no_model_is_refused_in_one_sentence(folders: dict[str, Path], t
         load_image_model(root, latent_channels=4)
 
 
-def test_settings_that_are_not_taken_are_named(folders: dict[str, Path]) -> None:
+def test_unsupported_settings_are_named() -> None:
     unet = UNet2DConditionModel(**UNETS["sd1"], time_cond_proj_dim=8)
     with pytest.raises(ValueError, match="time_cond_proj_dim=8 is not taken; accepted: None"):
         inflate(unet)
@@ -283,23 +243,23 @@ def test_broken_weights_are_refused_in_one_sentence(folders: dict[str, Path], tm
 
     unet.save_pretrained(tmp_path / "torn")
     (torn,) = (tmp_path / "torn").glob("*.safetensors")
-    whole = {name: weight.clone() for name, weight in load_file(torn).items()}
+    weights = {name: weight.clone() for name, weight in load_file(torn).items()}
     torn.write_bytes(torn.read_bytes()[:1000])
     with pytest.raises(ValueError, match="is no safetensors file"):
         load_image_unet(tmp_path / "torn")
-    for name, weight, said in (
+    for name, weight, message in (
         (
             "conv_in.bias",
-            whole["conv_in.bias"].repeat(2),
+            weights["conv_in.bias"].repeat(2),
             r"conv_in.bias has shape \(32,\), .* asks for \(16,\)",
         ),
-        ("conv_in.bias", whole["conv_in.bias"].double(), "conv_in.bias is F64; accepted: BF16, F16, F32"),
+        ("conv_in.bias", weights["conv_in.bias"].double(), "conv_in.bias is F64; accepted: BF16, F16, F32"),
     ):
-        save_file({**whole, name: weight}, torn)
-        with pytest.raises(ValueError, match=said):
+        save_file({**weights, name: weight}, torn)
+        with pytest.raises(ValueError, match=message):
             load_image_unet(tmp_path / "torn")
-    del whole["conv_in.bias"]
-    save_file(whole, torn)
+    del weights["conv_in.bias"]
+    save_file(weights, torn)
     with pytest.raises(ValueError, match=r"lacks the weight conv_in.bias"):
         load_image_unet(tmp_path / "torn")
 

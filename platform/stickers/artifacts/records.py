@@ -1,4 +1,4 @@
-"""What crosses a stage: frozen records and their Arrow schemas. Each table is described once, by a dataclass."""
+"""Frozen records that stages exchange, with their Arrow schemas. One dataclass describes each table."""
 
 # ruff: noqa: RUF009  (every column is a dataclass field; the checker cannot see through the helper)
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MADE, FAILED = "made", "failed"
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A video that a collection names, and what became of it.
+    """A video of a collection, and the result of examining it.
 
     `fps` is the average rate where it varies. `content` is the hash of the file, `source` the collection it belongs to.
     `status` is ready, duplicate (the same file again in one collection) or refused; of the last two `reason` is one
@@ -84,7 +84,7 @@ class PlanRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A plan row and what became of it. `status` is made or failed; a failed row has an error and no clip.
+    """A plan row and its result. `status` is made or failed; a failed row has an error and no clip.
 
     From the motion score on, what a look at the clip says (`stickers.metrics.checks`): four verdicts and what they
     were read from. They annotate and order, and drop nothing.

@@ -29,7 +29,9 @@ Captioner = Callable[[Sequence[np.ndarray]], list[list[str]]]
 #: original captions to the names in each
 Entities = Callable[[Sequence[str]], list[list[str]]]
 
-SAID = pa.schema([(KEY, pa.string()), ("frames", pa.list_(pa.string())), ("entities", pa.list_(pa.string()))])
+DESCRIPTIONS = pa.schema(
+    [(KEY, pa.string()), ("frames", pa.list_(pa.string())), ("entities", pa.list_(pa.string()))]
+)
 ORIGINAL = "original_caption"
 NUM_FRAMES = 4
 NUM_BEAMS = 3
@@ -147,7 +149,7 @@ def describe(
         rows: key, file and caption of each video.
 
     Returns:
-        Rows of `SAID`, and the videos that cannot be read.
+        Rows of `DESCRIPTIONS`, and the videos that cannot be read.
     """
     results = [(row, look(row["file"], MAX_SIDE)) for row in rows]
     good = [(row, result[0]) for row, result in results if not isinstance(result, Unread)]

@@ -1,4 +1,4 @@
-"""Other people's models from the user's own folders: safetensors and JSON, never the hub, never half random."""
+"""Pretrained models from the user's folders: safetensors and JSON, never the hub, never partly random."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -16,15 +16,15 @@ def load_model(kind: Kind, folder: str | Path, device: str) -> Any:
     """A transformers model for inference.
 
     Raises:
-        UserError: there is no such folder, it holds no model of that kind in safetensors, or lacks some weights,
-            which transformers would fill with noise; or it wants code of its own to run.
+        UserError: the folder is missing, holds no model of that kind in safetensors, lacks some weights, which
+            transformers would fill with noise, or names code to run.
     """
     import transformers
 
     refuse_own_code(folder)
     loader = getattr(transformers, kind)
     try:
-        model, found = loader.from_pretrained(
+        model, loading = loader.from_pretrained(
             _folder(folder),
             local_files_only=True,
             use_safetensors=True,
@@ -33,14 +33,14 @@ def load_model(kind: Kind, folder: str | Path, device: str) -> Any:
         )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{folder} cannot be loaded as {kind}: {_first_line(error)}") from error
-    if found["missing_keys"]:
-        name = sorted(found["missing_keys"])[0]
+    if loading["missing_keys"]:
+        name = sorted(loading["missing_keys"])[0]
         raise UserError(f"{folder} cannot be loaded as {kind}: its weights lack {name}")
     return model.to(device).eval()
 
 
 def load_helper(kind: Helper, folder: str | Path) -> Any:
-    """What prepares a model's input, from the same folder. UserError when it is not there, as `load_model`."""
+    """The tokenizer or processor of a model, from the same folder. UserError as `load_model`."""
     import transformers
 
     refuse_own_code(folder)

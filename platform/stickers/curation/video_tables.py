@@ -1,8 +1,8 @@
-"""Tables of videos, in and out: what every step of curation reads and writes, and the next one reads again.
+"""Reads and writes tables of videos, which all steps of curation share.
 
-A table has the columns `file` and `caption` and any others, which travel along untouched. In memory files are
-absolute; written, those below the table's own folder are relative to it, so that folder and table move together.
-Everything that curation asks of the video library stands here.
+A table has the columns `file` and `caption`; other columns are passed on unchanged. In memory files are absolute; in a
+written table, files below its folder are relative to it, so that folder and table can move together. All calls of
+curation to the video library are here.
 """
 
 import csv
@@ -29,57 +29,63 @@ ACCEPTED = "a CSV, JSONL or Parquet table with the columns file and caption, or 
 
 @dataclass(frozen=True)
 class VideoTable:
-    """`rows` have `file` (absolute), `caption` (empty where nothing is said) and any others; `folder` is the table's
-    own, or the folder that was read."""
+    """A table of videos: `rows` have `file` (absolute), `caption` (may be empty) and any others.
+
+    `folder` is the folder of the table, or the folder that was read.
+    """
 
     folder: str
     rows: pa.Table
 
     @property
     def files(self) -> list[str]:
-        return self.rows[FILE].to_pylist()
+        """The absolute file of each row."""
+        files: list[str] = self.rows[FILE].to_pylist()
+        return files
 
     @property
     def captions(self) -> list[str]:
-        return self.rows[CAPTION].to_pylist()
+        """The caption of each row."""
+        captions: list[str] = self.rows[CAPTION].to_pylist()
+        return captions
 
     @property
     def names(self) -> list[str]:
-        """What people's decisions call each video: its path from the table's folder, else the absolute one."""
+        """The name of each video in decisions: its path from the table's folder, or the absolute path."""
         return [relative_to(self.folder, file) for file in self.files]
 
 
 @dataclass(frozen=True)
 class Unread:
-    """A video that a step left out; `reason` is one sentence."""
+    """A video that a step could not use; `reason` is one sentence."""
 
     file: str
     reason: str
 
 
-def read_videos(place: str | Path) -> VideoTable:
+def read_videos(source: str | Path) -> VideoTable:
     """A table of videos, or a folder of them.
 
     Raises:
-        UserError: nothing is there, it is no such table, a column is missing, or it has no rows.
+        UserError: the file is missing or no such table, a column is missing, or it has no rows.
     """
-    path = Path(place).expanduser().resolve()
+    path = Path(source).expanduser().resolve()
     if path.is_dir():
         listed = list(list_collection(str(path), "videos"))
-        columns = {FILE: [each.path for each in listed], CAPTION: [each.caption for each in listed]}
+        columns = {FILE: [video.path for video in listed], CAPTION: [video.caption for video in listed]}
         return _checked(path, str(path), pa.table(columns))
     if not path.is_file() or path.suffix.lower() not in SUFFIXES:
         raise UserError(f"there is no table of videos {path}; accepted: {ACCEPTED}")
     return _checked(path, str(path.parent), open_table(path).to_arrow())
 
 
-def write_videos(place: str | Path, rows: pa.Table) -> None:
-    """Write rows whose files are absolute, whole or not at all; the ending of `place` decides the format.
+def write_videos(target: str | Path, rows: pa.Table) -> None:
+    """Write rows whose files are absolute, completely or not at all; the ending of `target` decides the format.
 
     Raises:
         UserError: the ending is none of `SUFFIXES`, or a column does not fit into the format.
     """
-    path = table_place(place)
+    path = table_path(target)
     column = [relative_to(str(path.parent), file) for file in rows[FILE].to_pylist()]
     rows = rows.set_column(rows.column_names.index(FILE), FILE, pa.array(column, pa.string()))
     if path.suffix.lower() == ".parquet":
@@ -93,24 +99,24 @@ def write_videos(place: str | Path, rows: pa.Table) -> None:
     storage.write_bytes(str(path), text.encode())
 
 
-def table_place(place: str | Path) -> Path:
-    """Where a table is written, absolute. UserError when its ending names no format."""
-    path = Path(place).expanduser().resolve()
+def table_path(target: str | Path) -> Path:
+    """The absolute path of a table to write. UserError when its ending names no format."""
+    path = Path(target).expanduser().resolve()
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"{path}: a table is written as {', '.join(SUFFIXES)}")
     return path
 
 
-def beside(place: str | Path, word: str) -> Path:
-    """The table next to `place` that holds something else: `kept.csv` and `rejected` give `kept-rejected.csv`."""
-    path = table_place(place)
+def beside(target: str | Path, word: str) -> Path:
+    """A second table next to the first: `kept.csv` and `rejected` give `kept-rejected.csv`."""
+    path = table_path(target)
     return path.with_name(f"{path.stem}-{word}{path.suffix}")
 
 
 def with_column(
     rows: pa.Table, name: str, values: Sequence[object], kind: pa.DataType | None = None
 ) -> pa.Table:
-    """`rows` with a column of that name, in place of one that is there already."""
+    """`rows` with this column, which replaces an existing one of its name."""
     column = pa.array(values, kind or pa.string())
     if name in rows.column_names:
         return rows.set_column(rows.column_names.index(name), name, column)
@@ -118,12 +124,12 @@ def with_column(
 
 
 def relative_to(folder: str, file: str) -> str:
-    """The path from `folder` for what lies below it, else `file`."""
+    """The path of `file` from `folder` where it lies below, else `file`."""
     return file.removeprefix(folder.rstrip("/") + "/")
 
 
 def look(file: str, max_side: int) -> tuple[np.ndarray, VideoInfo] | Unread:
-    """All frames, uint8 RGBA `[T, H, W, 4]` with no side above `max_side`; or why there are none."""
+    """All frames, uint8 RGBA `[T, H, W, 4]` with no side above `max_side`, and the info; or the reason for none."""
     try:
         return read_video(source_of(file), max_side=max_side)
     except (UnreadableVideoError, OSError) as error:
@@ -131,7 +137,7 @@ def look(file: str, max_side: int) -> tuple[np.ndarray, VideoInfo] | Unread:
 
 
 def size_of(file: str) -> tuple[int, int] | Unread:
-    """Width and height of the video itself, in pixels; or why they are not known."""
+    """Width and height of the video, in pixels; or the reason why they are unknown."""
     try:
         info = probe(source_of(file))
     except (UnreadableVideoError, OSError) as error:
@@ -140,7 +146,7 @@ def size_of(file: str) -> tuple[int, int] | Unread:
 
 
 def content_of(file: str) -> str | Unread:
-    """Hash of a file's bytes, which follows a video wherever it is moved; or why there is none."""
+    """Hash of a file's bytes, which stays the same when the file moves; or the reason why there is none."""
     try:
         return collections.content_of(file)
     except OSError as error:
@@ -149,9 +155,9 @@ def content_of(file: str) -> str | Unread:
         return Unread(file, str(error))
 
 
-def evenly_spaced(frames_THWC: np.ndarray, count: int) -> np.ndarray:
-    """`count` frames from the first to the last; a shorter video shows some of them twice."""
-    return frames_THWC[np.linspace(0, len(frames_THWC) - 1, count).round().astype(int)]
+def evenly_spaced(frames_THWC: np.ndarray, num_frames: int) -> np.ndarray:
+    """`num_frames` frames from the first to the last; of a shorter video, some occur twice."""
+    return frames_THWC[np.linspace(0, len(frames_THWC) - 1, num_frames).round().astype(int)]
 
 
 def _checked(path: Path, folder: str, rows: pa.Table) -> VideoTable:
@@ -182,7 +188,7 @@ def _csv_text(rows: pa.Table) -> str:
 
 
 def _plain(value: object) -> object:
-    """What a CSV field can say: text, numbers, nothing; anything else as JSON."""
+    """The value of a CSV field: text, numbers and None as they are, other values as JSON."""
     return value if value is None or isinstance(value, str | int | float) else json.dumps(value)
 
 

@@ -45,8 +45,8 @@ LOCATIONS = pa.schema(
 ROWS = versioned("EncodedClip", [*CLIPS, *LOCATIONS])
 #: columns that come from the listing, not from the file
 OF_LISTING = ("clip_id", "uri", "caption", "source")
-#: what is the file's own, whoever lists it
-OF_FILE = [each.name for each in fields(Clip) if each.name not in (*OF_LISTING, "status", "reason")]
+#: columns that come from the file, whatever the listing
+OF_FILE = [field.name for field in fields(Clip) if field.name not in (*OF_LISTING, "status", "reason")]
 INDEX = versioned(
     "CachedClip",
     [

@@ -1,6 +1,6 @@
-"""What a collection names: files of a folder, rows of a table, members of WebDataset shards; one row at a time.
+"""Lists collections row by row: files of a folder, rows of a table, members of WebDataset shards.
 
-A collection may have millions of rows, so nothing here holds them all.
+A collection may have millions of rows, so no function holds them all.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,31 +14,33 @@ from stickers.storage.outside import MEMBER, SUFFIXES, open_table, parse_json, r
 from stickers.video.source import Source
 
 CAPTIONS = "captions.csv"
-#: of the pictures only animated ones can be used; a still is refused with its reason, as any other file
+#: bytes of a file's hash
+DIGEST_BYTES = 13
+#: pictures may be animated; a still is refused later, with its reason
 VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".m4v", ".gif", ".webp", ".apng", ".png")
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A video that a collection names, whether or not it can be used. `path` is a file or `shard.tar::member`."""
+    """A video of a collection, whether or not it can be used. `path` is a file or `shard.tar::member`."""
 
     path: str
     caption: str
     source: str
 
 
-def list_collection(place: str, source: str, *, captions: Path | None = None) -> Iterator[Listed]:
+def list_collection(uri: str, source: str, *, captions: Path | None = None) -> Iterator[Listed]:
     """The videos of a folder, of a table (CSV, JSONL or Parquet with columns file, caption) or of a tar shard.
 
-    A folder's own `captions.csv` comes first, then files that it leaves out, then the members of its tar files.
+    A folder gives the rows of its `captions.csv`, then the files that are not in it, then the members of its tar files.
 
     Args:
-        captions: the table of a folder further up; of that, the rows that lie in this one. Its own goes first.
+        captions: the table of a parent folder, used where the folder has none; only rows within the folder count.
 
     Raises:
-        UserError: there is no such place, a table is none or lacks a column, or nothing in it is a video.
+        UserError: the collection does not exist, a table cannot be read or lacks a column, or there are no videos.
     """
-    root = Path(place)
+    root = Path(uri)
     if root.is_file() and root.suffix.lower() in SUFFIXES:
         rows: Iterable[tuple[str, str]] = _of_table(root)
     elif root.is_file() and root.suffix == ".tar":
@@ -47,7 +49,7 @@ def list_collection(place: str, source: str, *, captions: Path | None = None) ->
         rows = _of_folder(root, captions)
     else:
         raise UserError(
-            f"there is no collection {place}; accepted: a folder of videos with a {CAPTIONS}, "
+            f"there is no collection {uri}; accepted: a folder of videos with a {CAPTIONS}, "
             f"a table ({', '.join(SUFFIXES)}), a .tar of WebDataset"
         )
     empty = True
@@ -55,7 +57,7 @@ def list_collection(place: str, source: str, *, captions: Path | None = None) ->
         empty = False
         yield Listed(path, caption, source)
     if empty:
-        raise UserError(f"{place} holds no videos ({', '.join(VIDEO_SUFFIXES)}) and no {CAPTIONS}")
+        raise UserError(f"{uri} holds no videos ({', '.join(VIDEO_SUFFIXES)}) and no {CAPTIONS}")
 
 
 def _of_folder(root: Path, captions: Path | None) -> Iterator[tuple[str, str]]:
@@ -67,17 +69,17 @@ def _of_folder(root: Path, captions: Path | None) -> Iterator[tuple[str, str]]:
                 named.add(path)
                 yield path, caption
     tars = []
-    for found in sorted(root.rglob("*")):
-        if found.suffix == ".tar":
-            tars.append(found)
-        elif found.suffix.lower() in VIDEO_SUFFIXES and str(found) not in named:
-            yield str(found), ""
+    for path_below in sorted(root.rglob("*")):
+        if path_below.suffix == ".tar":
+            tars.append(path_below)
+        elif path_below.suffix.lower() in VIDEO_SUFFIXES and str(path_below) not in named:
+            yield str(path_below), ""
     for tar in tars:
         yield from _of_tar(tar)
 
 
 def _of_table(table: Path) -> Iterator[tuple[str, str]]:
-    """Files, relative to their table or absolute, and what it says of them."""
+    """Files, relative to the table or absolute, with their captions."""
     columns = ("file", "caption")
     for row in open_table(table, needed=columns).rows(columns):
         file = str(row.values["file"])
@@ -85,7 +87,7 @@ def _of_table(table: Path) -> Iterator[tuple[str, str]]:
 
 
 def _of_tar(tar: Path) -> Iterator[tuple[str, str]]:
-    """The videos of a WebDataset shard; what a member of the same key says in `.txt`, or in `.json` as caption."""
+    """The videos of a WebDataset shard; captions are members with the same key, `.txt` or `.json` with `caption`."""
     members = tar_members(str(tar))
     for name in members:
         key, dot, suffix = name.rpartition(".")
@@ -102,11 +104,11 @@ def _of_tar(tar: Path) -> Iterator[tuple[str, str]]:
 
 
 def content_of(uri: str) -> str:
-    """Hash of a file's, or tar member's, bytes. OSError when it cannot be read."""
+    """Hash of the bytes of a file or tar member. OSError when it cannot be read."""
     if MEMBER not in uri and "://" not in uri:
         with open(uri, "rb") as file:
-            return file_digest(file, lambda: blake2b(digest_size=13)).hexdigest()
-    return blake2b(_bytes_of(uri), digest_size=13).hexdigest()
+            return file_digest(file, lambda: blake2b(digest_size=DIGEST_BYTES)).hexdigest()
+    return blake2b(_bytes_of(uri), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def _bytes_of(uri: str) -> bytes:
@@ -116,5 +118,5 @@ def _bytes_of(uri: str) -> bytes:
 
 
 def source_of(uri: str) -> Source:
-    """What `read_video` takes: the file, or the bytes of what lies in a tar or at a remote place."""
+    """The source for `read_video`: a local file, or the bytes of a tar member or a remote file."""
     return Source(uri, _bytes_of(uri) if MEMBER in uri or "://" in uri else None)

@@ -44,16 +44,18 @@ class SamplerSettings:
             raise UserError(f"temperature must not be negative, got {self.temperature}")
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], place: str) -> "SamplerSettings":
-        """Settings read back from their JSON form. Those that an older version did not have take their default.
+    def of(cls, values: Mapping[str, Any], source: str) -> "SamplerSettings":
+        """Settings from their JSON form in `source`; those that an older version lacks take their default.
 
         Raises:
-            UserError: `place` names a setting that this version does not know, and so cannot obey.
+            UserError: this version does not know one of the settings.
         """
-        names = [each.name for each in fields(cls)]
+        names = [field.name for field in fields(cls)]
         for name in values:
             if name not in names:
-                raise UserError(f"{place}: sampler setting {name!r} is unknown; accepted: {', '.join(names)}")
+                raise UserError(
+                    f"{source}: sampler setting {name!r} is unknown; accepted: {', '.join(names)}"
+                )
         return cls(**values)
 
     def num_passes(self) -> int:

@@ -1,7 +1,7 @@
-"""Networks read from folders in diffusers' and transformers' file formats: safetensors and JSON alone, never the hub.
+"""Loads networks from folders in the formats of diffusers and transformers: safetensors and JSON, never the hub.
 
-Importing the networks takes seconds (diffusers brings all of torch's compiler) and most processes of a run hold none,
-so they are imported when the first one is loaded.
+Importing the networks takes seconds (diffusers imports all of torch's compiler), and most processes of a run hold none,
+so each is imported when it is first loaded.
 """
 
 from pathlib import Path

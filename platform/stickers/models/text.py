@@ -1,11 +1,11 @@
-"""Prompts to what UNets attend to, by frozen text models from transformers folders.
+"""Encodes prompts for UNets with frozen text models from transformers folders.
 
-A text is *one* tensor `[L, D]`, opaque to everything between its encoder and its UNet (data, dropout, guidance):
+A text is *one* tensor `[L, D]`. Its layout concerns only the encoder and the UNet, not data, dropout or guidance:
 
 - one CLIP model: its last hidden states, D wide;
-- CLIP and T5 (paper section 2.1): their features side by side; the UNet parts them again and attends to both sequences;
-- SDXL's two CLIP models: their last but one hidden states side by side, and one row more, the second model's pooled
-  text, filled up with zeros.
+- CLIP and T5 (paper section 2.1): their features side by side; the UNet separates them and attends to both sequences;
+- SDXL's two CLIP models: their last but one hidden states side by side, followed by one more row, the second model's
+  pooled text, filled up with zeros.
 """
 
 import json
@@ -20,7 +20,7 @@ from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjecti
 from stickers.errors import UserError
 from stickers.models.trust import refuse_own_code
 
-#: folder endings of the first, second and third tokenizer and model, as diffusers has them
+#: endings of the folders of the first, second and third tokenizer and model, as in diffusers
 ENDINGS = ("", "_2", "_3")
 _CLASSES = {
     "CLIPTextModel": CLIPTextModel,
@@ -35,7 +35,7 @@ class TextEncoder:
     """One to three tokenizers with their frozen text models, CLIP first.
 
     Raises:
-        UserError: a combination that no UNet here reads.
+        UserError: the combination fits none of our UNets.
     """
 
     def __init__(self, *towers: tuple[Any, Any]) -> None:
@@ -50,7 +50,7 @@ class TextEncoder:
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "cpu") -> "TextEncoder":
-        """Read `tokenizer/` and `text_encoder/` in `folder`, and those ending in `_2` where there are any."""
+        """Read `tokenizer/` and `text_encoder/` in `folder`, and those ending in `_2` or `_3` where they exist."""
         root = Path(folder)
         endings = [ending for ending in ENDINGS if (root / f"text_encoder{ending}").is_dir()]
         return cls(
@@ -58,20 +58,20 @@ class TextEncoder:
         )
 
     def save(self, folder: str | Path) -> None:
-        """Write what `load` reads."""
+        """Write folders for `load`."""
         for ending, (tokenizer, model) in zip(ENDINGS, self.towers, strict=False):
             tokenizer.save_pretrained(Path(folder) / f"tokenizer{ending}")
             model.save_pretrained(Path(folder) / f"text_encoder{ending}", safe_serialization=True)
 
     def to(self, device: str | torch.device) -> "TextEncoder":
-        """Move the models."""
+        """Move the models, in place."""
         for _, model in self.towers:
             model.to(device)
         return self
 
     @property
     def length(self) -> int:
-        """Tokens a prompt is padded or cut to, by every model."""
+        """Tokens to which all models pad or cut a prompt."""
         return int(self.towers[0][1].config.max_position_embeddings)
 
     @torch.no_grad()
@@ -80,11 +80,11 @@ class TextEncoder:
 
         Longer prompts than `length` tokens are cut, as CLIP does.
         """
-        said = [self._read(tokenizer, model, prompts) for tokenizer, model in self.towers]
+        outputs = [self._read(tokenizer, model, prompts) for tokenizer, model in self.towers]
         if not self.pooled:
-            return torch.cat([out.last_hidden_state for out in said], dim=-1).float()
-        states = torch.cat([out.hidden_states[-2] for out in said], dim=-1).float()
-        pooled = said[1].text_embeds.float()
+            return torch.cat([output.last_hidden_state for output in outputs], dim=-1).float()
+        states = torch.cat([output.hidden_states[-2] for output in outputs], dim=-1).float()
+        pooled = outputs[1].text_embeds.float()
         return torch.cat([states, pad(pooled, (0, states.shape[-1] - pooled.shape[-1]))[:, None]], dim=1)
 
     def _read(self, tokenizer: Any, model: Any, prompts: list[str]) -> Any:
@@ -102,7 +102,7 @@ def load_tower(
     """A tokenizer and its text model from their folders.
 
     Raises:
-        UserError: the folder's model is none that is taken, or wants code of its own to run; it is named.
+        UserError: the folder's model is not supported, or the folder names code to run.
     """
     refuse_own_code(tokenizer)
     refuse_own_code(model)
@@ -112,5 +112,7 @@ def load_tower(
     loaded = _CLASSES[names[0]].from_pretrained(
         model, local_files_only=True, use_safetensors=True, variant=variant, trust_remote_code=False
     )
-    words = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True, trust_remote_code=False)
-    return words, loaded.to(device)
+    loaded_tokenizer = AutoTokenizer.from_pretrained(
+        tokenizer, local_files_only=True, trust_remote_code=False
+    )
+    return loaded_tokenizer, loaded.to(device)

@@ -1,8 +1,9 @@
-"""Model folders that want code of their own to run are refused: only weights and JSON are read of them.
+"""Refuses model folders that name code to run: only weights and JSON are read from them.
 
-transformers runs Python files that `auto_map` names, once `trust_remote_code` is true, and asks on the terminal where
-it is not set; diffusers takes pipelines and components by module. So every load passes `trust_remote_code=False` (a
-test looks for it), and what would then fail, or be replaced in silence, is refused by name before.
+With `trust_remote_code=True` transformers runs the Python files named by `auto_map`, and it asks on the terminal where
+the option is not set. diffusers loads pipelines and components by module name. So all loads pass
+`trust_remote_code=False` (a test checks this), and folders that would then fail, or load something else silently, are
+refused first, with a message that names the code.
 """
 
 import json
@@ -21,10 +22,10 @@ _LIBRARIES = ("diffusers", "transformers")
 
 
 def refuse_own_code(folder: str | Path) -> None:
-    """Refuse a model's folder that names code of its own, at any depth below it.
+    """Refuse a model's folder that names code to run, at any depth.
 
     Raises:
-        UserError: it names the file, the entry and the code.
+        UserError: the message names the file, the entry and the code.
     """
     root = Path(folder).expanduser()
     for path in sorted(root.rglob(_SETTINGS)):

@@ -205,28 +205,21 @@ class VideoUNet(ModelMixin, ConfigMixin):
         del time_ids  # the decorator has put it into self.config
         widths, levels = list(block_out_channels), len(block_out_channels)
         emb = widths[0] * EMBEDDING_FACTOR
-        heads, depths, temporal_depths, layers = (
-            _per_level(value, levels)
-            for value in (
-                attention_head_dim,
-                transformer_layers_per_block,
-                temporal_layers_per_block,
-                layers_per_block,
-            )
-        )
-
-        def level(i: int) -> StageConfig:
-            return StageConfig(
+        settings = (attention_head_dim, transformer_layers_per_block, temporal_layers_per_block)
+        per_level = [_per_level(value, levels) for value in settings]
+        configs = [
+            StageConfig(
                 emb=emb,
                 groups=norm_num_groups,
                 eps=norm_eps,
-                heads=heads[i],
+                heads=heads,
                 context=cross_attention_dim,
-                depth=depths[i],
-                temporal_depth=temporal_depths[i],
+                depth=depth,
+                temporal_depth=temporal_depth,
                 linear=use_linear_projection,
             )
-
+            for heads, depth, temporal_depth in zip(*per_level, strict=True)
+        ]
         self.conv_in = nn.Conv2d(in_channels, widths[0], 3, padding=1)
         self.time_proj = Timesteps(widths[0], flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time_embedding = TimestepEmbedding(widths[0], emb)
@@ -240,18 +233,30 @@ class VideoUNet(ModelMixin, ConfigMixin):
         )
         if t5_dim is not None:
             self.t5_proj = nn.Linear(t5_dim, cross_attention_dim)
-        self.down_blocks = nn.ModuleList(
-            _down_stage(i, widths, layers[i], "CrossAttn" in down_block_types[i], level(i))
-            for i in range(levels)
-        )
-        self.mid_block = _MidStage(widths[-1], level(levels - 1))
-        self.up_blocks = nn.ModuleList(
-            _up_stage(i, widths, layers[-1 - i], "CrossAttn" in up_block_types[i], level(levels - 1 - i))
-            for i in range(levels)
-        )
+        layers = _per_level(layers_per_block, levels)
+        self._add_stages(widths, layers, down_block_types, up_block_types, configs)
         self.conv_norm_out = nn.GroupNorm(norm_num_groups, widths[0], eps=norm_eps)
         self.conv_act = nn.SiLU()
         self.conv_out = nn.Conv2d(widths[0], out_channels, 3, padding=1)
+
+    def _add_stages(
+        self,
+        widths: list[int],
+        layers: list[int],
+        down_types: tuple[str, ...],
+        up_types: tuple[str, ...],
+        configs: list[StageConfig],
+    ) -> None:
+        """Add the levels on the way down, the middle, and the levels on the way up, in mirrored order."""
+        self.down_blocks = nn.ModuleList(
+            _down_stage(i, widths, layers[i], "CrossAttn" in down_types[i], config)
+            for i, config in enumerate(configs)
+        )
+        self.mid_block = _MidStage(widths[-1], configs[-1])
+        self.up_blocks = nn.ModuleList(
+            _up_stage(i, widths, layers[-1 - i], "CrossAttn" in up_types[i], config)
+            for i, config in enumerate(reversed(configs))
+        )
 
     def _add_pooled_text(
         self,

@@ -1,12 +1,12 @@
 """Image weights into a video model: the inflation of paper section 2.1.
 
-Any diffusers text-to-image folder with a `UNet2DConditionModel` (Stable Diffusion 1, 2 and XL class) gives a start. The
-video model begins as the image model: spatial layers copied by name, temporal layers the identity, and the input
-convolution widened by zero weights for the appended image latent. The autoencoder gains an alpha channel beside RGB.
+Any diffusers text-to-image folder with a `UNet2DConditionModel` (Stable Diffusion 1, 2 and XL) can be the start. The
+video model begins as the image model: spatial layers are copied by name, temporal layers are the identity, and the
+input convolution gets zero weights for the appended image latent. The autoencoder gains an alpha channel beside RGB.
 
-AnimateDiff's motion adapters are not taken: their second attention is again over time where the paper's is to text
-(section 3.3.1), so no weights fit there; they count frames up to a learned maximum by positions put in at every
-attention, ours go in once and know no maximum; and they have no temporal convolutions.
+AnimateDiff's motion adapters are not supported. Their second attention is over time again, where the paper's is to text
+(section 3.3.1), so no weights fit; they add positions up to a learned maximum of frames at each attention, where ours
+are added once and have no maximum; and they have no temporal convolutions.
 """
 
 import inspect
@@ -29,11 +29,13 @@ from stickers.models.unet import VideoUNet
 
 #: the latent channels of the paper's autoencoder (section 2.1)
 LATENT_CHANNELS = 8
+#: pixels along one side of a latent pixel, in all of Stable Diffusion
+FACTOR = 8
 _WEIGHTS = "diffusion_pytorch_model"
 _DTYPES = {"F32", "F16", "BF16"}
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 
-#: configuration that the video UNet has too, under the same name
+#: settings that the video UNet has under the same name
 _UNET_KEYS = (
     "out_channels",
     "block_out_channels",
@@ -51,7 +53,7 @@ _UNET_KEYS = (
     "addition_time_embed_dim",
     "projection_class_embeddings_input_dim",
 )
-#: configuration that says nothing about the network, or only how it was trained
+#: settings that do not concern the network itself, or only its training
 _UNET_IGNORED = ("in_channels", "sample_size", "upcast_attention", "dropout")
 _AUTOENCODER_KEYS = ("block_out_channels", "layers_per_block", "latent_channels", "norm_num_groups")
 _AUTOENCODER_IGNORED = (
@@ -61,7 +63,7 @@ _AUTOENCODER_IGNORED = (
 
 
 class ImageModel(NamedTuple):
-    """A text-to-image model as it is read: everything a video model starts from."""
+    """A text-to-image model: everything that a video model starts from."""
 
     unet: UNet2DConditionModel
     autoencoder: RGBAAutoencoder
@@ -77,11 +79,10 @@ def load_image_model(
     Args:
         source: a diffusers folder, or a hub name (`owner/name`, which needs a network).
         variant: which weight files to read, for example `fp16`; by default those without a variant.
-        latent_channels: what the model must have; the paper's 8 unless another number is asked for.
+        latent_channels: the number that the model must have, by default the paper's 8.
 
     Raises:
-        UserError: the folder is no such model, is incomplete, is pickled, wants code of its own to run, or has parts
-            that are not taken.
+        UserError: the folder is no such model, is incomplete, is pickled, names code to run, or has unsupported parts.
     """
     root = _local(source, variant)
     refuse_own_code(root)
@@ -107,8 +108,8 @@ def load_image_model(
         )
     )
     scheduler = root / "scheduler" / "scheduler_config.json"
-    said = json.loads(scheduler.read_text()) if scheduler.exists() else {}
-    prediction = said.get("prediction_type", "epsilon")
+    schedule = json.loads(scheduler.read_text()) if scheduler.exists() else {}
+    prediction = schedule.get("prediction_type", "epsilon")
     if prediction not in ("epsilon", "v_prediction"):
         raise UserError(f"{scheduler} says {prediction!r}; accepted: epsilon, v_prediction")
     return ImageModel(unet, autoencoder, text, prediction)
@@ -120,7 +121,7 @@ def load_image_unet(
     """An image UNet from its folder, or from one safetensors file in a layout that diffusers converts.
 
     Args:
-        source: a folder with `config.json` and weights, whole or in shards, or a `.safetensors` file.
+        source: a folder with `config.json` and weights, in one file or in shards, or a `.safetensors` file.
         variant: which weight files of a folder to read.
         config: for a single file, the folder whose `config.json` describes it; by default its own folder.
     """
@@ -142,31 +143,31 @@ def inflate(image_unet: UNet2DConditionModel) -> VideoUNet:
     """A video UNet that draws, in every frame, what `image_unet` draws.
 
     Raises:
-        UserError: the image model has parts that the video model does not take; they are named.
+        UserError: the image model has parts that the video model does not support; they are named.
     """
     _refuse_others(image_unet, (*_UNET_KEYS, *_UNET_IGNORED))
     config = image_unet.config
     sizes = {}
     if config.addition_embed_type == "text_time":
-        side = config.sample_size * 8
+        side = config.sample_size * FACTOR
         sizes = {"time_ids": (side, side, 0, 0, side, side)}
     video = VideoUNet(in_channels=2 * config.in_channels, **{key: config[key] for key in _UNET_KEYS}, **sizes)
     state = dict(image_unet.state_dict())
     state["conv_in.weight"] = _widened(state["conv_in.weight"], video.conv_in.weight)
     missing, unexpected = video.load_state_dict(state, strict=False)
-    strange = [name for name in missing if "temporal" not in name] + unexpected
-    if strange:
+    mismatches = [name for name in missing if "temporal" not in name] + unexpected
+    if mismatches:
         raise UserError(
-            f"this image UNet has a layout the video UNet does not take; first differing weight: {strange[0]}"
+            f"this image UNet has a layout the video UNet does not take; first differing weight: {mismatches[0]}"
         )
     return video
 
 
 def add_alpha(rgb: AutoencoderKL) -> RGBAAutoencoder:
-    """An autoencoder of RGBA that does to RGB what `rgb` does; alpha is ignored going in and opaque coming out.
+    """An RGBA autoencoder that treats RGB as `rgb` does; it ignores alpha when encoding and decodes it as opaque.
 
     Raises:
-        UserError: it has parts that are not taken; they are named.
+        UserError: `rgb` has unsupported parts; they are named.
     """
     _refuse_others(rgb, (*_AUTOENCODER_KEYS, *_AUTOENCODER_IGNORED))
     config = rgb.config
@@ -180,23 +181,23 @@ def add_alpha(rgb: AutoencoderKL) -> RGBAAutoencoder:
     state = dict(rgb.state_dict())
     for name in ("encoder.conv_in.weight", "decoder.conv_out.weight", "decoder.conv_out.bias"):
         state[name] = _widened(state[name], rgba.kl.get_parameter(name))
-    state["decoder.conv_out.bias"][3] = 1
+    state["decoder.conv_out.bias"][-1] = 1
     rgba.kl.load_state_dict(state)
     return rgba
 
 
 def _widened(weight: Tensor, like: nn.Parameter) -> Tensor:
-    """`weight` in the corner of a tensor of zeros, shaped as `like`."""
+    """`weight` in the corner of a tensor of zeros with the shape of `like`."""
     wide = torch.zeros(like.shape, dtype=weight.dtype)
     wide[tuple(slice(length) for length in weight.shape)] = weight
     return wide
 
 
-def _refuse_others(model: ModelMixin, known: tuple[str, ...]) -> None:
-    """Every setting that is not known must stand at its default."""
+def _refuse_others(model: ModelMixin, supported: tuple[str, ...]) -> None:
+    """Refuse a model whose unsupported settings differ from their defaults."""
     defaults = inspect.signature(type(model).__init__).parameters
     for name, parameter in defaults.items():
-        if name in known or parameter.default is inspect.Parameter.empty:
+        if name in supported or parameter.default is inspect.Parameter.empty:
             continue
         if model.config[name] != parameter.default:
             raise UserError(
@@ -220,11 +221,11 @@ def _local(source: str | Path, variant: str | None) -> Path:
 
 
 def _read(kind: Any, folder: Path, variant: str | None) -> Any:
-    """A diffusers model from its folder, after checks whose sentences say what is wrong."""
+    """A diffusers model from its folder, after checks with clear messages."""
     expected = _check_config(kind, folder)
     for path in _check_files(folder, _WEIGHTS, variant):
         _check_tensors(path, expected)
-    model, found = kind.from_pretrained(
+    model, loading = kind.from_pretrained(
         folder,
         local_files_only=True,
         use_safetensors=True,
@@ -232,13 +233,13 @@ def _read(kind: Any, folder: Path, variant: str | None) -> Any:
         output_loading_info=True,
         trust_remote_code=False,
     )
-    if found["missing_keys"]:
-        raise UserError(f"{folder} lacks the weight {found['missing_keys'][0]}")
+    if loading["missing_keys"]:
+        raise UserError(f"{folder} lacks the weight {loading['missing_keys'][0]}")
     return model.eval()
 
 
 def _check_config(kind: Any, folder: Path) -> dict[str, torch.Size]:
-    """The shapes that a folder's configuration asks for, when it is of this kind."""
+    """The shapes of a model with the folder's configuration, which must be of this kind."""
     if not (folder / "config.json").exists():
         raise UserError(f"{folder} is no model: config.json is missing")
     config = json.loads((folder / "config.json").read_text())
@@ -249,7 +250,7 @@ def _check_config(kind: Any, folder: Path) -> dict[str, torch.Size]:
 
 
 def _check_files(folder: Path, stem: str, variant: str | None) -> list[Path]:
-    """The weight files of a model, one or its shards."""
+    """The weight files of a model: one file, or its shards."""
     ending = f".{variant}" if variant else ""
     index = folder / f"{stem}.safetensors.index{ending}.json"
     if index.exists():
@@ -258,22 +259,22 @@ def _check_files(folder: Path, stem: str, variant: str | None) -> list[Path]:
             if not (folder / shard).exists():
                 raise UserError(f"{folder}: shard {shard}, which {index.name} names, is missing")
         return [folder / shard for shard in shards]
-    whole = folder / f"{stem}{ending}.safetensors"
-    if whole.exists():
-        return [whole]
+    single = folder / f"{stem}{ending}.safetensors"
+    if single.exists():
+        return [single]
     others = sorted(path.name for path in folder.iterdir() if path.suffix == ".safetensors")
     if others:
-        raise UserError(f"{folder} has no {whole.name}; it has {', '.join(others)}: choose its variant")
+        raise UserError(f"{folder} has no {single.name}; it has {', '.join(others)}: choose its variant")
     pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
     if pickles:
         raise UserError(
             f"{folder / pickles[0]} is a pickle, which can run code when read; accepted: safetensors"
         )
-    raise UserError(f"{folder} holds no weights: {whole.name} is missing")
+    raise UserError(f"{folder} holds no weights: {single.name} is missing")
 
 
 def _check_tensors(path: Path, expected: dict[str, torch.Size]) -> None:
-    """Types and shapes, read from the file's header alone."""
+    """Check types and shapes by the file's header alone."""
     try:
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118 - no mapping

@@ -1,8 +1,8 @@
-"""Tables that other people have written, which may hold anything: the one way in.
+"""Reads tables that other people wrote and that may hold anything.
 
-CSV, JSON lines, Parquet and tar files of WebDataset, each at a local place or a URI. Whatever reads a user's table
-reads it here, and lint lets no other module do it (`TID251` in pyproject.toml): a Parquet file can carry types that run
-code when its rows are read, so only plain ones are taken.
+The formats are CSV, JSON lines, Parquet and WebDataset tar files, at a path or a URI. All reading of users' tables
+is here, and lint forbids it elsewhere (`TID251` in pyproject.toml): a Parquet file can carry types that run code when
+its rows are read, so only plain types are accepted.
 """
 
 import csv
@@ -28,16 +28,21 @@ from stickers.storage.plain_types import check_plain
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 #: between a tar file and the name of its member
 MEMBER = "::"
-#: rows of a Parquet file that are held at a time
+#: rows of a Parquet file in memory at a time
 BATCH_ROWS = 10_000
-#: bytes of a text that are read at a time; a request each where the text lies in an object store
+#: bytes of a text that are read at a time, in one request where it lies in an object store
 BUFFER_BYTES = 2**20
+#: tar files whose members are remembered
+CACHED_TARS = 16
 
 
 @dataclass(frozen=True)
 class OutsideRow:
-    """One row of a table. `number` counts rows (not the header), or lines of JSON, from 1. In CSV all values are text,
-    "" where the row is shorter than the header; `num_fields` is how many it has."""
+    """One row of a table.
+
+    `number` counts rows (without the header) or lines of JSON, from 1. In CSV all values are text, "" where the row is
+    shorter than the header; `num_fields` is the number of its fields.
+    """
 
     number: int
     values: dict[str, Any]
@@ -45,9 +50,9 @@ class OutsideRow:
 
 
 class OutsideTable(ABC):
-    """A table, opened: what its header says is checked, its rows are not read yet.
+    """An open table whose header is checked and whose rows are not read yet.
 
-    `names` are its columns; none for JSON lines, of which each may have others.
+    `names` are its columns; empty for JSON lines, each of which may have different ones.
     """
 
     names: tuple[str, ...] = ()
@@ -65,18 +70,18 @@ class OutsideTable(ABC):
         """The rows in order, a part of the file at a time.
 
         Args:
-            columns: those of Parquet that are read; by default all. Other formats give all.
+            columns: the columns to read of Parquet, by default all. Other formats read all.
 
         Raises:
-            UserError: the file is torn, or a row is none; it names the row or line.
+            UserError: the file is damaged or a row is invalid; the message names the row or line.
         """
 
     @abstractmethod
     def to_arrow(self) -> pa.Table:
-        """All rows: of Parquet as they are typed, of CSV as text, of JSON by what they hold.
+        """All rows: Parquet with its types, CSV as text, JSON with types inferred from its values.
 
         Raises:
-            UserError: as `rows`; or a row of CSV has more fields than the header, or a column of JSON values of
+            UserError: as `rows`, and for a CSV row with more fields than the header or a JSON column with values of
                 several kinds.
         """
 
@@ -87,7 +92,7 @@ class OutsideTable(ABC):
 
 
 def absolute(source: str) -> str:
-    """A place that a person has given, as a URI or an absolute path."""
+    """A user's path or URI as a URI or an absolute path."""
     return source if "://" in source else str(Path(source).expanduser().resolve())
 
 
@@ -98,11 +103,11 @@ def open_table(
 
     Args:
         source: a local path or a URI; of Parquet also a folder of files.
-        needed: columns that it must have.
-        suffixes: the formats that are taken.
+        needed: columns that the table must have.
+        suffixes: the accepted formats.
 
     Raises:
-        UserError: nothing is there, it is of another format, lacks a column or has a type that is not plain.
+        UserError: the table is missing, has another format, lacks a column or has a type that is not plain.
     """
     text = str(source)
     suffix = Path(text).suffix.lower()
@@ -123,9 +128,10 @@ class _Csv(OutsideTable):
         self._check_names(source, self.names)
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[OutsideRow]:
+        del columns  # a line is read completely
         with self._reading() as reader:
             next(reader, None)
-            for number, cells in enumerate((each for each in reader if each), 1):
+            for number, cells in enumerate((line for line in reader if line), 1):
                 padded = [*cells, *[""] * (len(self.names) - len(cells))]
                 yield OutsideRow(number, dict(zip(self.names, padded)), len(cells))
 
@@ -149,6 +155,7 @@ class _Csv(OutsideTable):
 
 class _JsonLines(OutsideTable):
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[OutsideRow]:
+        del columns  # a line is read completely
         try:
             with _text(self.uri) as lines:
                 for number, line in enumerate(lines, 1):
@@ -210,7 +217,7 @@ class _Parquet(OutsideTable):
 
     @contextmanager
     def _reading(self, uri: str) -> Iterator[pq.ParquetFile]:
-        """One file. Without Arrow's extensions a column of JSON or of UUIDs from elsewhere is text or bytes."""
+        """One file, without Arrow's extensions: columns of JSON or UUIDs are text or bytes."""
         try:
             with open_file(uri) as data:
                 file = pq.ParquetFile(data, arrow_extensions_enabled=False)
@@ -221,17 +228,14 @@ class _Parquet(OutsideTable):
 
     def _values(self, batch: pa.RecordBatch) -> list[dict[str, Any]]:
         try:
-            return batch.to_pylist()
-        except (
-            ValueError,
-            OverflowError,
-            KeyError,
-        ) as error:  # nanoseconds, no UTF-8, zones that are unknown
+            rows: list[dict[str, Any]] = batch.to_pylist()
+            return rows
+        except (ValueError, OverflowError, KeyError) as error:  # nanoseconds, bad UTF-8, unknown time zones
             raise UserError(f"{self.source} holds values that cannot be read: {one_line(error)}") from error
 
 
 def read_json(source: str) -> Any:
-    """A whole JSON file in UTF-8. UserError when it is absent or is none."""
+    """The value of a JSON file in UTF-8. UserError when the file is missing or not JSON."""
     data = read_bytes(absolute(source))
     try:
         text = data.decode("utf-8-sig")
@@ -241,16 +245,16 @@ def read_json(source: str) -> Any:
 
 
 def parse_json(where: str, text: str | bytes) -> Any:
-    """A JSON text's value. UserError begins with `where`."""
+    """The value of a JSON text. UserError, which begins with `where`, when it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is no JSON: {error}") from error
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=CACHED_TARS)
 def tar_members(tar: str) -> dict[str, tuple[int, int]]:
-    """Offset and size in bytes of each file in an uncompressed tar. UserError when it is none."""
+    """Offset and size, in bytes, of each file in an uncompressed tar. UserError when `tar` is not one."""
     try:
         with tarfile.open(tar, "r:") as archive:
             return {member.name: (member.offset_data, member.size) for member in archive if member.isfile()}
@@ -259,7 +263,7 @@ def tar_members(tar: str) -> dict[str, tuple[int, int]]:
 
 
 def read_member(tar: str, name: str) -> bytes:
-    """One file of a tar. FileNotFoundError when it is not in there."""
+    """One file of a tar. FileNotFoundError when the tar does not have it."""
     members = tar_members(tar)
     if name not in members:
         raise FileNotFoundError(f"{tar}{MEMBER}{name} does not exist")

@@ -1,7 +1,7 @@
-"""Which Arrow types a table may have: plain ones alone, since reading any other may run code.
+"""Accepts only plain Arrow types in tables, since reading other types may run code.
 
-A package can teach pyarrow types of its own, and Ray Data does when it is imported: `to_pylist()` then unpickles the
-columns of `ray.data.arrow_pickled_object`, and whoever wrote the file decides what that does.
+A package can register new types with pyarrow. Ray Data does so when it is imported: `to_pylist()` then unpickles the
+columns of `ray.data.arrow_pickled_object`, which runs code that the file's author chose.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pyarrow import types
 
 from stickers.errors import UserError
 
-#: where Parquet keeps the name of a type that this process does not know
+#: Parquet's key for the name of a type that is not registered in this process
 _EXTENSION = b"ARROW:extension:name"
 _SCALARS = (
     *(types.is_null, types.is_boolean, types.is_integer, types.is_floating, types.is_decimal),
@@ -29,13 +29,13 @@ ACCEPTED = (
 
 
 def check_plain(source: object, schema: pa.Schema) -> None:
-    """Refuse a table that has any other type, at any depth.
+    """Refuse a table with another type at any depth.
 
     Args:
-        source: what the sentence calls the table.
+        source: the table's name in the message.
 
     Raises:
-        UserError: it names the table, the column and the type.
+        UserError: the message names the table, the column and the type.
     """
     for field in schema:
         for name in _foreign(field):

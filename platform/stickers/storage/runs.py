@@ -1,7 +1,7 @@
 """The runs folder and its artifacts: `<runs>/<kind>/<name>`, each finished by its `record.json`.
 
-An artifact folder is finished when its record, which is written last, is there. It is never written again, so records
-of older versions stay as they are; `read_record` gives them in today's form.
+An artifact folder is finished when it has its record, which is written last. It never changes afterwards, so records of
+older versions stay as they are; `read_record` returns them in today's form.
 """
 
 import logging
@@ -23,19 +23,19 @@ from stickers.storage.places import FAILURES, join, locate, one_line
 from stickers.storage.tables import is_parquet
 
 RECORD = "record.json"
-
-
 CURRENT = "current"
-#: of what records say; those without one are of the first. It rises when a key is renamed, goes or means something else
+#: version of records; those without one have the first. It rises when a key is renamed, removed or changes its meaning
 RECORD_VERSION = 2
-#: keys of earlier versions' records, and what they are called now
+#: keys of earlier versions' records, and their names today
 RENAMED = {"profile": "project"}
+#: the runs folder is three levels above a record
+RECORD_DEPTH = 3
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished artifact: the URI of its folder and what its `record.json` says."""
+    """A finished artifact: the URI of its folder and its `record.json`."""
 
     uri: str
     record: dict[str, Any]
@@ -47,30 +47,30 @@ class Artifact:
 
 
 def resolve_runs(text: str | os.PathLike[str]) -> str:
-    """The absolute place of the runs folder, created when absent: a path for local folders, else a URI.
+    """The absolute path or URI of the runs folder, which is created when absent.
 
     Raises:
-        UserError: the place cannot be created or written, or lies in Ray's temporary folders.
+        UserError: the folder cannot be created or written, or lies in Ray's temporary folders.
     """
-    place = os.fspath(text).strip()
-    if not place:
+    runs = os.fspath(text).strip()
+    if not runs:
         raise UserError("the runs folder must not be empty; give --runs a folder or a URI")
-    if place.startswith("file://"):
-        place = fs.FileSystem.from_uri(place)[1]
-    if "://" not in place:
-        place = str(Path(place).expanduser().resolve())
-        _refuse_ray_temporary(place)
+    if runs.startswith("file://"):
+        runs = fs.FileSystem.from_uri(runs)[1]
+    if "://" not in runs:
+        runs = str(Path(runs).expanduser().resolve())
+        _refuse_ray_temporary(runs)
     else:
-        _refuse_settings(place)
-    place = place.rstrip("/") or "/"
-    probe = join(place, f".writable-{uuid4().hex}")
+        _refuse_settings(runs)
+    runs = runs.rstrip("/") or "/"
+    probe = join(runs, f".writable-{uuid4().hex}")
     try:
         write_bytes(probe, b"")
         system, path = locate(probe)
         system.delete_file(path)
     except FAILURES as error:
-        raise UserError(f"the runs folder {place} cannot be created or written: {one_line(error)}") from error
-    return place
+        raise UserError(f"the runs folder {runs} cannot be created or written: {one_line(error)}") from error
+    return runs
 
 
 def _refuse_ray_temporary(path: str) -> None:
@@ -92,34 +92,34 @@ def _refuse_settings(uri: str) -> None:
 
 
 def write_record(uri: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Finish the artifact folder `uri`: write its `record.json` with version and time, and never again.
+    """Finish the artifact folder `uri`: write its `record.json` with version and time, once.
 
     Returns:
         The record as written.
     """
-    place = join(uri, RECORD)
-    if exists(place):
-        raise UserError(f"{place} is there already; a finished artifact is never overwritten")
-    whole = {**record, "version": RECORD_VERSION, "finished_at": datetime.now(UTC).isoformat()}
-    write_json(place, whole)
-    return whole
+    record_uri = join(uri, RECORD)
+    if exists(record_uri):
+        raise UserError(f"{record_uri} is there already; a finished artifact is never overwritten")
+    finished = {**record, "version": RECORD_VERSION, "finished_at": datetime.now(UTC).isoformat()}
+    write_json(record_uri, finished)
+    return finished
 
 
 def read_record(uri: str) -> dict[str, Any]:
-    """What the `record.json` of an artifact folder says, in today's form.
+    """The `record.json` of an artifact folder, in today's form.
 
     Raises:
-        UserError: there is none, or a newer version of this program wrote it.
+        UserError: the record is missing, or a newer version of this program wrote it.
     """
-    place = join(uri, RECORD)
-    return upgraded(read_json(place), place)
+    record_uri = join(uri, RECORD)
+    return upgraded(read_json(record_uri), record_uri)
 
 
-def upgraded(record: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """A record of any version in today's form. Keys that this version does not know are kept.
+def upgraded(record: Mapping[str, Any], uri: str) -> dict[str, Any]:
+    """A record of any version in today's form. Keys unknown to this version are kept.
 
     Args:
-        place: where the record lies, for sentences.
+        uri: of the record, for messages.
 
     Raises:
         UserError: a newer version of this program wrote it.
@@ -127,87 +127,91 @@ def upgraded(record: Mapping[str, Any], place: str) -> dict[str, Any]:
     version = record.get("version", 1)
     if version > RECORD_VERSION:
         raise UserError(
-            f"{place} is a record of version {version}, written by a newer version of this program; this one reads "
+            f"{uri} is a record of version {version}, written by a newer version of this program; this one reads "
             f"versions up to {RECORD_VERSION}"
         )
     if version < RECORD_VERSION and RENAMED.keys() & record.keys():
-        _say_once(place.rsplit("/", 3)[0])
+        _warn_once(uri.rsplit("/", RECORD_DEPTH)[0])
         return {RENAMED.get(name, name): value for name, value in record.items()}
     return dict(record)
 
 
 @lru_cache
-def _say_once(runs: str) -> None:
-    names = ", ".join(f"{before!r} as {now!r}" for before, now in RENAMED.items())
+def _warn_once(runs: str) -> None:
+    names = ", ".join(f"{old!r} as {new!r}" for old, new in RENAMED.items())
     logger.warning(
         "%s holds records of an earlier version; they stay as they are, and are read with %s", runs, names
     )
 
 
 def find_records(runs: str, kind: str) -> list[Artifact]:
-    """Every finished artifact folder `<runs>/<kind>/*`, oldest first."""
-    places = [each for each in listing(join(runs, kind)) if exists(join(each, RECORD))]
-    found = [Artifact(place, read_record(place)) for place in places]
-    return sorted(found, key=lambda each: (each.record.get("finished_at", ""), each.uri))
+    """All finished artifact folders `<runs>/<kind>/*`, oldest first."""
+    folders = [folder for folder in listing(join(runs, kind)) if exists(join(folder, RECORD))]
+    artifacts = [Artifact(folder, read_record(folder)) for folder in folders]
+    return sorted(artifacts, key=lambda artifact: (artifact.record.get("finished_at", ""), artifact.uri))
 
 
 def find_record(runs: str, kind: str, choice: str | None = None) -> Artifact:
     """The newest finished artifact of a kind, or the newest whose folder is `choice` or begins with `choice-`.
 
     Raises:
-        UserError: there is none; the sentence lists what exists.
+        UserError: there is none; the message lists the existing ones.
     """
-    every = find_records(runs, kind)
-    chosen = [e for e in every if choice is None or e.folder == choice or e.folder.startswith(f"{choice}-")]
+    artifacts = find_records(runs, kind)
+    chosen = [
+        artifact
+        for artifact in artifacts
+        if choice is None or artifact.folder == choice or artifact.folder.startswith(f"{choice}-")
+    ]
     if not chosen:
-        there = ", ".join(each.folder for each in every) or "none"
-        asked = "finished artifact" if choice is None else f"finished artifact {choice!r}"
-        raise UserError(f"there is no {asked} in {join(runs, kind)}; finished are: {there}")
+        existing = ", ".join(artifact.folder for artifact in artifacts) or "none"
+        missing = "finished artifact" if choice is None else f"finished artifact {choice!r}"
+        raise UserError(f"there is no {missing} in {join(runs, kind)}; finished are: {existing}")
     return chosen[-1]
 
 
 def set_current(runs: str, kind: str, name: str, folder: str) -> None:
-    """Let `name` stand for `<runs>/<kind>/<folder>`: what its stage made, or found finished, last."""
-    place = join(runs, kind, CURRENT, f"{name}.json")
-    if not exists(place) or read_json(place) != folder:
-        write_json(place, folder)
+    """Make `<runs>/<kind>/<folder>` the current artifact of `name`: the last one that its stage finished or reused."""
+    pointer = join(runs, kind, CURRENT, f"{name}.json")
+    if not exists(pointer) or read_json(pointer) != folder:
+        write_json(pointer, folder)
 
 
 def current(runs: str, kind: str, name: str) -> Artifact | None:
-    """What `name` stands for (see `set_current`), or none."""
-    place = join(runs, kind, CURRENT, f"{name}.json")
-    if not exists(place):
+    """The current artifact of `name` (see `set_current`), or None."""
+    pointer = join(runs, kind, CURRENT, f"{name}.json")
+    if not exists(pointer):
         return None
-    uri = join(runs, kind, read_json(place))
+    uri = join(runs, kind, read_json(pointer))
     return Artifact(uri, read_record(uri))
 
 
-def discard_torn(out: str) -> list[str]:
-    """Delete what a full disk or a crash left half done below `out`, so that it is made again.
+def discard_torn(folder: str) -> list[str]:
+    """Delete the half-written files of a crash or a full disk below `folder`, so that they are made again.
 
-    `out` is where a checkpointed Ray Data execution writes: `rows`, and `checkpoint` beside it, whose files vouch for
-    the ids of a block of rows; both are named by the block, the rows with a number behind. What goes is files that are
-    half written, checkpoints that vouch for rows which are not there, and pending checkpoints of committed blocks,
-    which an object store that was killed between copying and deleting leaves: Ray Data would delete those rows.
+    A checkpointed Ray Data execution writes `rows` and `checkpoint` to `folder`. A checkpoint's file vouches for the
+    ids of a block of rows; both are named by the block, the rows with a number appended. Deleted are half-written
+    files, checkpoints of missing rows, and pending checkpoints of committed blocks: an object store leaves those when
+    it is killed between copying and deleting, and Ray Data would delete the rows.
 
     Returns:
-        The URIs deleted, checkpoints first: killed in between, no checkpoint vouches for rows that are gone.
+        The deleted URIs, checkpoints first: after a kill in between, no checkpoint vouches for deleted rows.
     """
     rows, checkpoints = (
-        [each for each in listing(join(out, part), recursive=True) if each.endswith(".parquet")]
+        [uri for uri in listing(join(folder, part), recursive=True) if uri.endswith(".parquet")]
         for part in ("rows", "checkpoint")
     )
-    torn = [each for each in (*checkpoints, *rows) if not is_parquet(each)]
-    whole = {_block(each) for each in rows} - {_block(each) for each in torn if each in rows}
-    committed = {_block(each) for each in checkpoints if not _pending(each) and each not in torn}
+    torn = [uri for uri in (*checkpoints, *rows) if not is_parquet(uri)]
+    complete = {_block(uri) for uri in rows} - {_block(uri) for uri in torn if uri in rows}
+    committed = {_block(uri) for uri in checkpoints if not _pending(uri) and uri not in torn}
     wrong = [
-        each
-        for each in checkpoints
-        if each not in torn
-        and (_block(each) in committed & whole if _pending(each) else _block(each) not in whole)
+        uri
+        for uri in checkpoints
+        if uri not in torn
+        and (_block(uri) in committed & complete if _pending(uri) else _block(uri) not in complete)
     ]
-    for each in (*wrong, *torn):
-        remove(each)
+    for uri in (*wrong, *torn):
+        remove(uri)
     return [*wrong, *torn]
 
 
@@ -216,6 +220,6 @@ def _pending(checkpoint: str) -> bool:
 
 
 def _block(uri: str) -> str:
-    """By which name a file of rows and its checkpoint know each other."""
+    """The name of the block that a file of rows and its checkpoint share."""
     name = uri.rsplit("/", 1)[1].removesuffix(".parquet")
     return name.removesuffix(".pending") if "/checkpoint/" in uri else name.rsplit("-", 1)[0]

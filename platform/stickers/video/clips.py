@@ -135,8 +135,8 @@ def fit(frames_THWC: np.ndarray, size: int) -> np.ndarray:
     if (height, width) == (size, size):
         return frames_THWC
     side = min(height, width)
-    left, top = (width - side) / 2, (height - side) / 2
-    box = (left, top, left + side, top + side)
+    x, y = (width - side) / 2, (height - side) / 2
+    box = (x, y, x + side, y + side)
     # Up as down: the bicubic kernel widens with the scale when shrinking, so nothing aliases.
     resized = [
         Image.fromarray(frame).resize((size, size), Image.Resampling.BICUBIC, box) for frame in frames_THWC
