@@ -11,7 +11,7 @@ from stickers.metrics.consistency import consistency
 from stickers.metrics.motion_size import motion_size
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.pipeline import AnimationPipeline
-from stickers.prompts.tables import Stickers
+from stickers.prompts.sticker_tables import Stickers
 from stickers.training.job import TrainingJob, folder_of
 from stickers.video.clips import fit, on_white
 from stickers.video.codec import decode_picture, encode_animation

@@ -62,7 +62,7 @@ class Assignment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class JobOutcome:
     """What became of a job: trained, finished before, or failed for a reason."""
 
     job: TrainingJob
@@ -199,7 +199,7 @@ def train_all(
     simulated: bool = False,
     validate_every: int = 0,
     console: Console | None = None,
-) -> list[Outcome]:
+) -> list[JobOutcome]:
     """Train what is not finished, as many side by side as the cluster has room for, and say what became of each.
 
     Args:
@@ -215,7 +215,7 @@ def train_all(
     """
     console = console or Console()
     todo = [job for job in jobs if not job.finished(runs)]
-    outcomes = [Outcome(job=job, status="finished before") for job in jobs if job not in todo]
+    outcomes = [JobOutcome(job=job, status="finished before") for job in jobs if job not in todo]
     for job in todo:
         job.check()
     if todo:
@@ -284,11 +284,13 @@ def _open_run(
     )
 
 
-def _run(works: list[Assignment], side_by_side: int, tracking: Tracking, console: Console) -> list[Outcome]:
+def _run(
+    works: list[Assignment], side_by_side: int, tracking: Tracking, console: Console
+) -> list[JobOutcome]:
     """Keep `side_by_side` trainings going until all are done, and show how far each is."""
     waiting, running = deque(works), set[str]()
-    ended: Queue[tuple[Assignment, Outcome]] = Queue()
-    outcomes: list[Outcome] = []
+    ended: Queue[tuple[Assignment, JobOutcome]] = Queue()
+    outcomes: list[JobOutcome] = []
     bars = [(work.run_id, work.job.recipe.name, work.job.recipe.num_steps) for work in works]
     with Board(bars, tracking, console) as board:
         while waiting or running:
@@ -308,7 +310,7 @@ def _run(works: list[Assignment], side_by_side: int, tracking: Tracking, console
     return outcomes
 
 
-def _drive_alone(work: Assignment, ended: "Queue[tuple[Assignment, Outcome]]") -> None:
+def _drive_alone(work: Assignment, ended: "Queue[tuple[Assignment, JobOutcome]]") -> None:
     """Drive a training in a thread of its own, and hand over what became of it, whatever that is."""
     start = time.monotonic()
     try:
@@ -316,10 +318,12 @@ def _drive_alone(work: Assignment, ended: "Queue[tuple[Assignment, Outcome]]") -
     except Exception as error:  # noqa: BLE001  (it is this training's outcome; the others go on)
         reason = _sentence(error)
     status = "failed" if reason else "trained"
-    ended.put((work, Outcome(job=work.job, status=status, seconds=time.monotonic() - start, reason=reason)))
+    ended.put(
+        (work, JobOutcome(job=work.job, status=status, seconds=time.monotonic() - start, reason=reason))
+    )
 
 
-def summary(outcomes: Sequence[Outcome], console: Console) -> None:
+def summary(outcomes: Sequence[JobOutcome], console: Console) -> None:
     """What became of each training."""
     table = Table("recipe", "digest", "steps", "status", "seconds", title="trained networks")
     for each in sorted(outcomes, key=lambda each: each.job.recipe.name):

@@ -24,7 +24,7 @@ from serve.standalone import address_of, listen, run
 from stickers import storage
 from stickers.annotation import ordering, rounds
 from stickers.annotation.exchange.incoming import import_jobs, import_votes
-from stickers.annotation.exchange.tables import read_jobs, read_votes, write_jobs, write_votes
+from stickers.annotation.exchange.vote_tables import read_jobs, read_votes, write_jobs, write_votes
 from stickers.annotation.gold import agreed, balanced, plant_gold
 from stickers.annotation.library import Library, chain_of
 from stickers.annotation.overview import overview

@@ -38,7 +38,7 @@ from stickers.errors import UserError
 from stickers.evaluation.reservation import without_reserved
 from stickers.project import Project
 from stickers.prompts.sources import first_prompts
-from stickers.prompts.tables import Stickers, import_stickers
+from stickers.prompts.sticker_tables import Stickers, import_stickers
 
 console = Console()
 

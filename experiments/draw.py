@@ -23,7 +23,7 @@ from stickers.data.latents import weights_digest
 from stickers.errors import UserError
 from stickers.models.trust import refuse_own_code
 from stickers.prompts.sources import DrawnStickers, StickerSource
-from stickers.prompts.tables import IMAGES_PER_PROMPT, Stickers
+from stickers.prompts.sticker_tables import IMAGES_PER_PROMPT, Stickers
 from stickers.prompts.text_to_image import DRAWINGS, DRAWN, TEMPLATE, drawings_of
 
 console = Console()

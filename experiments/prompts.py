@@ -29,7 +29,7 @@ from stickers.project import Project
 from stickers.prompts.language_model import ANSWERS, ASKS, asks_for, said_in
 from stickers.prompts.sorting import PromptSet, ProposedPrompt, sort_out
 from stickers.prompts.sources import DrawnStickers
-from stickers.prompts.tables import read_prompts
+from stickers.prompts.sticker_tables import read_prompts
 
 console = Console()
 REFUSED_SHOWN = 10

@@ -13,8 +13,7 @@ from experiments.evaluate import read_rows
 from stickers import storage
 from stickers.evaluation.contact_sheet import contact_sheet
 from stickers.evaluation.report import (
-    Column,
-    Count,
+    ComparedSystem,
     FigureRow,
     GapRow,
     Kind,
@@ -23,7 +22,8 @@ from stickers.evaluation.report import (
     PromptRow,
     ReportClip,
     ReportData,
-    Timing,
+    StageCount,
+    StageTime,
     render_report,
 )
 from stickers.project import Project
@@ -45,28 +45,28 @@ def kind_of(system: str, project: Project) -> Kind:
     return named.get(system, "reference")
 
 
-def counts(runs: str, project: Project) -> list[Count]:
+def counts(runs: str, project: Project) -> list[StageCount]:
     """The numbers on the way, stage by stage."""
     latents, plan, kept = (current(runs, kind, project).record for kind in ("latents", "plans", "kept"))
     chosen, simulated = kept["counts"], kept["simulated"]
     return [
-        Count(stage="videos", label="files listed", value=latents["listed"]),
-        Count(stage="videos", label="refused, each with its reason", value=latents["refused"]),
-        Count(stage="videos", label="usable clips", value=latents["listed"] - latents["refused"]),
-        Count(stage="teachers", label="teachers trained", value=len(plan["teachers"])),
-        Count(stage="candidates", label="planned", value=sum(row["planned"] for row in plan["counts"])),
-        Count(stage="candidates", label="made", value=chosen["candidates"]),
-        Count(stage="candidates", label="failed", value=sum(row["failed"] for row in plan["counts"])),
-        Count(stage="votes", label="votes", value=chosen["votes"], simulated=simulated),
-        Count(
+        StageCount(stage="videos", label="files listed", value=latents["listed"]),
+        StageCount(stage="videos", label="refused, each with its reason", value=latents["refused"]),
+        StageCount(stage="videos", label="usable clips", value=latents["listed"] - latents["refused"]),
+        StageCount(stage="teachers", label="teachers trained", value=len(plan["teachers"])),
+        StageCount(stage="candidates", label="planned", value=sum(row["planned"] for row in plan["counts"])),
+        StageCount(stage="candidates", label="made", value=chosen["candidates"]),
+        StageCount(stage="candidates", label="failed", value=sum(row["failed"] for row in plan["counts"])),
+        StageCount(stage="votes", label="votes", value=chosen["votes"], simulated=simulated),
+        StageCount(
             stage="votes", label="survived round one", value=chosen["survived_round_one"], simulated=simulated
         ),
-        Count(stage="votes", label="kept", value=chosen["kept"], simulated=simulated),
-        Count(
+        StageCount(stage="votes", label="kept", value=chosen["kept"], simulated=simulated),
+        StageCount(
             stage="votes", label="prompts with a kept clip", value=chosen["prompts_kept"], simulated=simulated
         ),
         *(
-            Count(stage="kept by motion", label=motion, value=row["kept"], simulated=simulated)
+            StageCount(stage="kept by motion", label=motion, value=row["kept"], simulated=simulated)
             for motion, row in kept.get("motions", {}).items()
         ),
     ]
@@ -153,7 +153,7 @@ def gap_rows(record: dict[str, Any], columns: list[MetricColumn]) -> list[GapRow
     ]
 
 
-def picture(rows: list[PromptRow], columns: list[Column]) -> bytes:
+def picture(rows: list[PromptRow], columns: list[ComparedSystem]) -> bytes:
     """A contact sheet for places that show no HTML, the README among them."""
     lines = []
     for row in rows[:PICTURE_ROWS]:
@@ -172,7 +172,7 @@ def build(runs: str, project: Project) -> tuple[str, bytes]:
     systems = list(dict.fromkeys(row["system"] for row in record["figures"]))
     order: list[Kind] = ["still", "foundation", "teacher", "student", "distilled", "truth", "reference"]
     systems.sort(key=lambda name: order.index(kind_of(name, project)))
-    columns = [Column(name=name, kind=kind_of(name, project), label=name) for name in systems]
+    columns = [ComparedSystem(name=name, kind=kind_of(name, project), label=name) for name in systems]
     kept = current(runs, "kept", project).record
     people = "simulated people" if kept["simulated"] else "people"
     rows = prompt_rows(read_rows(evaluation.uri))
@@ -196,7 +196,7 @@ def build(runs: str, project: Project) -> tuple[str, bytes]:
         figures=figure_rows(record, project),
         gaps=gap_rows(record, metrics),
         times=[
-            Timing(stage=stage, seconds=seconds)
+            StageTime(stage=stage, seconds=seconds)
             for stage, seconds in times.recall(runs, project.name).items()
         ],
         pointers=[

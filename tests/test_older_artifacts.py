@@ -26,7 +26,7 @@ from sqlalchemy import text
 from experiments.annotate import main as annotate
 from experiments.cli.keeping import join_queue, votes_on
 from stickers import storage
-from stickers.annotation.exchange.tables import columns_of, read_jobs, read_votes
+from stickers.annotation.exchange.vote_tables import columns_of, read_jobs, read_votes
 from stickers.annotation.jobs import Job
 from stickers.annotation.kept import kept_rows
 from stickers.annotation.library import Library

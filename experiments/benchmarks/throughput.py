@@ -113,7 +113,7 @@ def made_within(outs: list[str]) -> float:
     return (stamps[-1] - stamps[0]) * rows / max(1, rows - len(TEACHERS))
 
 
-class Watch:
+class MemoryWatch:
     """The most bytes that a process and everything it started held at once, by proportional set size."""
 
     def __init__(self, process: psutil.Process) -> None:
@@ -157,7 +157,7 @@ def memory(seed: int) -> None:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            watch = Watch(psutil.Process(driver.pid))
+            watch = MemoryWatch(psutil.Process(driver.pid))
             status = driver.wait()
             own, whole = watch.end()
             if status or len(Candidates(storage.find_record(runs, "plans").uri)) != len(

@@ -25,12 +25,12 @@ from stickers.artifacts.records import STICKERS, Candidate, Vote
 from stickers.artifacts.schema import records_of
 from stickers.candidates.plan import Plan, PlannedTeacher, make_plan
 from stickers.errors import UserError
-from stickers.evaluation.quality import Measured, Quality, by_pixels, by_truth, by_votes
+from stickers.evaluation.quality import ClipMeasures, Quality, by_pixels, by_truth, by_votes
 from stickers.evaluation.teacher_selection import Scored
 from stickers.evaluation.truth import Truth
 from stickers.metrics.motion_size import motion_per_second
 from stickers.project import Project
-from stickers.prompts.tables import Stickers
+from stickers.prompts.sticker_tables import Stickers
 
 console = Console()
 KIND = "pilot"
@@ -55,7 +55,7 @@ def pilot_plan(project: Project, sources: Stickers, teachers: list[PlannedTeache
 
 def measure_clips(
     runs: str, pilot: storage.Artifact, candidates: Sequence[Candidate], truth: Truth | None, encoders: str
-) -> dict[str, Measured]:
+) -> dict[str, ClipMeasures]:
     """What can be read off every made clip, by candidate id.
 
     Args:
@@ -75,7 +75,7 @@ def measure_clips(
         with connect():
             _measure(place, [(index[sticker], rows) for (sticker, _), rows in todo.items()], truth, encoders)
     tables = [storage.read_table(_file(place, *key), MEASURED) for key in looks]
-    return {each.candidate_id: each for table in tables for each in records_of(table, Measured)}
+    return {each.candidate_id: each for table in tables for each in records_of(table, ClipMeasures)}
 
 
 def _file(place: str, sticker_id: str, num_frames: int) -> str:
@@ -131,7 +131,10 @@ def choose_quality(
 
 
 def score(
-    candidates: Sequence[Candidate], measured: Mapping[str, Measured], quality: Quality, truth: Truth | None
+    candidates: Sequence[Candidate],
+    measured: Mapping[str, ClipMeasures],
+    quality: Quality,
+    truth: Truth | None,
 ) -> list[Scored]:
     """Every clip of the pilot as it is counted; one that could not be made is worth nothing."""
     rows = []

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from experiments.cli.options import run_script
 from recipes.toy.world import FAULTS, Mode, look_of, meaning, render_motion, toy_prompts
 from stickers.errors import UserError
-from stickers.metrics.checks import FLAGS, check
+from stickers.metrics.clip_checks import FLAGS, check
 
 RATES, SIZES, NUM_FRAMES = (4, 6, 8), (32, 64, 256), 8
 console = Console()

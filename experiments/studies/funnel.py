@@ -95,7 +95,7 @@ def fitted(prompts: int, clips: int, share: float, correlation: float) -> World:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RuleOutcome:
     """What a rule keeps, on average over repeats: clips, good ones among them, prompts with a clip and with a good one;
     `good` is how many there were to find, `submissions` how many jobs people answered, experts included."""
 
@@ -131,7 +131,7 @@ def simulate(
     clips_per_job: int,
     repeats: int,
     seed: int,
-) -> list[Outcome]:
+) -> list[RuleOutcome]:
     """Outcomes of every rule at every accuracy, each repeat with other clips and other slips."""
     rng, sums = np.random.default_rng(seed), np.zeros((len(accuracies), len(rules), 6))
     for _ in range(repeats):
@@ -159,7 +159,7 @@ def simulate(
     means = sums / repeats
     names = ("good", "kept", "right", "prompts", "right_prompts", "submissions")
     return [
-        Outcome(rule=rule, accuracy=accuracy, **dict(zip(names, means[i, j].tolist(), strict=True)))
+        RuleOutcome(rule=rule, accuracy=accuracy, **dict(zip(names, means[i, j].tolist(), strict=True)))
         for i, accuracy in enumerate(accuracies)
         for j, rule in enumerate(rules)
     ]
@@ -171,7 +171,9 @@ def expected(world: World, rule: Rule, accuracy: float, *, expert_accuracy: floa
     return world.rate * good / (world.rate * good + (1 - world.rate) * bad), good
 
 
-def show(world: World, found: Sequence[Outcome], accuracies: Sequence[float], expert_accuracy: float) -> None:
+def show(
+    world: World, found: Sequence[RuleOutcome], accuracies: Sequence[float], expert_accuracy: float
+) -> None:
     how = (
         f"correlation {world.correlation:g} within a prompt" if world.correlation else "every clip for itself"
     )
@@ -191,7 +193,7 @@ def show(world: World, found: Sequence[Outcome], accuracies: Sequence[float], ex
     console.print(table)
 
 
-def show_papers(world: World, found: Sequence[Outcome]) -> None:
+def show_papers(world: World, found: Sequence[RuleOutcome]) -> None:
     table = Table(
         "accuracy", "clips kept", "of them good", "good in all", "prompts kept", "with a good clip", "submissions",
         title=f"what {PAPERS} keeps of {world.prompts:,} prompts (simulated)",
@@ -202,7 +204,7 @@ def show_papers(world: World, found: Sequence[Outcome]) -> None:
     console.print(table)
 
 
-def advice(world: World, found: Sequence[Outcome], wanted: float) -> list[str]:
+def advice(world: World, found: Sequence[RuleOutcome], wanted: float) -> list[str]:
     """Sentences for a lead."""
     lines = [
         f"advice (simulated): a clip is bad {(1 - world.rate) / world.rate:.0f} times as often as good; each pick by a "
@@ -222,7 +224,7 @@ def advice(world: World, found: Sequence[Outcome], wanted: float) -> list[str]:
     return lines
 
 
-def _facts(each: Outcome) -> str:
+def _facts(each: RuleOutcome) -> str:
     what = f"precision {each.precision:.2f}, recall {each.recall:.2f}"
     return f"{each.rule} ({what}, {each.price:.0f} submissions a good clip)"
 

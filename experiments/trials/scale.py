@@ -49,8 +49,8 @@ from stickers.artifacts.schema import records_of, table_of
 from stickers.candidates.audit import audit_part, parts_of
 from stickers.candidates.plan import Plan, load_plan, make_plan, save_plan
 from stickers.diffusion.sampling import SamplerSettings
-from stickers.metrics.checks import check
-from stickers.prompts.tables import IMAGES_PER_PROMPT
+from stickers.metrics.clip_checks import check
+from stickers.prompts.sticker_tables import IMAGES_PER_PROMPT
 from stickers.video.codec import encode_strip
 
 TEACHERS = ("appearance", "consistency", "motion", "prompt")

@@ -32,7 +32,7 @@ FAILURES = (RAISED, CRASHED, HUNG, NOISY)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FileOutcome:
     """What became of one file, in how many seconds; `said` is the reason it was refused, or how it failed."""
 
     kind: str
@@ -108,7 +108,7 @@ class Watched:
         self.process.join()
 
 
-def soak(count: int, seed: int) -> Iterator[Outcome]:
+def soak(count: int, seed: int) -> Iterator[FileOutcome]:
     """Examine `count` mutated files, one after the other."""
     with tempfile.TemporaryDirectory() as folder:
         watched = Watched(folder)
@@ -120,11 +120,11 @@ def soak(count: int, seed: int) -> Iterator[Outcome]:
             verdict, said = watched.examine(str(path))
             seconds = time.perf_counter() - started
             path.unlink()
-            yield Outcome(mutant.kind, mutant.mutation, verdict, seconds, said.replace(folder, ""))
+            yield FileOutcome(mutant.kind, mutant.mutation, verdict, seconds, said.replace(folder, ""))
         watched.close()
 
 
-def show(outcomes: list[Outcome], console: Console) -> None:
+def show(outcomes: list[FileOutcome], console: Console) -> None:
     """Counts by mutation, then the slowest file and every failure."""
     verdicts = (USABLE, REFUSED, *FAILURES)
     counted = Counter((each.mutation, each.verdict) for each in outcomes)

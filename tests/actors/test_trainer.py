@@ -8,7 +8,7 @@ import pytest
 
 from actors.cluster import check_room, connect
 from actors.tracking import Tracking
-from actors.trainer import CHECKPOINT, Outcome, train_all
+from actors.trainer import CHECKPOINT, JobOutcome, train_all
 from experiments.cli.training import Changes, apply
 from recipes.toy.projects import TINY
 from stickers import storage
@@ -32,7 +32,7 @@ def job_of(recipe: Recipe, foundations: Path, runs: Path) -> TrainingJob:
     return TrainingJob.of_recipe(recipe, foundations=str(foundations), sets=sets)
 
 
-def train(runs: Path, *jobs: TrainingJob) -> dict[str, Outcome]:
+def train(runs: Path, *jobs: TrainingJob) -> dict[str, JobOutcome]:
     return {each.job.recipe.name: each for each in train_all(jobs, str(runs), project=TINY)}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import Candidate, Vote
-from stickers.evaluation.quality import Measured, approval, by_pixels, by_truth, by_votes, measure
+from stickers.evaluation.quality import ClipMeasures, approval, by_pixels, by_truth, by_votes, measure
 from stickers.toy.measure import ToyTruth
 from stickers.toy.motions import Mode, render_motion
 from stickers.toy.oracle import draw_sticker, look_of
@@ -41,8 +41,10 @@ def vote(person: str, shown: list[Candidate], picks: list[Candidate], *, round: 
     )
 
 
-def measured(truth_error: float) -> Measured:
-    return Measured(candidate_id="x", clip_digest="y", motion_size=1, consistency=1, truth_error=truth_error)
+def measured(truth_error: float) -> ClipMeasures:
+    return ClipMeasures(
+        candidate_id="x", clip_digest="y", motion_size=1, consistency=1, truth_error=truth_error
+    )
 
 
 def test_quality_is_one_for_truth_and_zero_from_the_still_on() -> None:

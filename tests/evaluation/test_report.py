@@ -12,8 +12,7 @@ from PIL import Image
 
 from stickers.evaluation.contact_sheet import contact_sheet
 from stickers.evaluation.report import (
-    Column,
-    Count,
+    ComparedSystem,
     FigureRow,
     GapRow,
     MetricColumn,
@@ -21,7 +20,8 @@ from stickers.evaluation.report import (
     PromptRow,
     ReportClip,
     ReportData,
-    Timing,
+    StageCount,
+    StageTime,
     duration,
     render_report,
 )
@@ -32,12 +32,12 @@ from tests.support.processes import wait_for
 
 SIZE = 32
 COLUMNS = (
-    Column(name="still", kind="still", label="Still"),
-    Column(name="foundation", kind="foundation", label="Foundation", detail="before any fine-tuning"),
-    Column(name="slow", kind="teacher", label="Teacher slow", detail="4 fps"),
-    Column(name="student", kind="student", label="Student", detail="31 passes"),
-    Column(name="distilled", kind="distilled", label="Distilled", detail="8 passes"),
-    Column(name="truth", kind="truth", label="Admissible", detail="some of many"),
+    ComparedSystem(name="still", kind="still", label="Still"),
+    ComparedSystem(name="foundation", kind="foundation", label="Foundation", detail="before any fine-tuning"),
+    ComparedSystem(name="slow", kind="teacher", label="Teacher slow", detail="4 fps"),
+    ComparedSystem(name="student", kind="student", label="Student", detail="31 passes"),
+    ComparedSystem(name="distilled", kind="distilled", label="Distilled", detail="8 passes"),
+    ComparedSystem(name="truth", kind="truth", label="Admissible", detail="some of many"),
 )
 
 
@@ -82,11 +82,11 @@ def make_data() -> ReportData:
         columns=COLUMNS,
         rows=[prompt_row(p.text, p.bucket) for p in held_out_prompts(6, seed=0)],
         counts=(
-            Count(stage="Videos", label="listed", value=445),
-            Count(stage="Videos", label="refused", value=5),
-            Count(stage="Candidates", label="planned", value=1288),
-            Count(stage="Candidates", label="made", value=1287),
-            Count(stage="People", label="kept", value=83, simulated=True),
+            StageCount(stage="Videos", label="listed", value=445),
+            StageCount(stage="Videos", label="refused", value=5),
+            StageCount(stage="Candidates", label="planned", value=1288),
+            StageCount(stage="Candidates", label="made", value=1287),
+            StageCount(stage="People", label="kept", value=83, simulated=True),
         ),
         verdicts=["Student is better than a still: error minus the still's -0.59 [-0.70, -0.48]"],
         metrics=[
@@ -112,8 +112,8 @@ def make_data() -> ReportData:
             )
         ],
         times=[
-            Timing(stage="teachers", seconds=312),
-            Timing(stage="candidates", seconds=95.4, note="2 actors"),
+            StageTime(stage="teachers", seconds=312),
+            StageTime(stage="candidates", seconds=95.4, note="2 actors"),
         ],
         pointers=[Pointer(label="Runs", command="make mlflow", address="http://127.0.0.1:5000")],
         simulated=True,

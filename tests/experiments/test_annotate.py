@@ -16,7 +16,7 @@ import tyro
 from experiments.annotate import main
 from experiments.cli.keeping import join_queue
 from stickers import storage
-from stickers.annotation.exchange.tables import read_jobs, read_votes
+from stickers.annotation.exchange.vote_tables import read_jobs, read_votes
 from stickers.annotation.store.votes import VoteStore
 from stickers.artifacts.records import KEPT, PREFERENCES
 from stickers.candidates.archive import Candidates

@@ -18,7 +18,7 @@ from stickers.curation.emoji_names import EmojiNames, caption_of
 from stickers.curation.npm_packages import fetch, read_members
 from stickers.data.collections import list_collection
 from stickers.errors import UserError
-from stickers.prompts.tables import import_stickers
+from stickers.prompts.sticker_tables import import_stickers
 from tests.support.npm import emoji_packages, names_json, needs_npm, pack, picture, pinned
 from tests.support.processes import wait_for
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stickers.training.loop import DivergedError, PlainEngine, Watch, parameter_groups, train
+from stickers.training.loop import DivergedError, DivergenceGuard, PlainEngine, parameter_groups, train
 from stickers.training.objective import RecipeTask
 from tests.support.training import Losses, drifting_mixture, recipe, run, tiny_unet
 
@@ -65,7 +65,7 @@ def test_a_loss_that_is_not_finite_stops_the_training() -> None:
 
 
 def test_a_loss_that_stays_far_above_its_lowest_stops_the_training() -> None:
-    watch = Watch()
+    watch = DivergenceGuard()
     for step, loss in enumerate((1.0, 0.1, 5.0, 5.0, 0.2, 5.0, 5.0)):
         watch.mean(step, loss)
     with pytest.raises(DivergedError, match="the loss is 5 at step 7, 50 times its lowest"):

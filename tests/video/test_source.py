@@ -8,9 +8,9 @@ import pytest
 from stickers.video.source import (
     MAX_SIDE,
     Clock,
+    ReadingLimits,
     Source,
     UnreadableVideoError,
-    Watch,
     as_source,
     describe,
     shrunk_size,
@@ -75,7 +75,7 @@ def test_sizes_shrink_in_proportion_and_never_grow() -> None:
 
 
 def test_limits_on_memory_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = Watch(Source("a"))
+    watch = ReadingLimits(Source("a"))
     watch.check_size(MAX_SIDE, 1)
     watch.check_length(8, 512, 512)
     watch.check_time()

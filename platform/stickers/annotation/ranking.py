@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from stickers.annotation.jobs import Job
 from stickers.artifacts.records import Candidate
 from stickers.errors import UserError
-from stickers.metrics.checks import FLAGS
+from stickers.metrics.clip_checks import FLAGS
 from stickers.prompts.sorting import BUCKETS
 
 MEASURES = ("motion_score", "moving", "reversal", "pulse", "border", "saturated", "visible")

@@ -86,7 +86,7 @@ class PlanRow:
 class Candidate:
     """A plan row and its result. `status` is made or failed; a failed row has an error and no clip.
 
-    From the motion score on, what a look at the clip says (`stickers.metrics.checks`): four verdicts and what they
+    From the motion score on, what a look at the clip says (`stickers.metrics.clip_checks`): four verdicts and what they
     were read from. They annotate and order, and drop nothing.
     """
 

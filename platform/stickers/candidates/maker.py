@@ -17,7 +17,7 @@ from stickers.pipeline import AnimationPipeline, Conditions, Order
 from stickers.video.codec import encode_strip
 
 
-class Source(Protocol):
+class ConditionSource(Protocol):
     """Where the conditions of rows come from; UserError for a row that has none."""
 
     def of(self, rows: Sequence[PlanRow]) -> Conditions: ...
@@ -37,7 +37,7 @@ class CandidateMaker:
     def __init__(
         self,
         pipeline: AnimationPipeline,
-        conditions: "Source",
+        conditions: "ConditionSource",
         *,
         plan_id: str,
         attempt: int,

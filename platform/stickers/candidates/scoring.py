@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 from stickers.artifacts.records import FAILED, Candidate
 from stickers.errors import UserError
-from stickers.metrics.checks import FLAGS, check
+from stickers.metrics.clip_checks import FLAGS, check
 from stickers.video.codec import decode_strip
 
 

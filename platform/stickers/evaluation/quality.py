@@ -28,7 +28,7 @@ QUORUM_SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class ClipMeasures:
     """A made clip as it was measured. `truth_error` (truth 0, still 1) is known where the project has a truth."""
 
     candidate_id: str
@@ -47,14 +47,14 @@ class Quality:
     explanation: str
     able: float
     simulated: bool
-    score: Callable[[Measured], float]
+    score: Callable[[ClipMeasures], float]
     source: str = ""
 
 
-def measure(candidate: Candidate, frames_THWC: np.ndarray, truth_error: float | None = None) -> Measured:
+def measure(candidate: Candidate, frames_THWC: np.ndarray, truth_error: float | None = None) -> ClipMeasures:
     """A made candidate's pixels, measured."""
     assert candidate.clip_digest is not None
-    return Measured(
+    return ClipMeasures(
         candidate_id=candidate.candidate_id,
         clip_digest=candidate.clip_digest,
         motion_size=motion_size(frames_THWC),
@@ -68,7 +68,7 @@ def by_truth(truth: Truth) -> Quality:
     nothing, however wrong."""
     able = max(0.0, 1 - truth.able_error)
 
-    def score(clip: Measured) -> float:
+    def score(clip: ClipMeasures) -> float:
         assert clip.truth_error is not None
         return min(1.0, max(0.0, 1 - clip.truth_error))
 
@@ -88,7 +88,7 @@ def by_pixels() -> Quality:
     """Consistency to the fourth power times m / (m + 2), m being the motion size: large and clean motion, whatever it
     means. A frozen clip is worth 0, and so is one that is never the same."""
 
-    def score(clip: Measured) -> float:
+    def score(clip: ClipMeasures) -> float:
         lively = clip.motion_size / (clip.motion_size + HALF_MOTION)
         return clip.consistency**SHARPNESS * lively
 

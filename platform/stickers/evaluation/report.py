@@ -37,7 +37,7 @@ class ReportClip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class ComparedSystem:
     """A system of the comparison; `name` is its key in every row and in the figures."""
 
     name: str
@@ -56,7 +56,7 @@ class PromptRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Count:
+class StageCount:
     """A number on the way from videos to the served student, with the stage it belongs to."""
 
     stage: str
@@ -107,7 +107,7 @@ class GapRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timing:
+class StageTime:
     stage: str
     seconds: float
     note: str = ""
@@ -129,14 +129,14 @@ class ReportData:
     title: str
     summary: str
     facts: Sequence[tuple[str, str]]
-    columns: Sequence[Column]
+    columns: Sequence[ComparedSystem]
     rows: Sequence[PromptRow]
-    counts: Sequence[Count]
+    counts: Sequence[StageCount]
     verdicts: Sequence[str]
     metrics: Sequence[MetricColumn]
     figures: Sequence[FigureRow]
     gaps: Sequence[GapRow]
-    times: Sequence[Timing]
+    times: Sequence[StageTime]
     pointers: Sequence[Pointer]
     simulated: bool
     still_at: int = 3
@@ -202,9 +202,9 @@ def _data_uri(strip: bytes) -> str:
     return "data:image/webp;base64," + b64encode(strip).decode()
 
 
-def _by_stage(counts: Sequence[Count]) -> list[tuple[str, list[Count], int]]:
+def _by_stage(counts: Sequence[StageCount]) -> list[tuple[str, list[StageCount], int]]:
     """Stages in the order of their first count, with the largest of each, which its bars are drawn against."""
-    stages: dict[str, list[Count]] = {}
+    stages: dict[str, list[StageCount]] = {}
     for each in counts:
         stages.setdefault(each.stage, []).append(each)
     return [(name, rows, max([1, *(row.value for row in rows)])) for name, rows in stages.items()]

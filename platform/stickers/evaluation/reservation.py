@@ -7,7 +7,7 @@ from stickers.curation.keywords import tokens
 from stickers.errors import UserError
 from stickers.prompts.sorting import Reserved, folded
 from stickers.prompts.sources import StickerSource
-from stickers.prompts.tables import Stickers
+from stickers.prompts.sticker_tables import Stickers
 
 
 class Reserving(Protocol):

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from stickers.artifacts.records import Prompt, Sticker
 from stickers.errors import UserError
-from stickers.prompts.tables import Stickers, import_stickers
+from stickers.prompts.sticker_tables import Stickers, import_stickers
 from stickers.prompts.text_to_image import TEMPLATE
 from stickers.storage.places import as_path
 

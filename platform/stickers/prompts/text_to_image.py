@@ -18,7 +18,7 @@ from stickers.artifacts.records import Prompt, Sticker
 from stickers.data.encoding import canonical
 from stickers.errors import UserError
 from stickers.models.trust import refuse_own_code
-from stickers.prompts.tables import IMAGES_PER_PROMPT, make_sticker
+from stickers.prompts.sticker_tables import IMAGES_PER_PROMPT, make_sticker
 from stickers.video.clips import cut_background, fit, has_solid_background
 
 TEMPLATE = "{prompt}, die-cut sticker, plain white background, centred"

@@ -9,7 +9,7 @@ from stickers.artifacts.ids import prompt_id
 from stickers.artifacts.records import Prompt, Sticker
 from stickers.data.encoding import canonical
 from stickers.errors import UserError
-from stickers.prompts.tables import IMAGES_PER_PROMPT, make_sticker
+from stickers.prompts.sticker_tables import IMAGES_PER_PROMPT, make_sticker
 from stickers.toy.characters import SUBJECTS
 from stickers.toy.oracle import draw_sticker
 from stickers.toy.words import BUCKET_OF, BUCKETS, PHRASES, held_out, pairs

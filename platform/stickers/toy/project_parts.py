@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stickers.artifacts.records import Prompt, Sticker
-from stickers.prompts.tables import Stickers
+from stickers.prompts.sticker_tables import Stickers
 from stickers.toy.grammar import held_out_prompts, toy_prompts, toy_stickers
 from stickers.toy.video_files import write_broken_files, write_captions, write_clip
 

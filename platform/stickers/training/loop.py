@@ -54,7 +54,7 @@ class DivergedError(RuntimeError):
     """The training cannot recover; the last saved checkpoint is the last good one."""
 
 
-class Watch:
+class DivergenceGuard:
     """Stops a training whose loss or gradient is not finite, or whose loss stays far above its lowest."""
 
     #: a loss this many times the lowest one, three times in a row, does not come back (a change of prediction between
@@ -104,7 +104,7 @@ def train(
         DivergedError: the loss or the gradient became NaN or infinite, or the loss stays far above its lowest.
     """
     recent: list[float] = []
-    watch = Watch()
+    watch = DivergenceGuard()
     for step in range(start_step, task.num_steps):
         lr = task.lr_at(step)
         loss = task.loss_at(step, engine.rank, engine.world_size)

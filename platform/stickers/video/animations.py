@@ -16,7 +16,15 @@ from PIL import Image, UnidentifiedImageError
 
 from stickers.video.clips import OPAQUE
 from stickers.video.headers import GIF, SIGNATURE_LENGTH, animation_format, claimed_size, refuse_cut_gif
-from stickers.video.source import Clock, Source, UnreadableVideoError, VideoInfo, Watch, describe, shrunk_size
+from stickers.video.source import (
+    Clock,
+    ReadingLimits,
+    Source,
+    UnreadableVideoError,
+    VideoInfo,
+    describe,
+    shrunk_size,
+)
 
 #: pixels; each frame is drawn on the whole canvas, however small it is
 MAX_CANVAS_SIDE = 4096
@@ -44,7 +52,7 @@ def read_animation(
 
     All frames are decoded, since each is drawn over the last. UnreadableVideoError as `reading.read_video`.
     """
-    watch = Watch(source)
+    watch = ReadingLimits(source)
     frames: dict[int, np.ndarray] = {}
     durations_ms: list[float] = []
     has_alpha = False
@@ -67,7 +75,7 @@ def read_animation(
 
 
 @contextmanager
-def _opened(source: Source, kind: str, watch: Watch) -> Iterator[Image.Image]:
+def _opened(source: Source, kind: str, watch: ReadingLimits) -> Iterator[Image.Image]:
     """Open an animation; every failure becomes one UnreadableVideoError."""
     data = source.read()
     watch.check_size(*claimed_size(data, kind), MAX_CANVAS_SIDE)

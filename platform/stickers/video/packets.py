@@ -22,7 +22,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from stickers.video.headers import refuse_cut_matroska, refuse_damaged_mp4
-from stickers.video.source import MAX_SIDE, Clock, Source, UnreadableVideoError, Watch
+from stickers.video.source import MAX_SIDE, Clock, ReadingLimits, Source, UnreadableVideoError
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
 #: codecs in which each packet is one shown frame, so that frames can be indexed without decoding
@@ -48,7 +48,7 @@ class Film:
     source: Source
     container: InputContainer
     stream: VideoStream
-    watch: Watch
+    watch: ReadingLimits
     reformatter: VideoReformatter = field(default_factory=VideoReformatter)
 
     @property
@@ -96,7 +96,7 @@ def opened(source: Source, *, num_threads: int, options: dict[str, str] | None =
     with source.view() as view:
         refuse_damaged_mp4(source.name, view)
         refuse_cut_matroska(source.name, view)
-    watch = Watch(source)
+    watch = ReadingLimits(source)
     limits = {"max_pixels": str(MAX_SIDE**2)}
     file = source.name if source.data is None else io.BytesIO(source.data)
     try:

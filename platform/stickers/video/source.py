@@ -150,7 +150,7 @@ def _rate(
     return (len(times) / duration if variable or stated is None else stated), duration
 
 
-class Watch:
+class ReadingLimits:
     """Limits the memory and time that reading one file may take; each check raises UnreadableVideoError beyond them."""
 
     def __init__(self, source: Source) -> None:

@@ -8,8 +8,8 @@ import pytest
 from experiments.studies.funnel import (
     PAPERS,
     RULES,
-    Outcome,
     Rule,
+    RuleOutcome,
     World,
     advice,
     expected,
@@ -24,7 +24,7 @@ WORLD = fitted(15_000, 8, 0.1, 0.2)
 
 def outcomes(
     accuracies: tuple[float, ...], expert_accuracy: float = 0.95, world: World = WORLD
-) -> list[Outcome]:
+) -> list[RuleOutcome]:
     return simulate(
         world, RULES, accuracies, expert_accuracy=expert_accuracy, clips_per_job=6, repeats=10, seed=1
     )

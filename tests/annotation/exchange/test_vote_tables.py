@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stickers.annotation.exchange.tables import FORMULA, read_jobs, read_votes, write_jobs, write_votes
+from stickers.annotation.exchange.vote_tables import FORMULA, read_jobs, read_votes, write_jobs, write_votes
 from stickers.annotation.jobs import Job
 from stickers.artifacts.records import Vote
 

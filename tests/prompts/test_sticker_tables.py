@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from stickers.pipeline import check_prompt
-from stickers.prompts.tables import import_stickers
+from stickers.prompts.sticker_tables import import_stickers
 from stickers.toy.grammar import held_out_prompts, toy_prompts, toy_stickers
 from stickers.toy.oracle import draw_sticker
 from stickers.toy.words import held_out, meaning

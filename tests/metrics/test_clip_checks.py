@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stickers.metrics.checks import FLAGS, THRESHOLDS, check, judge
+from stickers.metrics.clip_checks import FLAGS, THRESHOLDS, check, judge
 from stickers.toy.faults import FAULTS, Fault
 from stickers.toy.grammar import toy_prompts
 from stickers.toy.motions import Mode, render_motion

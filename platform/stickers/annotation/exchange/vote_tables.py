@@ -40,7 +40,7 @@ _SAID = {str: "a text", int: "a whole number", bool: "true or false", datetime: 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class RecordField:
     """A field of a record: one value of a class, or a list or tuple (`many`) of such."""
 
     name: str
@@ -99,13 +99,13 @@ class Column:
         return self.value(given)
 
 
-def columns_of(record: type) -> dict[str, Column]:
+def columns_of(record: type) -> dict[str, RecordField]:
     """A record's fields by name, in order."""
     hints, found = get_type_hints(record), {}
     for each in fields(record):
         hint = hints[each.name]
         many = get_origin(hint)
-        found[each.name] = Column(
+        found[each.name] = RecordField(
             name=each.name,
             item=get_args(hint)[0] if many else hint,
             many=many,
@@ -213,7 +213,7 @@ def _read(
     return found, refused
 
 
-def _values(row: Any, columns: Mapping[str, Column], *, from_cells: bool) -> dict[str, Any]:
+def _values(row: Any, columns: Mapping[str, RecordField], *, from_cells: bool) -> dict[str, Any]:
     if isinstance(row, UserError):
         raise row
     missing = [name for name, each in columns.items() if each.needed and name not in row]
@@ -226,7 +226,7 @@ def _values(row: Any, columns: Mapping[str, Column], *, from_cells: bool) -> dic
     }
 
 
-def _rows(path: str, columns: Mapping[str, Column], header_rows: int) -> Iterator[tuple[str, Any]]:
+def _rows(path: str, columns: Mapping[str, RecordField], header_rows: int) -> Iterator[tuple[str, Any]]:
     """Each row's place, counted as spreadsheets do, and its fields or the UserError that it is none."""
     table = open_table(path, suffixes=(".csv", ".parquet"))
     _check_names(path, table.names, columns)
@@ -237,7 +237,7 @@ def _rows(path: str, columns: Mapping[str, Column], header_rows: int) -> Iterato
         yield f"row {row.number + header_rows}", fields_of_row
 
 
-def _check_names(uri: str, names: Sequence[str], columns: Mapping[str, Column]) -> None:
+def _check_names(uri: str, names: Sequence[str], columns: Mapping[str, RecordField]) -> None:
     missing = [name for name, each in columns.items() if each.needed and name not in names]
     extra = [name for name in names if name not in columns]
     if missing or len(set(names)) < len(names):

@@ -1,6 +1,6 @@
 """What the sampling of paper section 3.1 does.
 
-`python experiments/studies/sampling.py clips` shows it on clips, `... teachers` on teachers that learn from them.
+`python experiments/studies/frame_sampling.py clips` shows it on clips, `... teachers` on teachers that learn from them.
 
 Toy videos are drawn for it, a third of them slowed down and a third sped up 2.5 times, so that the true motion of every
 sampled frame is known: cycles times amplitude.
