@@ -64,7 +64,7 @@ def origin_of(runs: str, project: Project, pictures: str | None) -> str:
     return f"{project.stickers.origin}, set {drawn.folder}" if drawn else project.stickers.origin
 
 
-def show(plan_id: str, counts: list[dict], refused: Sequence[Refused]) -> None:
+def show(plan_id: str, counts: list[dict[str, Any]], refused: Sequence[Refused]) -> None:
     columns = ("planned", "made", "failed", "flagged")
     table = Table("teacher", "bucket", *columns, "s/candidate", title=f"candidates of plan {plan_id}")
     for row in counts:

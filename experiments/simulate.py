@@ -134,11 +134,11 @@ def work_through(
     return count
 
 
-def _json(answer: httpx.Response) -> dict:
+def _json(answer: httpx.Response) -> dict[str, Any]:
     """What the service says. UserError: it refuses."""
     if answer.is_error:
         raise UserError(f"the annotation service answered {answer.status_code}: {answer.text[:300]}")
-    found: dict = answer.json()
+    found: dict[str, Any] = answer.json()
     return found
 
 

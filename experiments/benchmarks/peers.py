@@ -276,7 +276,7 @@ def main() -> None:
     parser.add_argument("--only", choices=NAMES, help="print the peak memory in bytes of one network")
     args = parser.parse_args()
     warnings.simplefilter("ignore", FutureWarning)  # diffusers', of what it deprecates
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()
     if args.only:
         torch.manual_seed(SEED)
         run: Callable[[], Tensor] = COMMANDS[args.what](args.only, args)  # type: ignore[assignment]

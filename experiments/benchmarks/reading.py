@@ -88,7 +88,7 @@ def torchcodec_clip(
 
 
 def decord_clip(path: str, indices: list[int], num_threads: int) -> np.ndarray:
-    from decord import VideoReader  # type: ignore[import-untyped]
+    from decord import VideoReader
 
     return VideoReader(path, num_threads=num_threads).get_batch(indices).asnumpy()
 

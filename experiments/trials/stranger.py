@@ -104,7 +104,7 @@ def announce(stage: str) -> None:
 def run(screen: Path, script: str, *arguments: object) -> None:
     """A command as a person gives it; what it prints is shown and kept. UserError when it fails."""
     command = [sys.executable, str(ROOT / "experiments" / script), *map(str, arguments)]
-    with screen.open("a") as copy:
+    with screen.open("a", buffering=1) as copy:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=screen.parent
         )

@@ -47,13 +47,13 @@ class ChunkedFeedForward(FeedForward):
 
     ROWS = 1024
 
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor) -> Tensor:
         """As `FeedForward`: the shape stays."""
         return torch.cat([self._rows(rows) for rows in x.flatten(0, -2).split(self.ROWS)]).view_as(x)
 
     def _rows(self, x_MC: Tensor) -> Tensor:
         value, gate = self.net[0].proj(x_MC).chunk(2, dim=-1)
-        return self.net[2](functional.gelu(gate).mul_(value))  # type: ignore[no-any-return]
+        return self.net[2](functional.gelu(gate).mul_(value))
 
 
 def improve_layers(unet: VideoUNet) -> None:
@@ -98,7 +98,7 @@ class _Flat(nn.Module):
         self.unet, self.structure = unet, structure
 
     def forward(self, z: Tensor, timestep: Tensor, image: Tensor, *text: Tensor) -> Tensor:
-        return self.unet(z, timestep, tree_unflatten(list(text), self.structure), image)  # type: ignore[no-any-return]
+        return self.unet(z, timestep, tree_unflatten(list(text), self.structure), image)
 
 
 class _Scripted:
@@ -121,4 +121,4 @@ class _Scripted:
             for _ in range(WARM_UP_CALLS):
                 graph(*inputs)
             self.graphs[shapes] = graph
-        return self.graphs[shapes](*inputs)  # type: ignore[no-any-return]
+        return self.graphs[shapes](*inputs)

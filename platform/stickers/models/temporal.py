@@ -59,7 +59,7 @@ class VideoResnetBlock(ResnetBlock2D):
         self.temporal_conv1 = TemporalConv(out_channels)
         self.temporal_conv2 = TemporalConv(out_channels)
 
-    def forward(self, x_NCHW: Tensor, emb_NC: Tensor, num_frames: int) -> Tensor:  # type: ignore[override]
+    def forward(self, x_NCHW: Tensor, emb_NC: Tensor, num_frames: int) -> Tensor:
         """Features of `out_channels` channels; `emb_NC` is the time embedding."""
         h = self.temporal_conv1(self.conv1(self.nonlinearity(self.norm1(x_NCHW))), num_frames)
         h = h + self.time_emb_proj(self.nonlinearity(emb_NC))[:, :, None, None]
@@ -78,7 +78,7 @@ class SelfAttention(Attention):
         self.to_qkv = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], bias=False)
         self.to_qkv.weight = nn.Parameter(weight, requires_grad=False)
 
-    def forward(self, x_MSC: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x_MSC: Tensor) -> Tensor:
         """Attend along S; the shape stays."""
         fused = hasattr(self, "to_qkv")
         projected = (
@@ -106,7 +106,7 @@ class TextAttention(Attention):
         """Keys and values of a text."""
         return self._heads(self.to_k(context_BLD)), self._heads(self.to_v(context_BLD))
 
-    def forward(self, queries_BQC: Tensor, text: KeyValue) -> Tensor:  # type: ignore[override]
+    def forward(self, queries_BQC: Tensor, text: KeyValue) -> Tensor:
         """Attend to a projected text; the queries' shape stays."""
         attended = functional.scaled_dot_product_attention(self._heads(self.to_q(queries_BQC)), *text)
         return self.to_out[0](attended.transpose(1, 2).flatten(2))

@@ -89,7 +89,7 @@ class DeepSpeedEngine:
     def __init__(self, network: nn.Module, settings: EngineSettings) -> None:
         deepspeed = _deepspeed()
         if not distributed.is_initialized():
-            distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+            distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)  # type: ignore[attr-defined]
             os.environ.setdefault("LOCAL_RANK", "0")
         self.rank, self.world_size = distributed.get_rank(), distributed.get_world_size()
         self.network = network
