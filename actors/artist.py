@@ -14,7 +14,7 @@ DRAWINGS_PER_BLOCK = 8
 
 
 class Artist:
-    """Takes a table of drawings and gives one of what was drawn."""
+    """Takes a table of drawings and returns a table of the pictures drawn, or of the reasons why there is none."""
 
     def __init__(self, folder: str, size: int, template: str, seed: int, steps: int | None) -> None:
         draw = TextToImage(storage.local_folder(folder), "cuda" if ray.get_gpu_ids() else "cpu", steps)
@@ -22,23 +22,23 @@ class Artist:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         drawings = records_of(table, Drawing)
-        made = self.artist.make(drawings)
+        pictures = self.artist.make(drawings)
         rows = [
             {
-                "drawing_id": each.drawing_id,
-                "prompt_id": each.prompt_id,
-                "image_index": each.image_index,
-                "png": found.png if isinstance(found, Sticker) else None,
-                "reason": "" if isinstance(found, Sticker) else found,
+                "drawing_id": drawing.drawing_id,
+                "prompt_id": drawing.prompt_id,
+                "image_index": drawing.image_index,
+                "png": drawn.png if isinstance(drawn, Sticker) else None,
+                "reason": "" if isinstance(drawn, Sticker) else drawn,
             }
-            for each, found in zip(drawings, made, strict=True)
+            for drawing, drawn in zip(drawings, pictures, strict=True)
         ]
         return pa.Table.from_pylist(rows, schema=DRAWN)
 
 
 def draw_stickers(
     drawings: str,
-    out: str,
+    target: str,
     *,
     folder: str,
     size: int,
@@ -47,7 +47,7 @@ def draw_stickers(
     steps: int | None,
     gpus: float = 1.0,
 ) -> None:
-    """Draw every row of the table `drawings` that `out` lacks, block by block, each durable once it is drawn."""
+    """Draw every row of the table `drawings` that `target` lacks, block by block, each durable once it is drawn."""
 
     def make() -> ray.data.Dataset:
         num_gpus, count = gpus_of_one(gpus)
@@ -64,4 +64,4 @@ def draw_stickers(
         dataset.set_name("artist")
         return dataset
 
-    write_durable(make, out, "drawing_id")
+    write_durable(make, target, "drawing_id")

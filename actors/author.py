@@ -11,7 +11,7 @@ from stickers.prompts.language_model import ANSWERS, Ask, Author
 
 
 class AuthorActor:
-    """Takes a table of asks and gives one of answers."""
+    """Takes a table of questions and returns a table of answers."""
 
     def __init__(self, folder: str) -> None:
         self.author = Author(storage.local_folder(folder), "cuda" if ray.get_gpu_ids() else "cpu")
@@ -22,8 +22,8 @@ class AuthorActor:
         return pa.Table.from_pylist(rows, schema=ANSWERS)
 
 
-def write_answers(asks: str, folder: str, out: str, gpus: float = 1.0) -> None:
-    """Answer every question of the table `asks` that `out` lacks, each durable once it is answered."""
+def write_answers(asks: str, folder: str, target: str, gpus: float = 1.0) -> None:
+    """Answer every question of the table `asks` that `target` lacks, each durable once it is answered."""
 
     def make() -> ray.data.Dataset:
         num_gpus, size = gpus_of_one(gpus)
@@ -40,4 +40,4 @@ def write_answers(asks: str, folder: str, out: str, gpus: float = 1.0) -> None:
         dataset.set_name("author")
         return dataset
 
-    write_durable(make, out, "ask_id")
+    write_durable(make, target, "ask_id")

@@ -1,4 +1,4 @@
-"""Rows that become durable block by block, each once: what every long Ray Data execution of ours writes through."""
+"""Rows that become durable block by block, each once. Every long Ray Data execution of ours writes through here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ IN_VAIN = 5
 
 @dataclass(frozen=True)
 class Unwritten:
-    """The most rows that an operator may have taken and that are not written yet: what a crash can cost.
+    """The most rows that an operator may have taken and not written yet: what a crash can cost.
 
-    `operator` is the class that rows are mapped by.
+    `operator` is the name of the class that maps the rows.
     """
 
     operator: str
@@ -33,13 +33,14 @@ class Unwritten:
 
 
 class BoundUnwritten(BackpressurePolicy):
-    """Holds an operator back while too much of what it makes waits to be written.
+    """Holds an operator back while too many of its rows wait to be written.
 
-    Ray Data's own policies look at memory, of which a clip takes next to none: while an operator after the teacher is
-    being restarted, hundreds of clips would pile up before it, and a crash then would cost them all.
+    Ray Data's own policies look at memory, and clips take little. While an operator after the teacher restarts,
+    hundreds of clips would pile up before it, and a crash would then cost all of them.
     """
 
     def can_add_input(self, op: PhysicalOperator) -> bool:
+        """Whether an operator may take more rows; only the one of `UNWRITTEN` is ever held back."""
         most = self._data_context.get_config(UNWRITTEN)
         if op.name != f"MapBatches({most.operator})":
             return True
@@ -48,56 +49,57 @@ class BoundUnwritten(BackpressurePolicy):
 
 
 def _written(op: PhysicalOperator) -> float:
-    """Rows that an operator has written for good, if it is one that writes."""
+    """Rows that a writing operator has written for good; 0 for other operators."""
     if op.name != "Write":
         return 0.0
-    each = op.metrics.average_rows_inputs_per_task or 0.0
-    return float(op.metrics.rows_inputs_of_submitted_tasks - op.metrics.num_tasks_running * each)
+    rows_per_task = op.metrics.average_rows_inputs_per_task or 0.0
+    return float(op.metrics.rows_inputs_of_submitted_tasks - op.metrics.num_tasks_running * rows_per_task)
 
 
 def write_durable(
     make: Callable[[], ray.data.Dataset],
-    out: str,
+    target: str,
     id_column: str,
     unwritten: Unwritten | None = None,
     writers: int | None = None,
 ) -> None:
-    """Write the rows of a dataset to `<out>/rows`. A block is durable once written; its ids stand in
-    `<out>/checkpoint`, and the next call with the same rows skips them.
+    """Write the rows of a dataset to `<target>/rows`.
 
-    What a vanished node had written is durable, but Ray would make all of it again, to get back the few bytes that each
-    writing task returned. So those tasks are never run again; an execution that lost some is followed by another,
-    which finds what is there.
+    A written block is durable. Its ids are in `<target>/checkpoint`, and the next call with the same rows skips them.
+
+    The blocks of a vanished node are durable too. Ray would nevertheless make them again, to get back the few bytes
+    that each writing task returned. So writing tasks are never retried: an execution that lost some is followed by
+    another one, which finds the blocks.
 
     Args:
         make: builds the dataset, for the cluster as it is then.
-        writers: that write at a time; each is a process.
+        writers: how many processes write at a time.
 
     Raises:
-        ray.exceptions.RayError: a task of ours failed, or executions come to nothing again and again.
+        ray.exceptions.RayError: a task of ours failed, or several executions in a row wrote nothing.
     """
     vain = 0
     while True:
-        there = len(_blocks(out))
+        num_blocks = len(_blocks(target))
         try:
-            _execute(make(), out, id_column, unwritten, writers)
+            _execute(make(), target, id_column, unwritten, writers)
             return
         except RayError as error:
-            vain = 0 if len(_blocks(out)) > there else vain + 1
+            vain = 0 if len(_blocks(target)) > num_blocks else vain + 1
             if not _vanished(error) or vain == IN_VAIN:
                 raise
 
 
-def _blocks(out: str) -> list[str]:
+def _blocks(target: str) -> list[str]:
     return [
-        each
-        for each in storage.listing(storage.join(out, "rows"), recursive=True)
-        if each.endswith(".parquet")
+        uri
+        for uri in storage.listing(storage.join(target, "rows"), recursive=True)
+        if uri.endswith(".parquet")
     ]
 
 
 def _vanished(error: BaseException | None) -> bool:
-    """Whether a process, a node or what lay on it went away, rather than that something of ours failed."""
+    """Whether a process, a node or the objects on it were lost, as opposed to an error of our own code."""
     while error is not None:
         if isinstance(error, VANISHED):
             return True
@@ -106,12 +108,12 @@ def _vanished(error: BaseException | None) -> bool:
 
 
 def _execute(
-    dataset: ray.data.Dataset, out: str, id_column: str, unwritten: Unwritten | None, writers: int | None
+    dataset: ray.data.Dataset, target: str, id_column: str, unwritten: Unwritten | None, writers: int | None
 ) -> None:
     # On the dataset, not on the process-wide context: executions run side by side, each with its own checkpoint.
     dataset.context.checkpoint_config = CheckpointConfig(
         id_column=id_column,
-        checkpoint_path=storage.join(out, "checkpoint"),
+        checkpoint_path=storage.join(target, "checkpoint"),
         delete_checkpoint_on_success=False,
     )
     if unwritten:
@@ -120,10 +122,10 @@ def _execute(
         dataset.context.set_config(UNWRITTEN, unwritten)
     # No CPU on the books for writing: where actors hold all of them it would come last, and what is made would pile up
     free = {"max_retries": 0, "num_cpus": 0}
-    dataset.write_parquet(storage.join(out, "rows"), ray_remote_args=free, concurrency=writers)
+    dataset.write_parquet(storage.join(target, "rows"), ray_remote_args=free, concurrency=writers)
 
 
 def gpus_of_one(gpus: float = 1.0) -> tuple[float, int]:
-    """What an actor takes of a GPU, and how many actors there is room for: one where there is no GPU."""
-    there = ray.cluster_resources().get("GPU", 0)
-    return (gpus, max(1, int(there / gpus))) if there else (0, 1)
+    """The share of a GPU that an actor takes, and how many actors there is room for; (0, 1) without GPUs."""
+    num_gpus = ray.cluster_resources().get("GPU", 0)
+    return (gpus, max(1, int(num_gpus / gpus))) if num_gpus else (0, 1)

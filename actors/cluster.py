@@ -1,7 +1,7 @@
 """Which Ray cluster a stage runs on: the one it was submitted to, or a private one on this machine.
 
-A private cluster is reached by its own driver alone (a token nobody else knows), reports nothing, keeps quiet, and
-ends with the driver, even a killed one.
+Only its own driver can reach a private cluster, by a token that nobody else has. The cluster reports nothing, keeps
+quiet, and ends with the driver, even with a killed one.
 """
 
 import logging
@@ -37,10 +37,10 @@ SETTINGS = {
 
 @contextmanager
 def connect(*, num_cpus: int | None = None) -> Iterator[None]:
-    """A Ray cluster for as long as the block lasts; inside another such block, that one's.
+    """Be connected to a Ray cluster while the block lasts; an inner block uses the outer block's cluster.
 
-    Inside a Ray job, or with RAY_ADDRESS set, it is that cluster; otherwise a private one on this machine with
-    `num_cpus` logical CPUs (by default its cores, at least four).
+    Inside a Ray job, or with RAY_ADDRESS set, it is that cluster. Otherwise it is a private one on this machine with
+    `num_cpus` logical CPUs, by default its cores and at least four.
     """
     if ray.is_initialized():
         yield
@@ -88,12 +88,12 @@ def _start_private(num_cpus: int) -> None:
 
 
 def worker_resource() -> str:
-    """What a training worker takes one of: GPU where the cluster has any, else CPU."""
+    """The resource of which a training worker takes one: GPU where the cluster has any, else CPU."""
     return "GPU" if ray.cluster_resources().get("GPU", 0) >= 1 else "CPU"
 
 
 def worker_memory() -> tuple[str, int]:
-    """What a worker's tensors live on, cuda or cpu, and its bytes: of one GPU, or of this machine."""
+    """Where a worker's tensors are, cuda or cpu, and how many bytes fit there: those of one GPU, or of this machine."""
     if worker_resource() == "CPU":
         return "cpu", psutil.virtual_memory().total
     ask = ray.remote(num_gpus=1)(lambda: torch.cuda.mem_get_info()[1])
@@ -104,48 +104,48 @@ def check_memory(jobs: Sequence[TrainingJob], side_by_side: int) -> None:
     """Refuse a training whose tensors cannot fit, before anything starts.
 
     Raises:
-        UserError: a worker would need more than a GPU has, or than this machine has for each of those side by side.
+        UserError: a worker needs more than a GPU has, or more than its share of this machine.
     """
-    device, there = worker_memory()
+    device, device_bytes = worker_memory()
     for job in jobs:
-        found = job.estimate()
-        if found is None:
+        estimate = job.estimate()
+        if estimate is None:
             continue
-        share = there if device == "cuda" else there // (side_by_side * job.recipe.num_workers)
-        needed = found.bytes_a_worker(device)
+        share = device_bytes if device == "cuda" else device_bytes // (side_by_side * job.recipe.num_workers)
+        needed = estimate.bytes_a_worker(device)
         if needed > share:
             raise UserError(
                 f"recipe {job.recipe.name!r} cannot fit: a worker needs {needed / GIB:.1f} GiB of {share / GIB:.1f} "
-                f"({found}); lower batch_size, or use more workers, a higher zero_stage, offload or "
+                f"({estimate}); lower batch_size, or use more workers, a higher zero_stage, offload or "
                 "gradient_checkpointing"
             )
 
 
 def check_room(recipes: Iterable[Recipe | Distillation]) -> int:
-    """Refuse what the cluster can never run, before anything starts.
+    """Refuse recipes that the cluster can never run, before anything starts.
 
     Returns:
         How many of the recipes run side by side: as many as fit, on a single machine no more than it has cores.
 
     Raises:
-        UserError: a recipe wants more workers than there are GPUs (or, without any, CPUs).
+        UserError: a recipe needs more workers than there are GPUs, or CPUs where there are no GPUs.
     """
     kind = worker_resource()
-    there = int(ray.cluster_resources().get(kind, 0))
+    amount = int(ray.cluster_resources().get(kind, 0))
     largest = 1
     for recipe in recipes:
         largest = max(largest, recipe.num_workers)
-        if recipe.num_workers > there:
+        if recipe.num_workers > amount:
             raise UserError(
-                f"recipe {recipe.name!r} needs {recipe.num_workers} {kind}s, one a worker; the cluster has {there}: "
+                f"recipe {recipe.name!r} needs {recipe.num_workers} {kind}s, one a worker; the cluster has {amount}: "
                 "lower num_workers or use a larger cluster"
             )
-    cores = (os.cpu_count() or 1) if kind == "CPU" and len(ray.nodes()) == 1 else there
-    return max(1, min(there, cores) // largest)
+    cores = (os.cpu_count() or 1) if kind == "CPU" and len(ray.nodes()) == 1 else amount
+    return max(1, min(amount, cores) // largest)
 
 
 def missing_on_cluster(paths: Sequence[str]) -> list[str]:
-    """Those of some local paths that a machine of the connected cluster does not have; none on a private one."""
+    """The local paths that some machine of the connected cluster does not have; none on a private cluster."""
     if is_private() or not paths:
         return []
     look = ray.remote(num_cpus=0)(_absent)

@@ -1,4 +1,4 @@
-"""An actor that encodes what a plan's clips start from, and the pool that encodes all of it."""
+"""Actors that encode the pictures and prompts from which a plan's clips start."""
 
 import ray
 import torch
@@ -12,30 +12,30 @@ from stickers.models.folders import load_autoencoder, load_text_encoder
 
 
 class Encoder(ConditionEncoder):
-    """`ConditionEncoder` with the models of a foundations folder, on a GPU if it was given one."""
+    """`ConditionEncoder` with the models of a foundations folder, on a GPU where it has one."""
 
-    def __init__(self, place: str, foundations: str, size: int) -> None:
+    def __init__(self, folder: str, foundations: str, size: int) -> None:
         device = "cuda" if ray.get_gpu_ids() else "cpu"
         if device == "cpu":
             torch.set_num_threads(1)
         autoencoder = load_autoencoder(foundations).to(device)
-        super().__init__(place, autoencoder, load_text_encoder(foundations, device), size)
+        super().__init__(folder, autoencoder, load_text_encoder(foundations, device), size)
 
 
-def encode_conditions(plan: Plan, place: str, foundations: str, size: int) -> None:
-    """Encode the chunks of a plan that `place` lacks; each is durable as soon as it is done."""
+def encode_conditions(plan: Plan, folder: str, foundations: str, size: int) -> None:
+    """Encode the chunks of a plan that `folder` lacks; each is durable as soon as it is written."""
     todo = [
-        each
-        for each in chunks_of(plan.prompts, plan.stickers)
-        if not storage.exists(chunk_file(place, each.number))
+        chunk
+        for chunk in chunks_of(plan.prompts, plan.stickers)
+        if not storage.exists(chunk_file(folder, chunk.number))
     ]
     if not todo:
         return
-    there = ray.cluster_resources()
-    gpus = int(there.get("GPU", 0))
-    count = min(len(todo), gpus or max(1, int(there.get("CPU", 1)) // 4))
+    resources = ray.cluster_resources()
+    gpus = int(resources.get("GPU", 0))
+    count = min(len(todo), gpus or max(1, int(resources.get("CPU", 1)) // 4))
     make = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=-1, max_task_retries=3)(Encoder)
-    pool = ActorPool([make.remote(place, foundations, size) for _ in range(count)])
+    pool = ActorPool([make.remote(folder, foundations, size) for _ in range(count)])
     done = pool.map_unordered(_encode, todo)
     for _ in tqdm(done, total=len(todo), desc="prompts and pictures", unit="chunk"):
         pass

@@ -1,4 +1,4 @@
-"""An actor that measures what teachers drew of one sticker: pixels, and the project's truth where there is one."""
+"""An actor that measures the teachers' clips of one sticker, by pixels and by the project's truth if there is one."""
 
 from dataclasses import asdict
 from typing import Any
@@ -13,7 +13,7 @@ from stickers.video.codec import decode_strip
 
 
 class Critic:
-    """`encoders` is the folder of the autoencoder through which the truth is seen."""
+    """`encoders` is the folder of the autoencoder through which the truth passes."""
 
     def __init__(self, truth: Truth | None, encoders: str) -> None:
         torch.set_num_threads(1)
@@ -21,7 +21,7 @@ class Critic:
         self.autoencoder = load_autoencoder(encoders) if truth else None
 
     def look(self, image_index: int, candidates: list[Candidate]) -> list[dict[str, Any]]:
-        """The made candidates of one sticker, all of one number of frames, measured: one row each."""
+        """Measure the made candidates of one sticker, all with the same number of frames; returns a row for each."""
         clips = [decode_strip(row.clip or b"", row.num_frames) for row in candidates]
         errors: list[float | None] = [None] * len(clips)
         if self.truth is not None and self.autoencoder is not None:

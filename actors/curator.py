@@ -14,7 +14,7 @@ from stickers.curation.parts import KEY
 from stickers.curation.video_tables import Unread
 
 #: what goes in; a row that cannot be read comes out with a reason
-ASKED = pa.schema([(name, pa.string()) for name in (KEY, "file", "caption")])
+REQUESTS = pa.schema([(name, pa.string()) for name in (KEY, "file", "caption")])
 REASON = "reason"
 #: a block is what a stopped run loses, in rows
 BLOCK = 32
@@ -29,17 +29,19 @@ class VideoEmbedder:
         self.embedder = ClipEmbedder(folder, num_frames=num_frames, device=_device())
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        kind = pa.schema([*ASKED, (REASON, pa.string()), ("vector", pa.list_(pa.float32()))])
+        kind = pa.schema([*REQUESTS, (REASON, pa.string()), ("vector", pa.list_(pa.float32()))])
         rows = []
         for row in batch.to_pylist():
-            found = embed(row[KEY], row["file"], self.embedder)
-            said = {REASON: found.reason} if isinstance(found, Unread) else {REASON: "", **found}
-            rows.append({**row, **said})
+            embedding = embed(row[KEY], row["file"], self.embedder)
+            answer = (
+                {REASON: embedding.reason} if isinstance(embedding, Unread) else {REASON: "", **embedding}
+            )
+            rows.append({**row, **answer})
         return pa.Table.from_pylist(rows, schema=kind)
 
 
 class VideoCaptioner:
-    """Holds the captioner and what finds entities; one call describes a batch of files."""
+    """Holds the captioner and the entity finder; one call describes a batch of files."""
 
     def __init__(self, captioner: str, entities: str | None, num_frames: int, num_beams: int) -> None:
         torch.set_num_threads(1)
@@ -50,27 +52,27 @@ class VideoCaptioner:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         texts = pa.list_(pa.string())
-        kind = pa.schema([*ASKED, (REASON, pa.string()), ("frames", texts), ("entities", texts)])
-        asked = batch.to_pylist()
-        said, unread = describe(asked, self.captioner, self.entities)
-        by_key = {row[KEY]: {REASON: "", **row} for row in said}
-        reasons = {each.file: {REASON: each.reason} for each in unread}
-        rows = [{**row, **by_key.get(row[KEY], reasons.get(row["file"], {}))} for row in asked]
+        kind = pa.schema([*REQUESTS, (REASON, pa.string()), ("frames", texts), ("entities", texts)])
+        requests = batch.to_pylist()
+        answers, unread = describe(requests, self.captioner, self.entities)
+        by_key = {row[KEY]: {REASON: "", **row} for row in answers}
+        reasons = {failure.file: {REASON: failure.reason} for failure in unread}
+        rows = [{**row, **by_key.get(row[KEY], reasons.get(row["file"], {}))} for row in requests]
         return pa.Table.from_pylist(rows, schema=kind)
 
 
 def ask(
     rows: list[dict[str, str]], actor: type[VideoEmbedder] | type[VideoCaptioner], *settings: Any
 ) -> Iterator[list[dict[str, Any]]]:
-    """Send rows (key, file, caption) through actors of one kind, and yield what comes back block by block.
+    """Send rows (key, file, caption) through actors of one kind, and yield their answers block by block.
 
-    Each row comes back once, in any order, with `reason` set where the video cannot be read. On a cluster with GPUs
-    there is an actor for each, else one for every two CPUs.
+    Each row comes back once, in any order, with `reason` set where the video cannot be read. A cluster with GPUs has an
+    actor for each GPU, others have one for every two CPUs.
     """
-    there = ray.cluster_resources()
-    gpus = int(there.get("GPU", 0))
-    pool = max(1, min(gpus or int(there.get("CPU", 1)) // 2, -(-len(rows) // BLOCK)))
-    dataset = ray.data.from_arrow(pa.Table.from_pylist(rows, schema=ASKED))
+    resources = ray.cluster_resources()
+    gpus = int(resources.get("GPU", 0))
+    pool = max(1, min(gpus or int(resources.get("CPU", 1)) // 2, -(-len(rows) // BLOCK)))
+    dataset = ray.data.from_arrow(pa.Table.from_pylist(rows, schema=REQUESTS))
     dataset = dataset.repartition(target_num_rows_per_block=BLOCK).map_batches(
         actor,
         fn_constructor_args=settings,

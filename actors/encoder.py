@@ -17,7 +17,7 @@ COLUMNS = ("clip_id", "path", "caption", "source")
 class ClipEncoder:
     """Holds the autoencoder and text encoder; one call makes the rows of a batch of listed videos.
 
-    `cache` are the values of a `FrameCache`. A file that cannot be used becomes a row with its reason; nothing stops
+    `cache` has the values of a `FrameCache`. A file that cannot be used becomes a row with its reason; nothing stops
     the run.
     """
 

@@ -1,6 +1,6 @@
-"""All teachers of a plan: side by side where the cluster has room, each failing alone, each going on where it stopped.
+"""All teachers of a plan, side by side where the cluster has room. Each fails alone and goes on where it stopped.
 
-A teacher's rows that fail get further passes; what is left in the end is one folder of blocks a pass.
+A teacher's failed rows get further passes. Each pass leaves one folder of blocks.
 """
 
 import os
@@ -38,8 +38,11 @@ class Encoders:
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
-    """Finished trainings and what encodes for them, both by teacher's name, the clips of one network batch, and what
-    each actor takes of a GPU. `actor` is what animates."""
+    """Finished trainings and their encoders, both by the teacher's name.
+
+    `batch_size` counts the clips of one network batch, `gpus` is the share of a GPU that each actor takes, and `actor`
+    is the class that animates.
+    """
 
     teachers: Mapping[str, storage.Artifact]
     encoders: Mapping[str, Encoders]
@@ -48,7 +51,7 @@ class Ensemble:
     actor: type[Teacher] = Teacher
 
     def work(self, uri: str, plan: Plan, name: str, attempt: int) -> TeacherWork:
-        """What one pass of a teacher needs."""
+        """The work of a teacher in one pass."""
         return TeacherWork(
             name=name,
             record=self.teachers[name].uri,
@@ -63,26 +66,31 @@ class Ensemble:
         )
 
     def size(self, name: str) -> int:
-        """Pixels a side of what a teacher draws."""
+        """Pixels a side of a teacher's clips."""
         return int(self.teachers[name].record["picture_size"])
 
     def conditions(self, uri: str, name: str) -> str:
-        """Where what a teacher starts from lies; teachers of one size and with the same encoders share it."""
+        """The folder of a teacher's encoded stickers and prompts. Teachers of one size and with the same encoders share
+        it.
+        """
         return conditions_place(uri, self.encoders[name].digests, self.size(name))
 
 
 def run_ensemble(uri: str, plan: Plan, ensemble: Ensemble, console: Console) -> list[str]:
-    """Make every candidate of a plan that is not there; where the rows of each pass lie, later passes later.
+    """Make every missing candidate of a plan.
+
+    Returns:
+        The folders of all passes, later passes last.
 
     Raises:
-        UserError: a teacher failed; the others are finished all the same, and the same command goes on.
+        UserError: a teacher failed; the others are finished nevertheless, and the same command goes on.
     """
     outs: list[str] = []
     broken: defaultdict[str, list[str]] = defaultdict(list)
     room = CPUS_PER_EXECUTION * min(len(plan.teachers), os.cpu_count() or 1)
     with connect(num_cpus=max(room, os.cpu_count() or 1)):
-        for place, name in {ensemble.conditions(uri, name): name for name in plan.teachers}.items():
-            encode_conditions(plan, place, ensemble.encoders[name].folder, ensemble.size(name))
+        for conditions_uri, name in {ensemble.conditions(uri, name): name for name in plan.teachers}.items():
+            encode_conditions(plan, conditions_uri, ensemble.encoders[name].folder, ensemble.size(name))
         beside = side_by_side(len(plan.teachers))
         with ThreadPoolExecutor(beside) as pool:
             work = {
@@ -98,9 +106,9 @@ def run_ensemble(uri: str, plan: Plan, ensemble: Ensemble, console: Console) -> 
                     broken[reason].append(name)
                     console.print(f"[red]teacher {name} failed: {escape(reason)}", highlight=False)
     if broken:
-        what = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in broken.items())
+        reasons = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in broken.items())
         raise UserError(
-            f"plan {plan.plan_id} is not finished; run the command again after mending this: {what}"
+            f"plan {plan.plan_id} is not finished; run the command again after mending this: {reasons}"
         )
     return outs
 
@@ -108,34 +116,34 @@ def run_ensemble(uri: str, plan: Plan, ensemble: Ensemble, console: Console) -> 
 def run_teacher(
     uri: str, plan: Plan, name: str, ensemble: Ensemble, console: Console, *, beside: int = 1
 ) -> list[str]:
-    """All candidates of one teacher, with bounded retries of failed rows; what exists is not made again.
+    """Make all missing candidates of one teacher, with bounded retries of failed rows.
 
     Returns:
-        Where the rows of each pass lie.
+        The folder of each pass.
     """
     outs: list[str] = []
     todo, rows_uri = plan.of(name), storage.join(uri, "plan", f"{name}.parquet")
     for attempt in range(MAX_ATTEMPTS):
-        out = storage.join(uri, "candidates", name, str(attempt))
-        for torn in storage.discard_torn(out):
+        pass_uri = storage.join(uri, "candidates", name, str(attempt))
+        for torn in storage.discard_torn(pass_uri):
             console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
-        asked, made = {row.candidate_id for row in todo}, durable(out)
-        if made.keys() != asked:
+        ids, statuses = {row.candidate_id for row in todo}, durable(pass_uri)
+        if statuses.keys() != ids:
             if attempt:
-                rows_uri = storage.join(out, "plan.parquet")
+                rows_uri = storage.join(pass_uri, "plan.parquet")
                 storage.write_table(rows_uri, table_of(todo, PlanRow), PLAN)
             work = ensemble.work(uri, plan, name, attempt)
-            animate_rows(rows_uri, len(todo), work, out, beside=beside, actor=ensemble.actor)
-            made = durable(out)
+            animate_rows(rows_uri, len(todo), work, pass_uri, beside=beside, actor=ensemble.actor)
+            statuses = durable(pass_uri)
         # more may be there: a row that failed before, where its block was torn since
-        missing = asked - made.keys()
+        missing = ids - statuses.keys()
         if missing:
             raise UserError(
                 f"{len(missing)} candidates of teacher {name} are missing after pass {attempt + 1}; "
                 "run the command again"
             )
-        outs.append(out)
-        todo = [row for row in todo if made[row.candidate_id] == FAILED]
+        outs.append(pass_uri)
+        todo = [row for row in todo if statuses[row.candidate_id] == FAILED]
         if not todo:
             break
     return outs

@@ -35,19 +35,19 @@ class HeldOut:
 
     @property
     def key(self) -> str:
-        """What names its readings."""
+        """The name of its readings."""
         return content_id("held-out", self.sticker.sticker_id)
 
     def seed(self, number: int) -> int:
-        """The noise of the sticker's clip of that number, the same for every system."""
+        """The seed of the sticker's clip of that number, the same for every system."""
         return seed_from("held-out", self.prompt.text, self.sticker.image_index, number)
 
 
 class Evaluator:
     """Holds the systems: names to (folder of a finished training, folder of its encoders).
 
-    Each animates at its own size, as it serves. The still passes through the first system's autoencoder, so that what
-    is compared is motion and not the decoder.
+    Each system animates at its own size, as it is served. The still passes through the first system's autoencoder, so
+    that the comparison is about motion and not about the decoder.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Evaluator:
             yield name, clip, pipeline.settings.fps
 
     def _still(self, picture: np.ndarray) -> np.ndarray:
-        """The sticker, frozen, through the autoencoder."""
+        """The sticker as a frozen clip, passed through the autoencoder."""
         pipeline = self.served
         frames = np.repeat(
             _fitted(picture, pipeline.picture_size)[None], pipeline.settings.num_frames, axis=0
@@ -130,7 +130,7 @@ class Evaluator:
     def _measure(
         self, clip: np.ndarray, picture: np.ndarray, reader: TruthReader | None
     ) -> tuple[dict[str, float], dict[str, float], str]:
-        """Metrics by name, the weight of those that are weighted, and the motion nearest to the clip's."""
+        """Metrics by name, the weight of the weighted ones, and the motion nearest to the clip's."""
         sticker = _fitted(picture, clip.shape[1])
         values = {metric.name: float(metric.measure(clip, sticker)) for metric in self.metrics}
         if reader is None or clip.shape[1] != self.served.picture_size:
@@ -145,7 +145,7 @@ def _fitted(picture: np.ndarray, size: int) -> np.ndarray:
 
 
 def foundation_systems(foundations: str) -> dict[str, str]:
-    """The pretrained video networks that a foundation folder brings, by the names that reports use."""
+    """The pretrained video networks of a foundation folder, by the names that reports use."""
     root = Path(foundations)
     folders = {f"{FOUNDATION}{name}": root / "video_unets" / name for name in network_names(root)}
     return {name: str(folder) for name, folder in folders.items() if (folder / "record.json").exists()}

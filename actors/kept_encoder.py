@@ -1,4 +1,4 @@
-"""Clips of a kept set into latents, on as many actors as the cluster has room for, chunk by chunk."""
+"""Encodes the clips of a kept set chunk by chunk, on as many actors as the cluster has room for."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ CLIPS_PER_CHUNK = 32
 
 @dataclass(frozen=True, kw_only=True)
 class KeptClip:
-    """A clip to encode: its lossless strip, and what it is."""
+    """A clip to encode: its lossless strip, frames, rate and prompt."""
 
     strip: bytes
     num_frames: int
@@ -33,7 +33,7 @@ class KeptClip:
 
 
 class KeptEncoder:
-    """Holds an autoencoder, on a GPU if it was given one, and encodes clips at `size` pixels."""
+    """Holds an autoencoder, on a GPU where it has one, and encodes clips at `size` pixels."""
 
     def __init__(self, encoders: str, size: int) -> None:
         device = "cuda" if ray.get_gpu_ids() else "cpu"
@@ -41,18 +41,18 @@ class KeptEncoder:
             torch.set_num_threads(1)
         self.autoencoder, self.size = load_autoencoder(encoders).to(device), size
 
-    def encode(self, place: str, number: int, clips: Sequence[KeptClip]) -> int:
+    def encode(self, folder: str, number: int, clips: Sequence[KeptClip]) -> int:
         """Write the latents of one chunk; returns its number."""
         frames = [
             encode_frames(self.autoencoder, canonical(decode_strip(clip.strip, clip.num_frames), self.size))
             for clip in clips
         ]
-        storage.write_bytes(_chunk(place, number), save({"frames": torch.cat(frames).contiguous()}))
+        storage.write_bytes(_chunk(folder, number), save({"frames": torch.cat(frames).contiguous()}))
         return number
 
 
-def encode_kept(clips: Iterator[KeptClip], count: int, place: str, encoders: str, size: int) -> LatentSet:
-    """Encode `count` clips at `size` pixels by the encoders of a folder; what `place` holds already is not repeated.
+def encode_kept(clips: Iterator[KeptClip], count: int, folder: str, encoders: str, size: int) -> LatentSet:
+    """Encode `count` clips at `size` pixels by the encoders of a folder; chunks that `folder` has already are skipped.
 
     Raises:
         UserError: there is no clip.
@@ -69,27 +69,27 @@ def encode_kept(clips: Iterator[KeptClip], count: int, place: str, encoders: str
     prompts: list[str] = []
 
     def todo() -> Iterator[tuple[int, list[KeptClip]]]:
-        """The chunks that are missing. Every clip passes, since its facts are needed."""
+        """The missing chunks. Every clip passes through, since its facts are needed."""
         for number in range(num_chunks):
             chunk = list(islice(clips, CLIPS_PER_CHUNK))
             fps.extend(clip.fps for clip in chunk)
             length.extend(clip.num_frames for clip in chunk)
             prompts.extend(clip.prompt for clip in chunk)
-            if not storage.exists(_chunk(place, number)):
+            if not storage.exists(_chunk(folder, number)):
                 yield number, chunk
 
     pool = ActorPool([make.remote(encoders, size) for _ in range(num_actors)])
-    done = pool.map_unordered(lambda actor, work: actor.encode.remote(place, *work), todo())
+    done = pool.map_unordered(lambda actor, work: actor.encode.remote(folder, *work), todo())
     for _ in tqdm(done, total=num_chunks, desc=f"encode clips at {size} pixels", unit="chunk"):
         pass
-    return _joined(place, num_chunks, fps, length, prompts, encoders)
+    return _joined(folder, num_chunks, fps, length, prompts, encoders)
 
 
 def _joined(
-    place: str, num_chunks: int, fps: list[float], length: list[int], prompts: list[str], encoders: str
+    folder: str, num_chunks: int, fps: list[float], length: list[int], prompts: list[str], encoders: str
 ) -> LatentSet:
     frames: list[Tensor] = [
-        load(storage.read_bytes(_chunk(place, number)))["frames"] for number in range(num_chunks)
+        load(storage.read_bytes(_chunk(folder, number)))["frames"] for number in range(num_chunks)
     ]
     lengths = torch.tensor(length)
     distinct = sorted(set(prompts))
@@ -104,5 +104,5 @@ def _joined(
     )
 
 
-def _chunk(place: str, number: int) -> str:
-    return storage.join(place, "chunks", f"{number:05d}.safetensors")
+def _chunk(folder: str, number: int) -> str:
+    return storage.join(folder, "chunks", f"{number:05d}.safetensors")

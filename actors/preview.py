@@ -23,7 +23,7 @@ SCALE_TO = 96
 
 @dataclass(frozen=True)
 class Preview:
-    """Pictures (uint8 RGBA HWC) and prompts; row i is drawn with seed SEED + i."""
+    """Pictures (uint8 RGBA HWC) and prompts; row i is animated with seed SEED + i."""
 
     pictures: tuple[np.ndarray, ...]
     prompts: tuple[str, ...]
@@ -51,8 +51,10 @@ def film(
     *,
     step: int | None = None,
 ) -> None:
-    """Animate the preview with the network in folder `unet`: log the clips, as MP4 and contact sheet, and how much they
-    move and hold together. In the middle of a training `step` is the number of steps done.
+    """Animate the preview with the network in folder `unet` and log it.
+
+    MLflow gets the clips as MP4 and contact sheet, and figures of how much they move and hold together. In the middle
+    of a training, `step` is the number of steps done.
     """
     encoders = folder_of(job.encoders)
     pipeline = AnimationPipeline(
@@ -84,16 +86,17 @@ def enlarge(clips_BTHWC: np.ndarray) -> np.ndarray:
 
 
 def side_by_side(clips_BTHWC: np.ndarray) -> np.ndarray:
-    """One clip `[T, H, B x W, 4]` of several."""
+    """Several clips as one, `[T, H, B x W, 4]`."""
     return np.concatenate(list(clips_BTHWC), axis=2)
 
 
 def contact_sheet(clips_BTHWC: np.ndarray) -> np.ndarray:
-    """One picture `[B x H, T x W, 4]`: a row a clip, a column a frame."""
+    """One picture `[B x H, T x W, 4]`: a row for each clip, a column for each frame."""
     return np.concatenate([np.concatenate(list(clip), axis=1) for clip in clips_BTHWC], axis=0)
 
 
 def png(picture_HWC: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(picture_HWC).save(out, "PNG", optimize=True)
-    return out.getvalue()
+    """A picture as PNG bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture_HWC).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""A Ray Data actor that looks at finished candidates on a CPU, beside the teachers."""
+"""A Ray Data actor that checks finished candidates on a CPU, beside the teachers."""
 
 import pyarrow as pa
 
@@ -8,7 +8,7 @@ from stickers.candidates.scoring import score
 
 
 class Scorer:
-    """Takes and gives Arrow tables of candidates, as many and in the same order."""
+    """Takes and returns Arrow tables of candidates, with as many rows in the same order."""
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        return table_of([score(each) for each in records_of(table, Candidate)], Candidate)
+        return table_of([score(candidate) for candidate in records_of(table, Candidate)], Candidate)

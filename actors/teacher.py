@@ -1,4 +1,4 @@
-"""A teacher as a Ray Data actor: loads its pipeline once, then turns blocks of the plan into blocks of candidates."""
+"""A teacher as a Ray Data actor: it loads its pipeline once, then turns plan rows into candidates, block by block."""
 
 import os
 import sys
@@ -42,9 +42,9 @@ ROWS_PER_CPU_ACTOR = 128
 class TeacherWork:
     """What one teacher needs to do its part of a plan.
 
-    `name` is the teacher's, `record` the URI of its finished training, `weights` the digest of what that left,
-    `foundations` the folder of the autoencoder, `plan` the URI of the plan, `conditions` the folder of what it starts
-    from. `gpus` is what an actor takes of one.
+    `name` is the teacher's name, `record` the URI of its finished training, `weights` the digest of that training's
+    network, `foundations` the folder of the autoencoder, `plan` the URI of the plan and `conditions` the folder of its
+    encoded stickers and prompts. `gpus` is the share of a GPU that an actor takes.
     """
 
     name: str
@@ -60,10 +60,10 @@ class TeacherWork:
 
 
 class Teacher:
-    """Takes and gives Arrow tables: plan rows in, candidates out, as many and in the same order.
+    """Takes Arrow tables of plan rows and returns tables of candidates, with as many rows in the same order.
 
     Raises:
-        UserError: the weights are not those that the training left, and so not those that the plan asks for.
+        UserError: the weights are not those of the training, and so not those of the plan.
     """
 
     def __init__(self, work: TeacherWork) -> None:
@@ -71,11 +71,11 @@ class Teacher:
         if device == "cpu":
             torch.set_num_threads(1)  # several single-threaded teachers beat one with many threads
         folder = storage.local_folder(work.record)
-        found = weights_digest(Path(folder, "checkpoint"))
-        if found != work.weights:
+        digest = weights_digest(Path(folder, "checkpoint"))
+        if digest != work.weights:
             raise UserError(
                 f"the weights of teacher {work.name} in {work.record} have changed since they were trained: their "
-                f"digest is {found}, not {work.weights}"
+                f"digest is {digest}, not {work.weights}"
             )
         pipeline = assemble(folder, work.foundations, with_text=False).to(device)
         if (
@@ -105,13 +105,13 @@ class Teacher:
 
 
 def rows_per_block(num_rows: int, batch_size: int) -> int:
-    """Rows that become durable together, of so many that a teacher makes."""
+    """How many of a teacher's rows become durable together."""
     batches = -(-num_rows // (batch_size * BLOCKS_WANTED))
     return batch_size * min(MOST_BATCHES_PER_BLOCK, max(1, batches))
 
 
 def side_by_side(num_teachers: int) -> int:
-    """How many teachers the cluster has room for at once."""
+    """How many teachers the cluster has room for at a time."""
     return max(1, min(num_teachers, int(ray.cluster_resources().get("CPU", 1)) // CPUS_PER_EXECUTION))
 
 
@@ -119,13 +119,12 @@ def animate_rows(
     rows_uri: str,
     num_rows: int,
     work: TeacherWork,
-    out: str,
+    target: str,
     *,
     beside: int = 1,
     actor: type[Teacher] = Teacher,
 ) -> None:
-    """One Ray Data execution: the plan rows of `rows_uri` that `out` lacks become candidates in `<out>/rows`, looked at
-    on CPUs in passing.
+    """Make the missing candidates of `rows_uri` in one Ray Data execution; they go to `<target>/rows`, checked on CPUs.
 
     `beside` counts the executions that share the cluster, this one included.
     """
@@ -133,7 +132,7 @@ def animate_rows(
     most = _most_actors(num_rows, beside, work.gpus)
     write_durable(
         lambda: _animated(rows_uri, num_rows, work, beside, actor),
-        out,
+        target,
         "candidate_id",
         Unwritten(actor.__name__, (most + BLOCKS_AHEAD) * block),
         writers=most,
@@ -143,8 +142,8 @@ def animate_rows(
 def _animated(
     rows_uri: str, num_rows: int, work: TeacherWork, beside: int, actor: type[Teacher]
 ) -> ray.data.Dataset:
-    """Plan rows, made and looked at, in blocks that are written whole."""
-    there = ray.cluster_resources()
+    """Plan rows as made and checked candidates, in blocks that are written as a unit."""
+    resources = ray.cluster_resources()
     dataset = ray.data.read_parquet(rows_uri).repartition(
         target_num_rows_per_block=rows_per_block(num_rows, work.batch_size)
     )
@@ -158,14 +157,14 @@ def _animated(
             min_size=1, max_size=_most_actors(num_rows, beside, work.gpus), max_tasks_in_flight_per_actor=1
         ),
         num_cpus=1,
-        num_gpus=work.gpus if there.get("GPU", 0) else 0,
+        num_gpus=work.gpus if resources.get("GPU", 0) else 0,
     )
     dataset = dataset.map_batches(
         Scorer,
         batch_size=None,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(
-            min_size=1, max_size=max(1, int(there.get("CPU", 1)) // beside // CPUS_PER_SCORER)
+            min_size=1, max_size=max(1, int(resources.get("CPU", 1)) // beside // CPUS_PER_SCORER)
         ),
         num_cpus=1,
     )
@@ -178,11 +177,11 @@ def _animated(
 
 
 def _most_actors(num_rows: int, beside: int, gpus: float) -> int:
-    """Actors of one execution at most: as many as its share of the cluster feeds and its rows repay."""
-    there = ray.cluster_resources()
-    if there.get("GPU", 0):
-        return max(1, int(there["GPU"] / gpus) // beside)
-    share = int(there.get("CPU", 1)) // beside
+    """The most actors of one execution: as many as its share of the cluster feeds and its rows repay."""
+    resources = ray.cluster_resources()
+    if resources.get("GPU", 0):
+        return max(1, int(resources["GPU"] / gpus) // beside)
+    share = int(resources.get("CPU", 1)) // beside
     # A machine's logical CPUs are more than its cores, so that readers and writers find some beside the actors; more
     # teachers than cores keep each other, and the writers, from working: a third of the pace on two cores
     cores = (os.cpu_count() or 1) // beside if len(ray.nodes()) == 1 else share

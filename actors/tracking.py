@@ -1,7 +1,7 @@
-"""MLflow: one parent run an ensemble, one child a training; the same metric names everywhere.
+"""MLflow: one parent run for an ensemble, one child run for a training, the same metric names everywhere.
 
-The store is made once, by the driver, and moved into place whole: several processes touching a fresh SQLite store
-break it, and so does a kill in its middle. Runs are found again by their tags, so a repeated command makes no new ones.
+The driver makes the store once and moves it into place as a unit: several processes that open a fresh SQLite store
+break it, and so does a kill while it is made. Runs are found by their tags, so a repeated command makes no new ones.
 """
 
 import json
@@ -72,27 +72,27 @@ class Tracking:
 
     @classmethod
     def open(cls, runs: str) -> "Tracking":
-        """Find the experiment, or make store and experiment. Call it in the driver, before any worker logs."""
+        """Find the experiment, or make store and experiment. Call it in the driver before any worker logs."""
         uri = tracking_uri(runs)
         local = uri.removeprefix("sqlite:///") if uri.startswith("sqlite:///") else None
         if local and not Path(local).exists():
             _make_store(Path(local))
         client = connect_client(uri)
-        found = client.get_experiment_by_name(EXPERIMENT)
-        if found is not None:
-            return cls(uri, client, found.experiment_id)
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment is not None:
+            return cls(uri, client, experiment.experiment_id)
         # beside the store, not in the runs folder: a bucket would take a client that MLflow does not bring
-        place = str(Path(local).parent / "mlflow-artifacts") if local else None
-        return cls(uri, client, client.create_experiment(EXPERIMENT, artifact_location=place))
+        artifacts_uri = str(Path(local).parent / "mlflow-artifacts") if local else None
+        return cls(uri, client, client.create_experiment(EXPERIMENT, artifact_location=artifacts_uri))
 
     def run(self, name: str, key: Mapping[str, str], *, tags: Mapping[str, str] | None = None) -> str:
-        """The id of the run that carries all tags of `key`, made when there is none yet."""
-        wanted = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in key.items())
-        found = self.client.search_runs([self.experiment_id], wanted, max_results=1)
-        if found:
-            return str(found[0].info.run_id)
-        made = self.client.create_run(self.experiment_id, run_name=name, tags={**key, **(tags or {})})
-        return str(made.info.run_id)
+        """The id of the run that carries all tags of `key`; it is made where there is none."""
+        query = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in key.items())
+        runs = self.client.search_runs([self.experiment_id], query, max_results=1)
+        if runs:
+            return str(runs[0].info.run_id)
+        run = self.client.create_run(self.experiment_id, run_name=name, tags={**key, **(tags or {})})
+        return str(run.info.run_id)
 
     def parent(self, ensemble: str) -> str:
         """The run of a whole ensemble."""
@@ -101,7 +101,7 @@ class Tracking:
         return run_id
 
     def child(self, parent: str, name: str, key: Mapping[str, str], **more: Any) -> str:
-        """A training's run below `parent`; `more` is given to `describe`. Its status becomes RUNNING."""
+        """A training's run below `parent`; `more` goes to `describe`. Its status becomes RUNNING."""
         run_id = self.run(name, key, tags={"mlflow.parentRunId": parent})
         self.describe(run_id, **more)
         self.client.update_run(run_id, status="RUNNING")
@@ -115,7 +115,7 @@ class Tracking:
         tags: Mapping[str, str],
         data: Mapping[str, tuple[str, str]],
     ) -> None:
-        """Flat parameters, tags and data inputs (name to digest and URI); saying the same twice is harmless."""
+        """Log flat parameters, tags and data inputs (name to digest and URI). Logging the same twice is harmless."""
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
 
         inputs = [
@@ -143,7 +143,7 @@ class Tracking:
         return dict(self.client.get_run(run_id).data.metrics)
 
     def register(self, folder: str, run_id: str, *, name: str = STUDENT, alias: str = CHAMPION) -> str:
-        """Give an exported folder a version in the registry, and the alias; the version's number.
+        """Give an exported folder a version in the registry, and the alias; returns the version's number.
 
         The same folder keeps its version.
         """
@@ -156,7 +156,9 @@ class Tracking:
                 raise
             self.client.create_registered_model(name)
         versions = [
-            each for each in self.client.search_model_versions(f"name = '{name}'") if each.source == folder
+            version
+            for version in self.client.search_model_versions(f"name = '{name}'")
+            if version.source == folder
         ]
         version = (
             versions[0] if versions else self.client.create_model_version(name, source=folder, run_id=run_id)
@@ -166,7 +168,7 @@ class Tracking:
 
 
 def resolve(model: str, runs: str) -> str:
-    """The place of the folder behind `models:/<name>@<alias>` or `models:/<name>/<version>`.
+    """The folder or URI behind `models:/<name>@<alias>` or `models:/<name>/<version>`.
 
     Raises:
         UserError: nothing of that name is registered.
@@ -190,31 +192,33 @@ def resolve(model: str, runs: str) -> str:
 
 
 class RunTracker:
-    """The loop's `Tracker` in a worker: writes to a run that the driver made.
+    """The training loop's `Tracker` in a worker; it writes to a run that the driver made.
 
-    Steps that are logged already, by an earlier life of a resumed training, are not logged twice.
+    A resumed training does not log steps again that it logged before it was stopped.
     """
 
     def __init__(self, uri: str, run_id: str) -> None:
         self.client, self.run_id = connect_client(uri), run_id
-        known = self.client.get_run(run_id).data.metrics
+        last_metrics = self.client.get_run(run_id).data.metrics
         self.last_steps = {
-            name: max(each.step for each in self.client.get_metric_history(run_id, name)) for name in known
+            name: max(metric.step for metric in self.client.get_metric_history(run_id, name))
+            for name in last_metrics
         }
 
     def log(self, metrics: dict[str, float], step: int) -> None:
+        """Log the metrics of a step, except those that have this step already."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        whole = {**metrics, STEP: float(step)}
-        new = {name: value for name, value in whole.items() if step > self.last_steps.get(name, 0)}
+        with_step = {**metrics, STEP: float(step)}
+        new = {name: value for name, value in with_step.items() if step > self.last_steps.get(name, 0)}
         if new:
-            found = [Metric(name, value, now, step) for name, value in new.items()]
-            self.client.log_batch(self.run_id, metrics=found)
+            metrics_ = [Metric(name, value, now, step) for name, value in new.items()]
+            self.client.log_batch(self.run_id, metrics=metrics_)
             self.last_steps |= dict.fromkeys(new, step)
 
     def log_preview(self, name: str, data: bytes) -> None:
-        """A file that the page shows, MP4, GIF or PNG; `name` may have folders."""
+        """Log a file that MLflow's page shows (MP4, GIF or PNG); `name` may have folders."""
         inside, _, file = name.rpartition("/")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, file)
@@ -223,10 +227,10 @@ class RunTracker:
 
 
 class SilentTracker:
-    """For the workers that are not rank 0."""
+    """The tracker of workers that are not rank 0."""
 
     def log(self, metrics: dict[str, float], step: int) -> None:
-        """Nothing: rank 0 speaks for all."""
+        """Log nothing: rank 0 logs for all."""
 
 
 def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -234,7 +238,7 @@ def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(value, list | tuple) and value and all(isinstance(each, Mapping) for each in value):
+    elif isinstance(value, list | tuple) and value and all(isinstance(entry, Mapping) for entry in value):
         for index, inner in enumerate(value):
             yield from flat(inner, f"{prefix}.{index}")
     elif isinstance(value, list | tuple):

@@ -1,8 +1,8 @@
-"""Ray Train round a `TrainingJob`: several trainings side by side, each failing alone, each resumed where it stopped.
+"""Ray Train round a `TrainingJob`: several trainings side by side. Each fails alone and is resumed where it stopped.
 
-A run's folder holds Ray Train's checkpoints (for resuming alone), then `checkpoint/` with the network, and last
-`record.json`: with it the training is finished, what served resuming is deleted, and the next call of the same command
-leaves it alone.
+A run's folder holds Ray Train's checkpoints (for resuming), then `checkpoint/` with the network, and last
+`record.json`. With the record the training is finished: the checkpoints are deleted, and the next call of the same
+command leaves it alone.
 """
 
 import os
@@ -48,7 +48,7 @@ REVISION = "STICKERS_REVISION"
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """A job with everything its processes need to know besides: where results go, its MLflow run, its threads."""
+    """A job with everything else that its processes need: where results go, its MLflow run, its threads."""
 
     job: TrainingJob
     runs: str
@@ -63,7 +63,7 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True)
 class JobOutcome:
-    """What became of a job: trained, finished before, or failed for a reason."""
+    """How a job ended: trained, finished before, or failed for a reason."""
 
     job: TrainingJob
     status: str
@@ -72,7 +72,7 @@ class JobOutcome:
 
 
 def train_worker(config: dict[str, Assignment]) -> None:
-    """What each worker does: build, resume, train, and on rank 0 hand over the network."""
+    """Run in each worker: build, resume, train, and on rank 0 hand over the network."""
     work = config["work"]
     job, device = work.job, get_device()
     torch.set_num_threads(work.num_threads)
@@ -112,17 +112,17 @@ def _resume(engine: DeepSpeedEngine) -> int:
 
 
 def hand_over(engine: DeepSpeedEngine, done: int) -> None:
-    """Each worker hands over its part; Ray Train merges them into one folder, and `report` waits for all."""
+    """Report each worker's part; Ray Train merges the parts into one folder, and `report` waits for all."""
     with tempfile.TemporaryDirectory() as folder:
         engine.save(folder, done)
         train.report({"step": done}, checkpoint=Checkpoint.from_directory(folder))
 
 
 def drive(work: Assignment) -> str:
-    """One training from start to record; returns why it failed, or nothing.
+    """Run one training from start to record; returns why it failed, or an empty string.
 
-    Workers that vanish are replaced and go on from the last checkpoint; an error of the training itself is final,
-    because it would come again.
+    Vanished workers are replaced and go on from the last checkpoint. An error of the training itself is final, because
+    it would come again.
     """
     for attempt in range(1 + RESTARTS):
         start = time.monotonic()
@@ -130,7 +130,7 @@ def drive(work: Assignment) -> str:
             _trainer(work).fit()
         except train.WorkerGroupError as error:
             failures = list(error.worker_failures.values())
-            vanished = [each for each in failures if type(each).__module__.startswith("ray.")]
+            vanished = [failure for failure in failures if type(failure).__module__.startswith("ray.")]
             if not vanished:
                 return _sentence(failures[0])
             if attempt == RESTARTS:
@@ -144,14 +144,16 @@ def drive(work: Assignment) -> str:
 
 
 class OwnClusterTrainer(TorchTrainer):
-    """On a cluster that ends with its driver: without the process, one a training, that watches whether a dead
-    controller left resources taken."""
+    """A trainer for a cluster that ends with its driver.
+
+    It goes without the watcher process of each training, which frees the resources of a dead controller.
+    """
 
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
         return [
-            each
-            for each in super()._create_default_callbacks()
-            if not isinstance(each, PlacementGroupCleanerCallback)
+            callback
+            for callback in super()._create_default_callbacks()
+            if not isinstance(callback, PlacementGroupCleanerCallback)
         ]
 
 
@@ -171,22 +173,22 @@ def _trainer(work: Assignment) -> TorchTrainer:
 
 
 def _finish(work: Assignment, seconds: float) -> None:
-    place = work.job.run_uri(work.runs)
+    run_uri = work.job.run_uri(work.runs)
     record = work.job.record() | {
-        "weights": weights_digest(storage.local_folder(storage.join(place, CHECKPOINT))),
+        "weights": weights_digest(storage.local_folder(storage.join(run_uri, CHECKPOINT))),
         "revision": work.revision,
         "mlflow_run": work.run_id,
         "simulated": work.simulated,
         "seconds": round(seconds, 1),
     }
-    storage.write_record(place, record)
-    for leftover in storage.listing(place):  # what served resuming alone, larger than the result
+    storage.write_record(run_uri, record)
+    for leftover in storage.listing(run_uri):  # what served resuming alone, larger than the result
         if not leftover.endswith((f"/{CHECKPOINT}", f"/{storage.RECORD}")):
             storage.remove(leftover)
 
 
 def _sentence(error: BaseException) -> str:
-    """The first line of an error, with its kind when it is not one that we wrote for people."""
+    """The first line of an error, with its kind unless the error was written for users."""
     first = (str(error).strip().splitlines() or [""])[0]
     return first if isinstance(error, UserError | loop.DivergedError) else f"{type(error).__name__}: {first}"
 
@@ -200,13 +202,13 @@ def train_all(
     validate_every: int = 0,
     console: Console | None = None,
 ) -> list[JobOutcome]:
-    """Train what is not finished, as many side by side as the cluster has room for, and say what became of each.
+    """Train the unfinished jobs, as many side by side as the cluster has room for, and return the outcomes of all.
 
     Args:
         jobs: what to train; each is checked before the first one starts.
         runs: the runs folder, absolute.
-        project: whose held-out stickers are previewed; its name is that of the MLflow parent run, and what is
-            finished is current under it afterwards.
+        project: the project whose held-out stickers are previewed; it names the MLflow parent run, and finished
+            trainings become its current ones.
         simulated: whether simulated people had a part in the data.
         validate_every: steps from one animated preview to the next; 0 for one at the end alone.
 
@@ -225,10 +227,10 @@ def train_all(
             tracking = Tracking.open(runs)
             works = _assign(todo, runs, tracking, side_by_side, project, simulated, validate_every)
             outcomes += _run(works, side_by_side, tracking, console)
-    for each in outcomes:
-        if not each.reason:
-            name = training_name(project.name, each.job.recipe.name)
-            storage.set_current(runs, FOLDERS[each.job.role], name, each.job.folder)
+    for outcome in outcomes:
+        if not outcome.reason:
+            name = training_name(project.name, outcome.job.recipe.name)
+            storage.set_current(runs, FOLDERS[outcome.job.role], name, outcome.job.folder)
     summary(outcomes, console)
     return outcomes
 
@@ -264,8 +266,8 @@ def _open_run(
     tracking: Tracking, parent: str, job: TrainingJob, revision: str, ensemble: str, simulated: bool
 ) -> str:
     record = job.record()
-    wanted = {"name", "seed"}
-    params = {name: value for name, value in record["recipe"].items() if name not in wanted}
+    fields = {"name", "seed"}
+    params = {name: value for name, value in record["recipe"].items() if name not in fields}
     tags = {
         "role": job.role,
         job.role: job.recipe.name,
@@ -287,7 +289,7 @@ def _open_run(
 def _run(
     works: list[Assignment], side_by_side: int, tracking: Tracking, console: Console
 ) -> list[JobOutcome]:
-    """Keep `side_by_side` trainings going until all are done, and show how far each is."""
+    """Keep `side_by_side` trainings going until all are done, and show their progress."""
     waiting, running = deque(works), set[str]()
     ended: Queue[tuple[Assignment, JobOutcome]] = Queue()
     outcomes: list[JobOutcome] = []
@@ -311,7 +313,7 @@ def _run(
 
 
 def _drive_alone(work: Assignment, ended: "Queue[tuple[Assignment, JobOutcome]]") -> None:
-    """Drive a training in a thread of its own, and hand over what became of it, whatever that is."""
+    """Drive a training in a thread of its own, and pass its outcome on, whatever it is."""
     start = time.monotonic()
     try:
         reason = drive(work)
@@ -324,32 +326,32 @@ def _drive_alone(work: Assignment, ended: "Queue[tuple[Assignment, JobOutcome]]"
 
 
 def summary(outcomes: Sequence[JobOutcome], console: Console) -> None:
-    """What became of each training."""
+    """A table of the outcomes."""
     table = Table("recipe", "digest", "steps", "status", "seconds", title="trained networks")
-    for each in sorted(outcomes, key=lambda each: each.job.recipe.name):
-        job, seconds = each.job, f"{each.seconds:.0f}" if each.seconds else ""
-        style = "red" if each.reason else None
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.job.recipe.name):
+        job, seconds = outcome.job, f"{outcome.seconds:.0f}" if outcome.seconds else ""
+        style = "red" if outcome.reason else None
         table.add_row(
             f"{job.role} {job.recipe.name}",
             job.digest,
             str(job.recipe.num_steps),
-            each.status,
+            outcome.status,
             seconds,
             style=style,
         )
     console.print(table)
-    for each in outcomes:
-        if each.reason:
+    for outcome in outcomes:
+        if outcome.reason:
             console.print(
-                f"[red]failed[/] {each.job.recipe.name}: {each.reason}", highlight=False, soft_wrap=True
+                f"[red]failed[/] {outcome.job.recipe.name}: {outcome.reason}", highlight=False, soft_wrap=True
             )
 
 
 def code_revision() -> str:
     """The commit of the code, with `-dirty` where the tree differs from it.
 
-    A job carries it in STICKERS_REVISION, since a cluster that has only the dependencies has no checkout; an installed
-    package tells its version.
+    A job carries it in STICKERS_REVISION, since a cluster that has only the dependencies has no checkout. An installed
+    package gives its version.
     """
     if os.environ.get(REVISION):
         return os.environ[REVISION]

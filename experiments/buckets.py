@@ -36,11 +36,11 @@ def videos_of(latents: storage.Artifact, collection: str) -> list[str]:
     rows: list[dict[str, Any]] = []
     for part in storage.listing(storage.join(latents.uri, "clips")):
         rows += storage.read_table(part, columns=["clip_id", "uri", "source", "status"]).to_pylist()
-    mine = [row for row in rows if row["status"] == "ready" and row["source"] == collection]
-    if not mine:
-        known = ", ".join(sorted({row["source"] for row in rows}))
-        raise UserError(f"{latents.uri} holds no collection {collection!r}; collections: {known}")
-    return [row["uri"] for row in sorted(mine, key=lambda row: row["clip_id"])]
+    clips = [row for row in rows if row["status"] == "ready" and row["source"] == collection]
+    if not clips:
+        sources = ", ".join(sorted({row["source"] for row in rows}))
+        raise UserError(f"{latents.uri} holds no collection {collection!r}; collections: {sources}")
+    return [row["uri"] for row in sorted(clips, key=lambda row: row["clip_id"])]
 
 
 def films(windows: list[Window], videos: list[str], latents: LatentSet) -> Iterator[np.ndarray]:
@@ -55,27 +55,27 @@ def films(windows: list[Window], videos: list[str], latents: LatentSet) -> Itera
 def sizes_of_motion(
     rate: Rate, windows: list[Window], videos: list[str], latents: LatentSet, size: int
 ) -> np.ndarray:
-    """How much moves from frame to frame of clips sampled at a rate, one for each window's video."""
+    """The motion score of one clip of each window's video, sampled at a rate."""
     rng = np.random.default_rng(SEED)
-    found = []
+    sizes = []
     for window in windows:
         taken = latents.indices(window.video, fps=rate, num_frames=8, start_fraction=float(rng.random()))
         frames = read_frames(source_of(videos[window.video]), taken, max_side=SHOWN)
-        found.append(motion_score(canonical(frames, size)))
-    return np.array(found)
+        sizes.append(motion_score(canonical(frames, size)))
+    return np.array(sizes)
 
 
 def show_spread(
     buckets: MotionBuckets, windows: list[Window], videos: list[str], latents: LatentSet, size: int
 ) -> None:
-    """What bucketing does to the motion of sampled clips, beside each of its rates alone."""
+    """Print how evenly sampled clips move with buckets, beside each of their rates alone."""
     table = Table(
         "sampled at", "mean motion", "spread / mean", title="vmafmotion from frame to frame of a clip"
     )
     rates: dict[str, Rate] = {f"{rate} fps": rate for rate in sorted(set(buckets.rates))}
     for name, rate in {**rates, "buckets": buckets}.items():
-        found = sizes_of_motion(rate, windows, videos, latents, size)
-        table.add_row(name, f"{found.mean():.2f}", f"{found.std() / found.mean():.3f}")
+        sizes = sizes_of_motion(rate, windows, videos, latents, size)
+        table.add_row(name, f"{sizes.mean():.2f}", f"{sizes.std() / sizes.mean():.3f}")
     console.print(table)
 
 
@@ -96,16 +96,16 @@ def main(
         score: vmaf, or vectors for H.264 files.
         edges: scores a second between the buckets; by default those that fill them evenly.
         rates: frames a second of each bucket, slow ones first.
-        examples: windows that are shown.
-        out: where the page goes.
+        examples: how many windows the page shows.
+        out: the page's file.
     """
-    chosen, place = choose_project(project), storage.resolve_runs(runs)
+    chosen, runs_uri = choose_project(project), storage.resolve_runs(runs)
     collection = collection or chosen.collections[-1].name
-    found = current(place, "latents", chosen)
-    videos = videos_of(found, collection)
-    size = found.record["sizes"][0]
-    autoencoder = load_autoencoder(foundations_of(chosen, None)) if found.record["online"] else None
-    latents = LatentSet.load(storage.join(found.uri, f"{collection}-{size}.safetensors"), autoencoder)
+    latents_set = current(runs_uri, "latents", chosen)
+    videos = videos_of(latents_set, collection)
+    size = latents_set.record["sizes"][0]
+    autoencoder = load_autoencoder(foundations_of(chosen, None)) if latents_set.record["online"] else None
+    latents = LatentSet.load(storage.join(latents_set.uri, f"{collection}-{size}.safetensors"), autoencoder)
     windows = sample_windows(latents, score, count=examples, num_frames=8, slowest_fps=min(rates), seed=SEED)
     buckets = MotionBuckets(score=score, edges=edges or suggest_edges(windows, len(rates)), rates=rates)
     page = write_page(windows, list(films(windows, videos, latents)), buckets, collection=collection)

@@ -1,7 +1,7 @@
 """Every teacher animates every sticker of a plan: `python experiments/candidates.py`.
 
-The plan is written first; then one Ray Data execution a teacher makes what is missing, block by block, each block
-durable once written. Failed rows get further passes. A finished plan is compacted and indexed.
+The plan is written first. Then one Ray Data execution for each teacher makes what is missing, block by block; a block
+that is written is durable. Failed rows get further passes. A finished plan is compacted and indexed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from experiments.cli.project_choice import ProjectName, check_cluster, choose_pr
 from experiments.draw import read_stickers
 from experiments.prices import collect
 from stickers import storage
-from stickers.artifacts.records import PlanRow, Refused
+from stickers.artifacts.records import Refused
 from stickers.candidates.archive import Candidates, compact, counts_of, remove_blocks
 from stickers.candidates.budget import FLOOR
 from stickers.candidates.driver import driving
@@ -44,10 +44,15 @@ console = Console()
 
 
 def gather_stickers(runs: str, project: Project, pictures: str | None, num_prompts: int | None) -> Stickers:
-    """The user's own table; or the stickers that were drawn last for the project; or the project's source.
+    """The stickers of the table `pictures`; else those drawn last for the project; else the project's own.
 
-    Prompts that the project keeps for its evaluation are refused.
+    Stickers whose prompts the project reserves for its evaluation are refused.
+
+    Raises:
+        UserError: `num_prompts` is below 1, or the table cannot be read.
     """
+    if num_prompts is not None and num_prompts < 1:
+        raise UserError(f"--num-prompts is at least 1, got {num_prompts}")
     if pictures:
         return first_prompts(without_reserved(import_stickers(pictures), project.evaluation), num_prompts)
     drawn = storage.current(runs, "stickers", project.name)
@@ -65,11 +70,12 @@ def origin_of(runs: str, project: Project, pictures: str | None) -> str:
 
 
 def show(plan_id: str, counts: list[dict[str, Any]], refused: Sequence[Refused]) -> None:
+    """Print what became of a finished plan's candidates, by teacher and bucket, and what was refused before it."""
     columns = ("planned", "made", "failed", "flagged")
     table = Table("teacher", "bucket", *columns, "s/candidate", title=f"candidates of plan {plan_id}")
     for row in counts:
-        each = f"{row['seconds'] / row['planned']:.2f}"
-        table.add_row(row["teacher"], escape(row["bucket"]), *(str(row[name]) for name in columns), each)
+        seconds = f"{row['seconds'] / row['planned']:.2f}"
+        table.add_row(row["teacher"], escape(row["bucket"]), *(str(row[name]) for name in columns), seconds)
     totals = [str(sum(row[name] for row in counts)) for name in columns]
     table.add_row("all", "", *totals, "", style="bold")
     console.print(table)
@@ -82,70 +88,92 @@ def show(plan_id: str, counts: list[dict[str, Any]], refused: Sequence[Refused])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A plan that somebody asks for, with who makes it and what its record is to remember."""
+class PlanRequest:
+    """A plan to make, with its teachers and what its record keeps.
+
+    `teachers` are finished trainings and `encoders` the folders of their encoders, both by the teacher's name.
+    `stickers_from` says in words where the stickers come from. The screen calls the plan `title`, its record `kind`.
+    `facts` are further entries of the record.
+    """
 
     plan: Plan
-    found: dict[str, storage.Artifact]
+    teachers: Mapping[str, storage.Artifact]
     encoders: Mapping[str, str]
-    origin: str
-    words: str = "plan"
+    stickers_from: str = ""
+    title: str = "plan"
+    kind: str = "plan"
     refused: Sequence[Refused] = ()
-    also: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Desk:
-    """Where plans are asked for: the runs, the project, and the encoders of the teachers that have others."""
+@dataclass(frozen=True)
+class Planner:
+    """Plans a project's candidates.
+
+    `names` are the teachers named on the command line, if any. `foundations` is the folder of the encoders;
+    `own_encoders` has the folders of those teachers that use others.
+    """
 
     runs: str
     project: Project
+    names: tuple[str, ...]
     foundations: str
-    own: Mapping[str, str]
+    own_encoders: Mapping[str, str]
 
-    def teachers(
+    def find(
         self, names: tuple[str, ...]
     ) -> tuple[dict[str, storage.Artifact], dict[str, str], list[PlannedTeacher]]:
-        """Teachers with the folders of their encoders, and as a plan knows them."""
-        found = find_teachers(self.runs, self.project, names)
-        encoders = encoders_of(found, self.foundations, self.own)
-        return found, encoders, [planned(name, each, encoders[name]) for name, each in found.items()]
+        """Finished trainings by teacher, the folder of each one's encoders, and the teachers as a plan holds them."""
+        teachers = find_teachers(self.runs, self.project, names)
+        encoders = encoders_of(teachers, self.foundations, self.own_encoders)
+        ensemble = [planned(name, training, encoders[name]) for name, training in teachers.items()]
+        return teachers, encoders, ensemble
 
-    def whole(self, names: tuple[str, ...], sources: Stickers, origin: str) -> Asked:
+    def new_plan(self, pictures: str | None, num_prompts: int | None) -> PlanRequest:
         """Every sticker by every teacher that takes part."""
-        found, encoders, ensemble = self.teachers(names)
-        ensemble = obey_choice(self.runs, self.project, ensemble, found, names)
-        plan = make_plan(sources.prompts, sources.stickers, ensemble, self.project.seed)
-        return Asked(plan=plan, found=found, encoders=encoders, refused=sources.refused, origin=origin)
-
-    def again(self, old: storage.Artifact, expression: str, reseed: int | None) -> Asked:
-        """Some candidates of a finished plan, by their teachers as they are now."""
-        plan = regenerated(old, expression, lambda names: self.teachers(names)[2], reseed)
-        found, encoders, _ = self.teachers(tuple(plan.teachers))
-        words = f"regeneration of part of plan {plan.supersedes}, plan"
-        return Asked(
-            plan=plan,
-            found=found,
+        stickers = gather_stickers(self.runs, self.project, pictures, num_prompts)
+        teachers, encoders, ensemble = self.find(self.names)
+        ensemble = obey_choice(self.runs, self.project, ensemble, teachers, self.names)
+        return PlanRequest(
+            plan=make_plan(stickers.prompts, stickers.stickers, ensemble, self.project.seed),
+            teachers=teachers,
             encoders=encoders,
-            origin=old.record.get("stickers_from", ""),
-            words=words,
-            also={"filter": expression},
+            stickers_from=origin_of(self.runs, self.project, pictures),
+            refused=stickers.refused,
         )
 
-    def by_budget(self, old: storage.Artifact, names: tuple[str, ...], seconds: float, floor: float) -> Asked:
-        """More candidates of a finished plan's stickers, where people keep them."""
+    def regeneration(self, plan: str | None, expression: str, reseed: int | None) -> PlanRequest:
+        """The candidates of a finished plan that a filter selects, by their teachers as they are now."""
+        old = finished_plan(self.runs, self.project, plan)
+        again = regenerated(old, expression, lambda names: self.find(names)[2], reseed)
+        teachers, encoders, _ = self.find(tuple(again.teachers))
+        return PlanRequest(
+            plan=again,
+            teachers=teachers,
+            encoders=encoders,
+            stickers_from=old.record.get("stickers_from", ""),
+            title=f"regeneration of part of plan {again.supersedes}, plan",
+            facts={"filter": expression},
+        )
+
+    def by_budget(self, plan: str | None, seconds: float, floor: float) -> PlanRequest:
+        """More candidates of a finished plan's stickers, most where people keep most for the price."""
+        old = finished_plan(self.runs, self.project, plan)
         cells, source = collect(self.runs, self.project.name).cells, source_of(self.runs, old)
-        found, encoders, ensemble = self.teachers(names or tuple(source.teachers))
-        plan = budgeted(self.runs, source, cells, ensemble, seconds, floor, self.project.seed)
-        also = {"budget": seconds, "floor": floor, "continues": old.folder}
-        return Asked(
-            plan=plan,
-            found=found,
+        teachers, encoders, ensemble = self.find(self.names or tuple(source.teachers))
+        return PlanRequest(
+            plan=budgeted(self.runs, source, cells, ensemble, seconds, floor, self.project.seed),
+            teachers=teachers,
             encoders=encoders,
-            origin=old.record.get("stickers_from", ""),
-            words="plan by budget",
-            also=also,
+            stickers_from=old.record.get("stickers_from", ""),
+            title="plan by budget",
+            facts={"budget": seconds, "floor": floor, "continues": old.folder},
         )
+
+
+def finished_plan(runs: str, project: Project, name: str | None) -> storage.Artifact:
+    """The finished plan of that name, by default the project's last. UserError: there is none."""
+    return storage.find_record(runs, "plans", name) if name else current(runs, "plans", project)
 
 
 def main(
@@ -167,89 +195,67 @@ def main(
     decode: bool = True,
     dry_run: bool = False,
 ) -> int:
-    """Make every candidate of the plan; or look after one that is there.
+    """Make every candidate of a plan, or look after a plan that exists.
 
     Args:
-        teachers: names of the teachers to use; by default those that a person has chosen
-            (experiments/select_teachers.py), or all of the project when nobody has.
-        pictures: another table of prompts and pictures than the project's (CSV, JSONL or Parquet: prompt, picture,
-            optionally bucket); by default the project's stickers, or those that experiments/draw.py drew last.
-        num_prompts: at most so many prompts of those.
+        teachers: names of teachers; by default those chosen with experiments/select_teachers.py, or all of the project.
+        pictures: a table of prompts and pictures (CSV, JSONL or Parquet: prompt, picture, optionally bucket); by
+            default the stickers that experiments/draw.py drew last, or the project's own.
+        num_prompts: use at most this many prompts.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
-        encoders: for teachers that were trained with other encoders, such as one of other latents: name and folder.
-        gpus: what a teacher's actor takes of a GPU, where there are any; 0.5 puts two on each.
-        plan: for --regenerate, --budget, --status and --audit, the plan; by default the one made last.
-        regenerate: make again the candidates that this is true of, such as "teacher == 'motion' and flickering" or
-            "status == 'failed' or not motion_score > 1.5"; the others stay as they are.
-        reseed: with --regenerate, give every one of them another noise.
-        budget: make more candidates of the plan's stickers, for so many seconds, most where people kept most for the
-            price (experiments/prices.py shows it).
+        encoders: name and folder for each teacher that was trained with other encoders.
+        gpus: the share of a GPU that each teacher's actor takes; 0.5 puts two on each.
+        plan: the plan for --regenerate, --budget, --status and --audit; by default the last one.
+        regenerate: make the candidates again that this filter selects, such as "teacher == 'motion' and flickering"
+            or "status == 'failed' or not motion_score > 1.5".
+        reseed: with --regenerate, draw them from other noise.
+        budget: make more candidates for this many seconds, most where a kept clip is cheapest (experiments/prices.py).
         floor: the share of --budget that is spread evenly.
-        status: show what is planned, made, failed and pending, and stop; also while another process makes it.
-        audit: compare a finished plan with what it asks for, look at every clip and stop.
+        status: show how many candidates are planned, made, failed and pending, and stop.
+        audit: check a finished plan against its rows, check every clip, and stop.
         decode: with --audit, decode every clip as well; --no-decode compares digests alone, much faster.
         dry_run: show the plan and stop.
     """
-    chosen, place = choose_project(project), storage.resolve_runs(runs)
-    wish = the_wish(
-        {
-            "--regenerate": regenerate is not None,
-            "--budget": budget is not None,
-            "--status": status,
-            "--audit": audit,
-        },
-        {
-            "--plan": plan is not None,
-            "--reseed": reseed is not None,
-            "--floor": floor != FLOOR,
-            "--no-decode": not decode,
-            "--teachers": bool(teachers),
-            "--pictures": pictures is not None,
-            "--num-prompts": num_prompts is not None,
-        },
-    )
-    if num_prompts is not None and num_prompts < 1:
-        raise UserError(f"--num-prompts is at least 1, got {num_prompts}")
-    if status:
-        show_status(place, plan)
-        return 0
-    desk = Desk(
-        runs=place, project=chosen, foundations=foundations_of(chosen, foundations), own=encoders or {}
-    )
-    if wish != NEW:
-        old = storage.find_record(place, "plans", plan) if plan else current(place, "plans", chosen)
-        if audit:
-            return audit_plan(old.uri, decode=decode)
-        asked = (
-            desk.again(old, regenerate, reseed)
-            if regenerate is not None
-            else desk.by_budget(old, teachers, budget or 0.0, floor)
-        )
+    check_options({
+        "--regenerate": regenerate, "--budget": budget, "--status": status, "--audit": audit, "--plan": plan,
+        "--reseed": reseed, "--floor": None if floor == FLOOR else floor, "--no-decode": not decode,
+        "--teachers": teachers, "--pictures": pictures, "--num-prompts": num_prompts,
+    })  # fmt: skip
+    chosen, runs = choose_project(project), storage.resolve_runs(runs)
+    if status or audit:
+        return inspect_plan(runs, chosen, plan, audit=audit, decode=decode)
+    planner = Planner(runs, chosen, teachers, foundations_of(chosen, foundations), encoders or {})
+    if regenerate is not None:
+        request = planner.regeneration(plan, regenerate, reseed)
+    elif budget is not None:
+        request = planner.by_budget(plan, budget, floor)
     else:
-        asked = desk.whole(
-            teachers,
-            gather_stickers(place, chosen, pictures, num_prompts),
-            origin_of(place, chosen, pictures),
-        )
-    announce(asked.words, asked.plan)
-    if not dry_run:
-        make_current(place, chosen, asked, gpus)
+        request = planner.new_plan(pictures, num_prompts)
+    announce(request.title, request.plan)
+    return 0 if dry_run else make_current(runs, chosen, request, gpus)
+
+
+def inspect_plan(runs: str, project: Project, plan: str | None, *, audit: bool, decode: bool) -> int:
+    """Audit a finished plan, or else show how far plans have come; returns the exit code."""
+    if audit:
+        return audit_plan(finished_plan(runs, project, plan).uri, decode=decode)
+    show_status(runs, plan)
     return 0
 
 
-def make_current(runs: str, project: Project, asked: Asked, gpus: float) -> None:
-    """Make a plan's candidates; it is the project's current plan from then on."""
+def make_current(runs: str, project: Project, request: PlanRequest, gpus: float) -> int:
+    """Make a plan's candidates; it is the project's current plan from then on. Returns the exit code, 0."""
     check_cluster(project)
-    plan = make_candidates(
-        runs, asked.plan, asked.found, asked.encoders,
-        project=project.name, refused=asked.refused, origin=asked.origin, gpus=gpus, also=asked.also,
-    )  # fmt: skip
+    plan = make_candidates(runs, request, project=project.name, gpus=gpus)
     storage.set_current(runs, "plans", project.name, plan.folder)
+    return 0
 
 
 NEW = "a new plan"
+#: the options that decide what the command does; without any of them it makes a new plan
+MODES = ("--regenerate", "--budget", "--status", "--audit")
 MEANT_FOR = {
-    "--plan": ("--regenerate", "--budget", "--status", "--audit"),
+    "--plan": MODES,
     "--reseed": ("--regenerate",),
     "--floor": ("--budget",),
     "--no-decode": ("--audit",),
@@ -259,83 +265,90 @@ MEANT_FOR = {
 }
 
 
-def the_wish(wishes: Mapping[str, bool], given: Mapping[str, bool]) -> str:
-    """The one thing that is asked for; UserError when it is several, or when a flag says nothing about it."""
-    asked = [name for name, wished in wishes.items() if wished]
-    if len(asked) > 1:
-        raise UserError(f"{' and '.join(asked)} ask for different things; give one of them")
-    wish = asked[0] if asked else NEW
-    for flag, there in given.items():
-        if there and wish not in MEANT_FOR[flag]:
-            raise UserError(f"{flag} means nothing for {wish}; it is for {', '.join(MEANT_FOR[flag])}")
-    return wish
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that contradict each other.
+
+    Args:
+        options: the value of each; None, False and () stand for an option that is not used.
+
+    Raises:
+        UserError: there are several of `MODES`, or an option that means nothing for the one there is.
+    """
+    used = [
+        name for name, value in options.items() if value is not None and value is not False and value != ()
+    ]
+    modes = [name for name in used if name in MODES]
+    if len(modes) > 1:
+        raise UserError(f"{' and '.join(modes)} ask for different things; give one of them")
+    mode = modes[0] if modes else NEW
+    for name in used:
+        if name not in MODES and mode not in MEANT_FOR[name]:
+            raise UserError(f"{name} means nothing for {mode}; it is for {', '.join(MEANT_FOR[name])}")
 
 
-def announce(kind: str, plan: Plan) -> None:
-    """What a plan asks for, in one line."""
+def announce(title: str, plan: Plan) -> None:
+    """Print in one line how much a plan asks for."""
     console.print(
-        f"{kind} {plan.plan_id}: {len(plan.prompts)} prompts, {len(plan.stickers)} stickers, "
+        f"{title} {plan.plan_id}: {len(plan.prompts)} prompts, {len(plan.stickers)} stickers, "
         f"{len(plan.teachers)} teachers, {len(plan.rows)} candidates"
     )
 
 
-def _by_id(plan: Plan) -> list[PlanRow]:
-    return sorted(plan.rows, key=lambda row: row.candidate_id)
-
-
 def make_candidates(
-    place: str,
-    plan: Plan,
-    found: dict[str, storage.Artifact],
-    encoders: Mapping[str, str],
-    *,
-    project: str,
-    refused: Sequence[Refused] = (),
-    origin: str = "",
-    kind: str = "plan",
-    gpus: float = 1.0,
-    actor: type[Teacher] = Teacher,
-    also: Mapping[str, Any] | None = None,
+    runs: str, request: PlanRequest, *, project: str, gpus: float = 1.0, actor: type[Teacher] = Teacher
 ) -> storage.Artifact:
-    """Every candidate of a plan, unless it is finished already; shows the counts and gives the finished plan.
+    """Make every candidate of a plan unless it is finished, show the counts and return the finished plan.
 
     Args:
-        encoders: the folder of each teacher's.
-        origin: where the plan's stickers come from, for its record.
+        project: the project's name, for the record.
+        gpus: the share of a GPU that each teacher's actor takes.
+        actor: what animates.
+
+    Raises:
+        UserError: a teacher failed; the same command goes on.
     """
-    uri = save_plan(place, plan)
-    there = as_saved(
-        uri, plan
-    )  # as it was first asked for: what is there already is in the order of its rows
-    if any(mine.bucket != asked.bucket for mine, asked in zip(_by_id(there), _by_id(plan), strict=True)):
-        console.print("[yellow]this plan was asked for before, with other buckets, and keeps those")
-    record = storage.join(uri, storage.RECORD)
-    if storage.exists(record):
-        console.print(f"nothing to do, the {kind} is finished: {uri}")
+    plan = request.plan
+    uri = save_plan(runs, plan)
+    stored = as_saved(uri, plan)  # in the order of its first request, in which its blocks are written
+    if _buckets(stored) != _buckets(plan):
+        console.print("[yellow]this plan exists with other buckets, and keeps those")
+    if storage.exists(storage.join(uri, storage.RECORD)):
+        console.print(f"nothing to do, the {request.kind} is finished: {uri}")
     else:
-        digests = {folder: encoder_digests(folder) for folder in sorted(set(encoders.values()))}
-        sources = {name: Encoders(folder, digests[folder]) for name, folder in encoders.items()}
-        ensemble = Ensemble(teachers=found, encoders=sources, gpus=gpus, actor=actor)
+        digests = {folder: encoder_digests(folder) for folder in sorted(set(request.encoders.values()))}
+        encoders = {name: Encoders(folder, digests[folder]) for name, folder in request.encoders.items()}
+        ensemble = Ensemble(teachers=request.teachers, encoders=encoders, gpus=gpus, actor=actor)
         with driving(uri):
-            with watching(uri, there):
-                outs = run_ensemble(uri, there, ensemble, console)
-            compact(uri, there, outs)
-            checkpoints = {row.teacher: row.checkpoint for row in there.rows}
-            facts = {
-                "kind": kind,
-                "plan_id": plan.plan_id,
-                "project": project,
-                "stickers_from": origin,
-                "teachers": {name: asdict(each) for name, each in origins(checkpoints, found).items()},
-                "counts": counts_of(Candidates(uri)),
-                "supersedes": plan.supersedes,
-                **(also or {}),
-            }
-            storage.write_record(uri, {**facts, "refused": len(refused), "prompts": len(plan.prompts)})
+            with watching(uri, stored):
+                passes = run_ensemble(uri, stored, ensemble, console)
+            compact(uri, stored, passes)
+            storage.write_record(uri, plan_record(uri, stored, request, project))
     remove_blocks(uri)
     finished = storage.Artifact(uri, storage.read_record(uri))
-    show(plan.plan_id, finished.record["counts"], refused)
+    show(plan.plan_id, finished.record["counts"], request.refused)
     return finished
+
+
+def _buckets(plan: Plan) -> dict[str, str]:
+    return {row.candidate_id: row.bucket for row in plan.rows}
+
+
+def plan_record(uri: str, stored: Plan, request: PlanRequest, project: str) -> dict[str, Any]:
+    """What the record of a compacted plan says."""
+    checkpoints = {row.teacher: row.checkpoint for row in stored.rows}
+    teachers = origins(checkpoints, request.teachers)
+    return {
+        "kind": request.kind,
+        "plan_id": request.plan.plan_id,
+        "project": project,
+        "stickers_from": request.stickers_from,
+        "teachers": {name: asdict(origin) for name, origin in teachers.items()},
+        "counts": counts_of(Candidates(uri)),
+        "supersedes": request.plan.supersedes,
+        **request.facts,
+        "refused": len(request.refused),
+        "prompts": len(request.plan.prompts),
+    }
 
 
 if __name__ == "__main__":

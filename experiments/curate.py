@@ -1,9 +1,9 @@
 """From a heap of videos to training sets: `python experiments/curate.py {keywords,review,neighbours,captions}`.
 
-The four steps of the paper's section 2.2, each from a table to a table, in any order. A table is a CSV, JSONL or
-Parquet file with the columns file and caption (others travel along), or a folder of videos with a captions.csv; what
-comes out goes into `prepare.py --videos`. What a model has said of a video is kept in the runs folder by the video's
-content, so a stopped command goes on, and a larger table asks about what is new.
+The four steps of the paper's section 2.2, in any order; each reads a table and writes one. A table is a CSV, JSONL or
+Parquet file with the columns file and caption (other columns travel along), or a folder of videos with a captions.csv.
+`prepare.py --videos` takes the last one. The models' answers are stored in the runs folder by the video's content, so a
+stopped command goes on, and a larger table asks about its new videos alone.
 """
 
 import os
@@ -59,7 +59,7 @@ Videos = Annotated[Path, tyro.conf.arg(metavar="TABLE")]
 
 @dataclass(frozen=True, kw_only=True)
 class Keywords:
-    """Choose the videos whose captions say the right words: whole words, in any case, singular or plural.
+    """Choose the videos whose captions contain the right words: whole words, in any case, singular or plural.
 
     For example: keywords --videos all.csv --any cat dog "ice cream" --none text logo --out keyword.csv
     """
@@ -69,27 +69,30 @@ class Keywords:
     out: Path
     """the table to write: the chosen rows, and the words each one matched"""
     any: tuple[str, ...] = ()
-    """words of which a caption must have one at least"""
+    """words of which a caption must have at least one"""
     all: tuple[str, ...] = ()
-    """words of which a caption must have every one"""
+    """words that a caption must all have"""
     none: tuple[str, ...] = ()
-    """words of which a caption must have none"""
+    """words that a caption must not have"""
 
     def run(self) -> None:
+        """Choose the rows and write the table."""
         words, table = Words(any=self.any, all=self.all, none=self.none), read_videos(self.videos)
         check_out(self.out, self.videos)
         chosen = choose(tqdm(table.captions, desc="captions", unit="row"), words)
         rows = table.rows.take(pa.array(chosen.rows, pa.int64()))
-        write_videos(self.out, with_column(rows, "matched", ["; ".join(each) for each in chosen.matched]))
+        write_videos(
+            self.out, with_column(rows, "matched", ["; ".join(matches) for matches in chosen.matched])
+        )
         counts = [(word, chosen.num_captions[word], chosen.num_chosen[word]) for word in words.words]
-        whole = ("all videos", table.rows.num_rows, len(chosen.rows))
-        show("chosen by words", ("word", "in the table", "chosen"), [*counts, whole])
+        total = ("all videos", table.rows.num_rows, len(chosen.rows))
+        show("chosen by words", ("word", "in the table", "chosen"), [*counts, total])
         say_written(self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewVideos:
-    """Let a person accept or reject every video: first make pages to look at, then apply what was decided.
+    """Let a person accept or reject every video: first make pages to look at, then apply the decisions.
 
     For example: review --videos keyword.csv --out review, open review/index.html in a browser, decide with keys,
     download decisions.csv, then: review --videos keyword.csv --apply decisions.csv --out keyword-kept.csv
@@ -100,18 +103,19 @@ class ReviewVideos:
     out: Path
     """the folder for the pages; with --apply the table of accepted videos, beside which NAME-rejected is written"""
     apply: tuple[Path, ...] = ()
-    """one or several decisions.csv that were downloaded from the pages"""
+    """one or several decisions.csv, downloaded from the pages"""
     keep_unreviewed: bool = False
-    """with --apply: keep what nobody decided on"""
+    """with --apply: keep the videos that nobody decided on"""
     per_page: int = PER_PAGE
     """videos on a page"""
 
     def run(self) -> None:
+        """Make the pages, or apply decisions when they are given."""
         table = read_videos(self.videos)
         if self.apply:
             apply_decisions(self, table)
         elif self.keep_unreviewed:
-            raise UserError("--keep-unreviewed says what --apply does; give the downloaded decisions too")
+            raise UserError("--keep-unreviewed belongs to --apply; give the downloaded decisions too")
         else:
             write_pages(self, table)
 
@@ -126,7 +130,7 @@ class Neighbours:
     videos: Videos
     """the pool to search: a CSV, JSONL or Parquet table (file, caption), or a folder"""
     seeds: tuple[Path, ...]
-    """tables or folders of videos that people have chosen; they are left out of what is found"""
+    """tables or folders of videos that people have chosen; the search leaves them out"""
     clip_model: Path
     """a transformers folder of a CLIP model and its image processor"""
     out: Path
@@ -134,31 +138,32 @@ class Neighbours:
     per_seed: int = 20
     """neighbours of each seed"""
     limit: int | None = None
-    """most videos in all; the best are kept"""
+    """at most this many videos in all; the best are kept"""
     index: Kind = "auto"
-    """exact compares all with all; ivf and hnsw are approximate, for large pools; auto takes exact up to 200,000"""
+    """exact compares all with all; ivf and hnsw are approximate, for large pools; auto is exact up to 200,000"""
     effort: int = 64
     """how much of the pool ivf and hnsw look at; more is slower and finds more"""
     recall: bool = False
-    """also search exactly, and say how well the index agrees with it"""
+    """also search exactly, and print how well the index agrees"""
     num_frames: int = 8
-    """frames of each video that the model looks at"""
+    """frames of each video that the model sees"""
     runs: Runs = RUNS
 
     def run(self) -> None:
+        """Search the pool and write the rows found."""
         check_out(self.out, self.videos, *self.seeds)
         check_positive(
             per_seed=self.per_seed, limit=self.limit, effort=self.effort, num_frames=self.num_frames
         )
-        pool, chosen = read_videos(self.videos), [read_videos(place) for place in self.seeds]
+        pool, chosen = read_videos(self.videos), [read_videos(path) for path in self.seeds]
         if not chosen:
-            raise UserError("no seeds are given; name tables or folders of videos that people have chosen")
+            raise UserError("--seeds is empty; name tables or folders of videos that people have chosen")
         find_neighbours(self, pool, list(dict.fromkeys(file for table in chosen for file in table.files)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Captions:
-    """Say what is seen in each video: a captioner's words for several frames, joined with the names in its caption.
+    """Describe each video: a captioner's words for several frames, joined with the names in its caption.
 
     For example: captions --videos neighbours.csv --captioner blip --out neighbours-captioned.csv
     """
@@ -168,9 +173,9 @@ class Captions:
     captioner: Path
     """a transformers folder of a BLIP-class captioning model and its processor"""
     out: Path
-    """the table to write: the same rows with richer captions; the old ones stand in original_caption"""
+    """the table to write: the same rows with richer captions; the column original_caption keeps the old ones"""
     entities: Path | None = None
-    """a transformers folder of a token classifier that finds names; without one a rule on stop words does"""
+    """a transformers folder of a token classifier that finds names; without one, a rule on stop words finds them"""
     num_frames: int = captioning.NUM_FRAMES
     """frames of each video that are captioned"""
     num_beams: int = captioning.NUM_BEAMS
@@ -178,47 +183,52 @@ class Captions:
     runs: Runs = RUNS
 
     def run(self) -> None:
+        """Caption the videos and write the table."""
         check_out(self.out, self.videos)
         check_positive(num_frames=self.num_frames, num_beams=self.num_beams)
         describe_videos(self, read_videos(self.videos))
 
 
-def apply_decisions(asked: ReviewVideos, table: VideoTable) -> None:
-    """Part a reviewed table; what does not fit it is refused before anything is written."""
-    check_out(asked.out, asked.videos)
-    parted = part(table, read_decisions(asked.apply), keep_unreviewed=asked.keep_unreviewed)
-    rejected = beside(asked.out, "rejected")
-    write_videos(asked.out, parted.accepted)
+def apply_decisions(command: ReviewVideos, table: VideoTable) -> None:
+    """Write the accepted and the rejected rows of a reviewed table. Decisions on other tables are refused first."""
+    check_out(command.out, command.videos)
+    parted = part(table, read_decisions(command.apply), keep_unreviewed=command.keep_unreviewed)
+    rejected = beside(command.out, "rejected")
+    write_videos(command.out, parted.accepted)
     write_videos(rejected, parted.rejected)
     lines = [("rejected: " + reason, count) for reason, count in parted.reasons.most_common()]
-    unreviewed = "kept" if asked.keep_unreviewed else "left out"
+    unreviewed = "kept" if command.keep_unreviewed else "left out"
     show(
         "reviewed",
         ("", "videos"),
         [
             ("in the table", table.rows.num_rows),
-            ("accepted", parted.accepted.num_rows - parted.unreviewed * asked.keep_unreviewed),
+            ("accepted", parted.accepted.num_rows - parted.unreviewed * command.keep_unreviewed),
             ("rejected", parted.rejected.num_rows),
             *lines,
             (f"unreviewed, {unreviewed}", parted.unreviewed),
         ],
     )
-    say_written(asked.out, rejected)
+    say_written(command.out, rejected)
 
 
-def write_pages(asked: ReviewVideos, table: VideoTable) -> None:
-    """Make the pages that are missing, then the index."""
+def write_pages(command: ReviewVideos, table: VideoTable) -> None:
+    """Write the pages that do not exist yet, then the index.
+
+    Raises:
+        UserError: --out names a table, or holds the review of another table.
+    """
     folder, review = (
-        asked.out.expanduser().resolve(),
-        Review.of(table, asked.videos.resolve().name, asked.per_page),
+        command.out.expanduser().resolve(),
+        Review.of(table, command.videos.resolve().name, command.per_page),
     )
-    place = str(folder / "review.json")
+    record_uri = str(folder / "review.json")
     if folder.suffix in (".csv", ".jsonl", ".parquet"):
         raise UserError(f"{folder} names a table; without --apply, --out is the folder for the pages")
-    if storage.exists(place) and storage.read_json(place)["id"] != review.id:
+    if storage.exists(record_uri) and storage.read_json(record_uri)["id"] != review.id:
         raise UserError(f"{folder} holds the review of another table; give another --out")
     storage.write_json(
-        place, {"id": review.id, "table": str(asked.videos.resolve()), "videos": review.num_videos}
+        record_uri, {"id": review.id, "table": str(command.videos.resolve()), "videos": review.num_videos}
     )
     unread = 0
     missing = [at for at in range(len(review.pages)) if not (folder / page_name(at)).exists()]
@@ -241,75 +251,81 @@ def write_pages(asked: ReviewVideos, table: VideoTable) -> None:
 
 
 def cards_of(table: VideoTable, pages: list[range]) -> Iterator[tuple[int, list[Card]]]:
-    """The cards of each page, decoded by several processes."""
+    """Each page's number and cards; several processes decode them."""
     rows = list(zip(table.names, table.files, table.captions, strict=True))
-    wanted = [rows[at] for page in pages for at in page]
+    shown_rows = [rows[at] for page in pages for at in page]
     with ProcessPoolExecutor(max(1, min(8, os.cpu_count() or 1))) as pool:
-        made = pool.map(make_card, *zip(*wanted, strict=True), chunksize=4) if wanted else iter(())
-        cards = iter(tqdm(made, total=len(wanted), desc="previews", unit="video"))
+        previews = (
+            pool.map(make_card, *zip(*shown_rows, strict=True), chunksize=4) if shown_rows else iter(())
+        )
+        cards = iter(tqdm(previews, total=len(shown_rows), desc="previews", unit="video"))
         for number, page in enumerate(pages):
             yield number, [next(cards) for _ in page]
 
 
-def find_neighbours(asked: Neighbours, pool: VideoTable, seeds: list[str]) -> None:
-    """Embed what is new, search, and write the rows found."""
+def find_neighbours(command: Neighbours, pool: VideoTable, seeds: list[str]) -> None:
+    """Embed the new videos, search the pool, and write the rows of the neighbours."""
     contents, unread = contents_of([*seeds, *pool.files])
-    digest = embedder_digest(asked.clip_model, asked.num_frames)
-    parts = parts_of(asked.runs, "embeddings", digest, EMBEDDINGS)
-    num_asked, unread = embed_new(asked, contents, parts, unread)
-    known = parts.keys()
-    seeded = {contents[file]: file for file in seeds if contents.get(file) in known}
-    said = [contents.get(file, "") for file in pool.files]
-    rows = distinct(said, known - seeded.keys())
-    points = read_vectors(parts, [said[at] for at in rows])
-    found, compared = search(asked, read_vectors(parts, list(seeded)), points)
-    taken = pool.rows.take(pa.array([rows[each.row] for each in found], pa.int64()))
-    taken = with_column(taken, "score", [each.score for each in found], pa.float64())
+    digest = embedder_digest(command.clip_model, command.num_frames)
+    parts = parts_of(command.runs, "embeddings", digest, EMBEDDINGS)
+    num_asked, unread = embed_new(command, contents, parts, unread)
+    known_contents = parts.keys()
+    seeded = {contents[file]: file for file in seeds if contents.get(file) in known_contents}
+    contents_by_row = [contents.get(file, "") for file in pool.files]
+    rows = distinct(contents_by_row, known_contents - seeded.keys())
+    points = read_vectors(parts, [contents_by_row[at] for at in rows])
+    neighbours, compared = search(command, read_vectors(parts, list(seeded)), points)
+    taken = pool.rows.take(pa.array([rows[neighbour.row] for neighbour in neighbours], pa.int64()))
+    taken = with_column(taken, "score", [neighbour.score for neighbour in neighbours], pa.float64())
     named = list(seeded.values())
-    write_videos(asked.out, with_column(taken, "nearest", [named[each.seed] for each in found]))
+    write_videos(
+        command.out, with_column(taken, "nearest", [named[neighbour.seed] for neighbour in neighbours])
+    )
     lines = [
         ("seeds", len(seeds)),
         ("pool", pool.rows.num_rows),
-        ("searched: no seeds, none twice", len(rows)),
+        ("searched: without seeds and repeats", len(rows)),
         ("asked now", num_asked),
         ("known before", len(set(contents.values())) - num_asked),
-        ("found", len(found)),
+        ("found", len(neighbours)),
         *compared,
     ]
-    finish(asked.out, "neighbours", lines, pool, unread)
+    finish(command.out, "neighbours", lines, pool, unread)
 
 
 def embed_new(
-    asked: Neighbours, contents: dict[str, str], parts: Parts, unread: dict[str, str]
+    command: Neighbours, contents: dict[str, str], parts: Parts, unread: dict[str, str]
 ) -> tuple[int, dict[str, str]]:
-    """Embed the contents that `parts` lacks. Returns how many, and the files that cannot be read with their reasons."""
-    known = parts.keys()
-    new = {content: file for file, content in contents.items() if content not in known}
+    """Embed the contents that `parts` lacks; returns how many, and the unreadable files with their reasons."""
+    known_contents = parts.keys()
+    new = {content: file for file, content in contents.items() if content not in known_contents}
     if not new:
         return 0, unread
-    ClipEmbedder(asked.clip_model)  # a folder of another kind is one sentence, before anything starts
+    ClipEmbedder(command.clip_model)  # refuses a folder of another kind before anything starts
     rows = [{KEY: content, "file": file, "caption": ""} for content, file in new.items()]
-    found = collect(rows, parts, VideoEmbedder, str(asked.clip_model.resolve()), asked.num_frames)
-    return len(new), unread | found
+    newly_unread = collect(rows, parts, VideoEmbedder, str(command.clip_model.resolve()), command.num_frames)
+    return len(new), unread | newly_unread
 
 
 def search(
-    asked: Neighbours, seeds_SD: np.ndarray, pool_ND: np.ndarray
+    command: Neighbours, seeds_SD: np.ndarray, pool_ND: np.ndarray
 ) -> tuple[list[Neighbour], list[tuple[str, str]]]:
-    """The neighbours, and with --recall lines on how well the index found them."""
-    per_seed, limit = asked.per_seed, asked.limit
-    found = nearest(seeds_SD, pool_ND, per_seed=per_seed, kind=asked.index, effort=asked.effort)[:limit]
-    if not asked.recall:
-        return found, []
-    compared = agreement(found, nearest(seeds_SD, pool_ND, per_seed=per_seed, kind="exact")[:limit])
-    return found, [
-        (f"precision of {asked.index} against exact", f"{compared.precision:.4f}"),
-        (f"recall of {asked.index} against exact", f"{compared.recall:.4f}"),
+    """The neighbours, and with --recall lines on how well the index agrees with an exact search."""
+    per_seed, limit = command.per_seed, command.limit
+    neighbours = nearest(seeds_SD, pool_ND, per_seed=per_seed, kind=command.index, effort=command.effort)[
+        :limit
+    ]
+    if not command.recall:
+        return neighbours, []
+    compared = agreement(neighbours, nearest(seeds_SD, pool_ND, per_seed=per_seed, kind="exact")[:limit])
+    return neighbours, [
+        (f"precision of {command.index} against exact", f"{compared.precision:.4f}"),
+        (f"recall of {command.index} against exact", f"{compared.recall:.4f}"),
     ]
 
 
-def describe_videos(asked: Captions, table: VideoTable) -> None:
-    """Ask the models about what is new, and write the table with richer captions."""
+def describe_videos(command: Captions, table: VideoTable) -> None:
+    """Ask the models about the new videos, and write the table with richer captions."""
     originals = table.captions
     if ORIGINAL in table.rows.column_names:  # a table that was captioned before
         originals = [text or "" for text in table.rows[ORIGINAL].to_pylist()]
@@ -319,49 +335,51 @@ def describe_videos(asked: Captions, table: VideoTable) -> None:
         for file, text in zip(table.files, originals, strict=True)
         if file in contents
     ]
-    digest = captioner_digest(asked.captioner, asked.entities, asked.num_frames, asked.num_beams)
-    parts = parts_of(asked.runs, "captions", digest, DESCRIPTIONS)
-    known = parts.keys()
-    new = list({row[KEY]: row for row in asking if row[KEY] not in known}.values())
+    digest = captioner_digest(command.captioner, command.entities, command.num_frames, command.num_beams)
+    parts = parts_of(command.runs, "captions", digest, DESCRIPTIONS)
+    known_keys = parts.keys()
+    new = list({row[KEY]: row for row in asking if row[KEY] not in known_keys}.values())
     if new:
-        unread |= ask_captioner(asked, new, parts)
-    said = parts.read({row[KEY] for row in asking})
+        unread |= ask_captioner(command, new, parts)
+    answers = parts.read({row[KEY] for row in asking})
     texts = {
         (row["file"], row["caption"]): richer(
-            said[row[KEY]]["frames"], said[row[KEY]]["entities"], row["caption"]
+            answers[row[KEY]]["frames"], answers[row[KEY]]["entities"], row["caption"]
         )
         for row in asking
-        if row[KEY] in said
+        if row[KEY] in answers
     }
-    found = [texts.get(each) for each in zip(table.files, originals, strict=True)]
-    write_captions(asked, table, originals, found, unread, len(new))
+    new_captions = [texts.get(key) for key in zip(table.files, originals, strict=True)]
+    write_captions(command, table, originals, new_captions, unread, len(new))
 
 
-def ask_captioner(asked: Captions, new: list[dict[str, str]], parts: Parts) -> dict[str, str]:
-    """What the models say of new videos goes into `parts`; returns the reasons for those that cannot be read."""
-    captioning.BlipCaptioner(asked.captioner)  # a wrong folder is one sentence, before anything starts
-    if asked.entities:
-        captioning.TokenEntities(asked.entities)
-    entities = str(asked.entities.resolve()) if asked.entities else None
-    settings = (str(asked.captioner.resolve()), entities, asked.num_frames, asked.num_beams)
+def ask_captioner(command: Captions, new: list[dict[str, str]], parts: Parts) -> dict[str, str]:
+    """Store the models' answers on new videos in `parts`; returns the unreadable files with their reasons."""
+    captioning.BlipCaptioner(command.captioner)  # refuses a wrong folder before anything starts
+    if command.entities:
+        captioning.TokenEntities(command.entities)
+    entities = str(command.entities.resolve()) if command.entities else None
+    settings = (str(command.captioner.resolve()), entities, command.num_frames, command.num_beams)
     return collect(new, parts, VideoCaptioner, *settings)
 
 
 def write_captions(
-    asked: Captions,
+    command: Captions,
     table: VideoTable,
     originals: list[str],
-    found: list[str | None],
+    new_captions: list[str | None],
     unread: dict[str, str],
     num_asked: int,
 ) -> None:
-    """Write the rows of which something is said, and the summary."""
+    """Write the rows that have new captions, and print the summary."""
     pairs = [
-        (at, old, new) for at, (old, new) in enumerate(zip(originals, found, strict=True)) if new is not None
+        (at, old, new)
+        for at, (old, new) in enumerate(zip(originals, new_captions, strict=True))
+        if new is not None
     ]
     rows = table.rows.take(pa.array([at for at, _, _ in pairs], pa.int64()))
     rows = with_column(rows, "caption", [new for _, _, new in pairs])
-    write_videos(asked.out, with_column(rows, ORIGINAL, [old for _, old, _ in pairs]))
+    write_videos(command.out, with_column(rows, ORIGINAL, [old for _, old, _ in pairs]))
     lines = [
         ("videos", table.rows.num_rows),
         ("captioned", len(pairs)),
@@ -369,7 +387,7 @@ def write_captions(
         ("words a caption before", f"{mean_words([old for _, old, _ in pairs]):.1f}"),
         ("words a caption now", f"{mean_words([new for _, _, new in pairs]):.1f}"),
     ]
-    finish(asked.out, "captions", lines, table, unread)
+    finish(command.out, "captions", lines, table, unread)
     for _, old, new in pairs[:3]:
         console.print(
             f"[dim]{escape(old) or 'no caption'}[/] → {escape(new)}", highlight=False, soft_wrap=True
@@ -385,7 +403,7 @@ Commands = (
 
 
 def main(command: tyro.conf.OmitSubcommandPrefixes[tyro.conf.OmitArgPrefixes[Commands]]) -> None:
-    """Make training sets of a heap of videos, step by step, each from a table of videos to a table of videos."""
+    """Make training sets from a heap of videos. Each step reads a table of videos and writes one."""
     command.run()
 
 

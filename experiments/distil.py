@@ -38,8 +38,8 @@ def main(options: Options) -> int:
     base = options.base(project)
     if options.dry_run:
         return show(recipes, base, project)
-    kept = current(options.place, "kept", project)
-    jobs = [distillation_job(options.place, project, recipe, kept, base) for recipe in recipes]
+    kept = current(options.runs_uri, "kept", project)
+    jobs = [distillation_job(options.runs_uri, project, recipe, kept, base) for recipe in recipes]
     return options.train(jobs, project, simulated=bool(kept.record["simulated"]))
 
 

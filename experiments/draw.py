@@ -22,6 +22,7 @@ from stickers.artifacts.schema import records_of, table_of
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
 from stickers.models.trust import refuse_own_code
+from stickers.project import Project
 from stickers.prompts.sources import DrawnStickers, StickerSource
 from stickers.prompts.sticker_tables import IMAGES_PER_PROMPT, Stickers
 from stickers.prompts.text_to_image import DRAWINGS, DRAWN, TEMPLATE, drawings_of
@@ -33,7 +34,7 @@ STICKER_SIZE = 512
 
 
 def drawn_by_source(source: StickerSource, prompts: list[Prompt]) -> Stickers:
-    """The pictures that a project's own source has; prompts of which it has none are refused."""
+    """The pictures of a project's own source; prompts for which it has none are refused."""
     stickers: list[Sticker] = []
     refused: list[Refused] = []
     for prompt in prompts:
@@ -45,32 +46,43 @@ def drawn_by_source(source: StickerSource, prompts: list[Prompt]) -> Stickers:
 
 
 def drawn_by_model(uri: str, prompts: list[Prompt], size: int, options: dict[str, Any]) -> Stickers:
-    """What a text-to-image model draws; each block is durable once it is there."""
-    drawings, place, out = (
+    """The pictures that a text-to-image model draws; each block is durable once it is written.
+
+    Args:
+        uri: the folder of the set.
+        size: pixels a side.
+        options: of `draw_stickers`.
+    """
+    drawings, drawings_uri, drawn_uri = (
         drawings_of(prompts),
         storage.join(uri, "drawings.parquet"),
         storage.join(uri, "drawn"),
     )
-    rows = pa.Table.from_pylist([vars(each) for each in drawings], schema=DRAWINGS)
-    storage.write_table(place, rows, DRAWINGS)
-    for torn in storage.discard_torn(out):
+    rows = pa.Table.from_pylist([vars(drawing) for drawing in drawings], schema=DRAWINGS)
+    storage.write_table(drawings_uri, rows, DRAWINGS)
+    for torn in storage.discard_torn(drawn_uri):
         console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
     with connect():
-        draw_stickers(place, out, size=size, **options)
-    found = {
-        row["drawing_id"]: row for row in storage.read_table(storage.join(out, "rows"), DRAWN).to_pylist()
+        draw_stickers(drawings_uri, drawn_uri, size=size, **options)
+    rows_by_id = {
+        row["drawing_id"]: row
+        for row in storage.read_table(storage.join(drawn_uri, "rows"), DRAWN).to_pylist()
     }
-    text = {each.prompt_id: each for each in prompts}
+    prompts_by_id = {prompt.prompt_id: prompt for prompt in prompts}
     stickers, refused = [], []
-    for each in drawings:
-        png, said = found[each.drawing_id]["png"], text[each.prompt_id]
+    for drawing in drawings:
+        png, prompt = rows_by_id[drawing.drawing_id]["png"], prompts_by_id[drawing.prompt_id]
         if png is None:
-            what = f"{said.text}, picture {each.image_index + 1}"
-            refused.append(Refused(uri=what, source=said.source, reason=found[each.drawing_id]["reason"]))
+            title = f"{prompt.text}, picture {drawing.image_index + 1}"
+            refused.append(
+                Refused(uri=title, source=prompt.source, reason=rows_by_id[drawing.drawing_id]["reason"])
+            )
         else:
-            name = sticker_id(each.prompt_id, each.image_index, png)
+            name = sticker_id(drawing.prompt_id, drawing.image_index, png)
             stickers.append(
-                Sticker(sticker_id=name, prompt_id=each.prompt_id, image_index=each.image_index, png=png)
+                Sticker(
+                    sticker_id=name, prompt_id=drawing.prompt_id, image_index=drawing.image_index, png=png
+                )
             )
     return Stickers(prompts, stickers, refused)
 
@@ -87,27 +99,29 @@ def read_stickers(uri: str) -> Stickers:
     )
 
 
-def save(uri: str, found: Stickers, record: dict[str, Any]) -> None:
-    used = {each.prompt_id for each in found.stickers}
-    prompts = [each for each in found.prompts if each.prompt_id in used]
+def save(uri: str, stickers: Stickers, record: dict[str, Any]) -> None:
+    """Write a set without the prompts that have no picture. UserError: no prompt has one."""
+    used = {sticker.prompt_id for sticker in stickers.stickers}
+    prompts = [prompt for prompt in stickers.prompts if prompt.prompt_id in used]
     if not prompts:
-        raise UserError(f"none of the pictures can be used; the first: {found.refused[0].reason}")
+        raise UserError(f"none of the pictures can be used; the first: {stickers.refused[0].reason}")
     storage.write_table(storage.join(uri, "prompts.parquet"), table_of(prompts, Prompt), PROMPTS)
-    storage.write_table(storage.join(uri, "stickers.parquet"), table_of(found.stickers, Sticker), STICKERS)
-    storage.write_table(storage.join(uri, "refused.parquet"), table_of(found.refused, Refused), REFUSED)
-    counts = {"prompts": len(prompts), "stickers": len(found.stickers), "refused": len(found.refused)}
+    storage.write_table(storage.join(uri, "stickers.parquet"), table_of(stickers.stickers, Sticker), STICKERS)
+    storage.write_table(storage.join(uri, "refused.parquet"), table_of(stickers.refused, Refused), REFUSED)
+    counts = {"prompts": len(prompts), "stickers": len(stickers.stickers), "refused": len(stickers.refused)}
     storage.write_record(uri, {"kind": "stickers", "counts": counts, **record})
     if storage.exists(storage.join(uri, "drawn")):
         storage.remove(storage.join(uri, "drawn"))
 
 
-def show(name: str, found: Stickers) -> None:
+def show(name: str, stickers: Stickers) -> None:
+    """Print how many pictures a set has, and the first refused ones with their reasons."""
     table = Table("prompts", "stickers", "refused", title=f"stickers {name}")
-    table.add_row(*(str(len(each)) for each in (found.prompts, found.stickers, found.refused)))
+    table.add_row(*(str(len(rows)) for rows in (stickers.prompts, stickers.stickers, stickers.refused)))
     console.print(table)
-    for each in found.refused[:REFUSED_SHOWN]:
+    for row in stickers.refused[:REFUSED_SHOWN]:
         console.print(
-            f"[yellow]refused[/] {escape(each.uri)}: {escape(each.reason)}", highlight=False, soft_wrap=True
+            f"[yellow]refused[/] {escape(row.uri)}: {escape(row.reason)}", highlight=False, soft_wrap=True
         )
 
 
@@ -125,34 +139,18 @@ def main(
     """Draw two stickers of every prompt of a set.
 
     Args:
-        prompts: the set of prompts; by default the one made last (experiments/prompts.py).
-        model: folder of a diffusers text-to-image pipeline; by default the project's, and where that has none its own
-            source draws.
-        template: what the model is given, with {prompt} in it. A plain background can be cut out.
-        steps: of the model's sampler; by default its own number.
+        prompts: the set of prompts; by default the last one (experiments/prompts.py).
+        model: folder of a diffusers text-to-image pipeline; by default the project's. A project without one draws from
+            its own source.
+        template: the text for the model, with {prompt} in it. A plain background can be cut out.
+        steps: steps of the model's sampler; by default the pipeline's own number.
         size: pixels a side of the stickers that a model draws; teachers shrink them to their own size.
-        seed: of the model's noise; each picture has one of its own that follows from it.
-        gpus: what the model takes of a GPU, where there are any; 0.5 puts two on each.
+        seed: of the model's noise; the noise of each picture follows from it.
+        gpus: the share of a GPU that the model takes; 0.5 puts two on each.
     """
-    chosen, place = choose_project(project), storage.resolve_runs(runs)
-    of_models = chosen.stickers if isinstance(chosen.stickers, DrawnStickers) else None
-    template = template or (of_models.template if of_models else TEMPLATE)
-    if "{prompt}" not in template:
-        raise UserError(
-            f"the template {template!r} has no place for the prompt; write {{prompt}} where it belongs"
-        )
-    source = (
-        storage.find_record(place, "prompts", prompts)
-        if prompts
-        else storage.current(place, "prompts", chosen.name)
-    )
-    if source is None:
-        raise UserError(
-            f"there are no prompts of project {chosen.name!r} yet; run experiments/prompts.py first"
-        )
-    folder = absolute(model) if model else (of_models.text_to_image if of_models else None)
-    if folder:
-        refuse_own_code(storage.local_folder(folder))
+    chosen, runs = choose_project(project), storage.resolve_runs(runs)
+    folder, template = text_to_image(chosen, model, template)
+    source = source_prompts(runs, chosen, prompts)
     inputs = {
         "prompts": source.folder,
         "model": weights_digest(storage.local_folder(folder)) if folder else repr(chosen.stickers),
@@ -162,7 +160,7 @@ def main(
         "size": size if folder else None,
         "images": IMAGES_PER_PROMPT,
     }
-    uri = storage.join(place, "stickers", content_id("stickers", inputs)[:12])
+    uri = storage.join(runs, "stickers", content_id("stickers", inputs)[:12])
     if storage.exists(storage.join(uri, storage.RECORD)):
         console.print(f"nothing to do, the stickers are there: {uri}", soft_wrap=True)
     else:
@@ -173,8 +171,38 @@ def main(
         )
         save(uri, stickers, {"project": chosen.name, "inputs": inputs})
     name = uri.rsplit("/", 1)[1]
-    storage.set_current(place, "stickers", chosen.name, name)
+    storage.set_current(runs, "stickers", chosen.name, name)
     show(name, read_stickers(uri))
+
+
+def text_to_image(project: Project, model: str | None, template: str | None) -> tuple[str | None, str]:
+    """The folder of the model that draws, None where the project's own source does, and the template of its prompts.
+
+    Raises:
+        UserError: the template lacks {prompt}, or the model's folder brings code of its own.
+    """
+    drawn = project.stickers if isinstance(project.stickers, DrawnStickers) else None
+    template = template or (drawn.template if drawn else TEMPLATE)
+    if "{prompt}" not in template:
+        raise UserError(
+            f"the template {template!r} has no place for the prompt; write {{prompt}} where it belongs"
+        )
+    folder = absolute(model) if model else (drawn.text_to_image if drawn else None)
+    if folder:
+        refuse_own_code(storage.local_folder(folder))
+    return folder, template
+
+
+def source_prompts(runs: str, project: Project, name: str | None) -> storage.Artifact:
+    """The set of prompts of that name, by default the project's last. UserError: there is none."""
+    if name:
+        return storage.find_record(runs, "prompts", name)
+    prompts = storage.current(runs, "prompts", project.name)
+    if prompts is None:
+        raise UserError(
+            f"there are no prompts of project {project.name!r} yet; run experiments/prompts.py first"
+        )
+    return prompts
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Every system on held-out stickers: `python experiments/evaluate.py`.
 
-Held-out stickers are in no plan or kept set. Every system animates them as it serves; each sticker's readings are
-written as soon as they exist, so an interrupted evaluation goes on where it stopped. Where a project knows a truth,
-clips are measured against it too; elsewhere metrics describe the clips, and people judge them.
+Held-out stickers are in no plan or kept set. Every system animates them as it is served. Each sticker's readings are
+written as soon as they exist, so an interrupted evaluation goes on where it stopped. Where a project has a truth, clips
+are also measured against it; elsewhere metrics describe the clips and people judge them.
 """
 
 import os
@@ -74,10 +74,10 @@ def held_out(project: Project) -> list[HeldOut]:
 
 
 def evaluate_all(
-    todo: Sequence[HeldOut], place: str, systems: dict[str, tuple[str, str]], project: Project
+    todo: Sequence[HeldOut], folder: str, systems: dict[str, tuple[str, str]], project: Project
 ) -> None:
-    """Evaluate what is missing, on one actor a core."""
-    todo = [work for work in todo if not storage.exists(_file(place, work.key))]
+    """Evaluate the stickers that have no readings yet, with one actor for each core."""
+    todo = [work for work in todo if not storage.exists(_file(folder, work.key))]
     if not todo:
         return
     make = ray.remote(num_cpus=1)(Evaluator)
@@ -93,16 +93,16 @@ def evaluate_all(
             ],
             schema=READINGS,
         )
-        storage.write_table(_file(place, rows[0]["item"]), readings, READINGS)
+        storage.write_table(_file(folder, rows[0]["item"]), readings, READINGS)
 
 
-def _file(place: str, item: str) -> str:
-    return storage.join(place, "items", f"{item}.parquet")
+def _file(folder: str, item: str) -> str:
+    return storage.join(folder, "items", f"{item}.parquet")
 
 
-def read_rows(place: str) -> list[dict[str, Any]]:
+def read_rows(folder: str) -> list[dict[str, Any]]:
     """All readings of an evaluation, in the order of stickers and seeds."""
-    rows: list[dict[str, Any]] = storage.read_table(storage.join(place, "items")).to_pylist()
+    rows: list[dict[str, Any]] = storage.read_table(storage.join(folder, "items")).to_pylist()
     return sorted(rows, key=lambda row: (row["item"], row["seed"]))
 
 
@@ -143,7 +143,7 @@ def _pairs(project: Project, systems: dict[str, Any]) -> Iterator[tuple[str, str
 
 
 def show(figures: Sequence[Figure], differences: Sequence[Difference], project: Project) -> None:
-    """A row a system with every metric and its interval, then in words what came of it."""
+    """Print a row for each system with every metric and its interval, then the verdicts in words."""
     metrics = list(dict.fromkeys(row.metric for row in figures))
     cells = {(row.system, row.metric): row for row in figures}
     table = Table("system", *metrics, "clips", title="held-out stickers")
@@ -166,9 +166,9 @@ def main(runs: Runs = RUNS, project: ProjectName = None, foundations: str | None
     Args:
         foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
     """
-    chosen, place = choose_project(project), storage.resolve_runs(runs)
+    chosen, runs_uri = choose_project(project), storage.resolve_runs(runs)
     base = foundations_of(chosen, foundations)
-    trained = trained_systems(place, chosen)
+    trained = trained_systems(runs_uri, chosen)
     todo = held_out(chosen)
     evaluation = chosen.evaluation
     key = content_id(
@@ -179,7 +179,7 @@ def main(runs: Runs = RUNS, project: ProjectName = None, foundations: str | None
         evaluation.truth.name if evaluation.truth else "",
         *encoder_digests(base),
     )
-    target = storage.join(place, "evaluation", key)
+    target = storage.join(runs_uri, "evaluation", key)
     record = storage.join(target, storage.RECORD)
     folders = {name: storage.local_folder(artifact.uri) for name, artifact in trained.items()}
     encoders = {name: artifact.record.get("own_encoders") or base for name, artifact in trained.items()}
@@ -204,7 +204,7 @@ def main(runs: Runs = RUNS, project: ProjectName = None, foundations: str | None
             "verdicts": verdicts(figures, differences, chosen),
         }
         storage.write_record(target, facts)
-    storage.set_current(place, "evaluation", chosen.name, key)
+    storage.set_current(runs_uri, "evaluation", chosen.name, key)
 
 
 if __name__ == "__main__":

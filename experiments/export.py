@@ -39,30 +39,30 @@ def main(
         alias: the registry alias that serving follows.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
     """
-    chosen, place = choose_project(project), storage.resolve_runs(runs)
+    chosen, runs_uri = choose_project(project), storage.resolve_runs(runs)
     (recipe,) = choose(chosen.distillations, only or chosen.distillations[0].name, NO_CHANGES)
-    found = current_training(place, "distilled", chosen, recipe.name)
-    if found is None:
+    training = current_training(runs_uri, "distilled", chosen, recipe.name)
+    if training is None:
         raise UserError(
-            f"{place} holds no distilled student {recipe.name!r} of project {chosen.name!r}; "
+            f"{runs_uri} holds no distilled student {recipe.name!r} of project {chosen.name!r}; "
             "run experiments/distil.py first"
         )
-    base = found.record.get("own_encoders") or foundations_of(chosen, foundations)
-    folder = Path(storage.local_folder(found.uri))
+    base = training.record.get("own_encoders") or foundations_of(chosen, foundations)
+    folder = Path(storage.local_folder(training.uri))
     digests = [weights_digest(folder / "checkpoint"), *encoder_digests(base)]
-    name = f"{found.record['name']}-{found.record['recipe_digest']}-{content_id('exported', *digests)[:12]}"
-    target = storage.join(place, "exported", name)
+    name = f"{training.record['name']}-{training.record['recipe_digest']}-{content_id('exported', *digests)[:12]}"
+    target = storage.join(runs_uri, "exported", name)
     if not storage.exists(storage.join(target, storage.RECORD)):
         with TemporaryDirectory() as local:
             assemble(folder, base).save(local)
             storage.upload_folder(local, target)
         origin = {
-            "trained": found.folder,
-            "simulated": found.record["simulated"],
+            "trained": training.folder,
+            "simulated": training.record["simulated"],
             "licences": {"foundation": chosen.foundation.licence},
         }
         storage.write_record(target, {"project": chosen.name, "digests": digests, **origin})
-    version = Tracking.open(place).register(target, found.record["mlflow_run"], alias=alias)
+    version = Tracking.open(runs_uri).register(target, training.record["mlflow_run"], alias=alias)
     console.print(f"exported to {target}", soft_wrap=True, highlight=False)
     console.print(f"registered as models:/{STUDENT}@{alias}, version {version}")
 

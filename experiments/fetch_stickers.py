@@ -174,6 +174,7 @@ def main(
 
 
 def pinned_tarballs(folder: StickerFolder) -> list[Tarball]:
+    """The packages of `PACKAGES`, to be downloaded into the folder."""
     return [Tarball(package, folder.state / f"{package.slug}.tgz", False) for package in PACKAGES]
 
 

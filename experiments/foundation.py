@@ -32,8 +32,8 @@ def main(
         out: where the foundation goes; it must not hold one of this name yet.
         name: the network's name in `video_unets/`.
         variant: which weight files to read, for example fp16.
-        latent_channels: what the model must have; give 4 for Stable Diffusion's.
-        seed: of the temporal layers, which begin by doing nothing.
+        latent_channels: latent channels that the model must have; 4 for Stable Diffusion.
+        seed: seed of the temporal layers, which do nothing at first.
     """
     target = out / "video_unets" / name
     if target.exists():
@@ -44,8 +44,8 @@ def main(
     start.autoencoder.save_pretrained(out / "autoencoder", safe_serialization=True)
     start.text.save(out)
     unet.save_pretrained(target, safe_serialization=True)
-    weights = sum(each.numel() for each in unet.parameters())
-    new = sum(each.numel() for key, each in unet.named_parameters() if "temporal" in key)
+    weights = sum(parameter.numel() for parameter in unet.parameters())
+    new = sum(parameter.numel() for key, parameter in unet.named_parameters() if "temporal" in key)
     console.print(f"{target}: {weights / 1e6:,.2f} million weights, {new / 1e6:,.2f} of them new, temporal")
     console.print(f"it predicts {start.prediction}: the prediction of a recipe's first stage")
 

@@ -41,8 +41,10 @@ def main(
         signal.signal(signal.SIGTERM, _stop)
         try:
             address = serve_student(folder, port=port, device=device)
-            said = f"[bold]{address}[/] is the page, {address}/docs says how programs ask; Ctrl-C stops"
-            console.print(said, soft_wrap=True)
+            console.print(
+                f"[bold]{address}[/] is the page, {address}/docs says how programs ask; Ctrl-C stops",
+                soft_wrap=True,
+            )
             signal.pause()
         except KeyboardInterrupt:
             console.print("stopping")

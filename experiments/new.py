@@ -67,60 +67,65 @@ def main(
     Args:
         videos: videos to learn from: a folder with a captions.csv (file, caption), a table, or a WebDataset tar.
         stickers: pictures to animate: a folder with a captions.csv, or a table with columns prompt and picture.
-        out: the folder of the project; it must not hold one.
-        name: of the project; by default the folder's.
+        out: the folder to write the project into; it must not hold one.
+        name: the project's name; by default the folder's.
         foundation: folder of networks to start from, with their encoders.
-        size: pixels a side; by default those of the foundation's networks.
+        size: pixels a side; by default the size of the foundation's networks.
         steps: optimiser steps of each training.
         people: who chooses: real people on the annotation page, or simulated ones who choose at random.
         held_out: the share of prompts that is kept for the evaluation.
-        licence: of videos and stickers; it is carried along.
+        licence: the licence of videos and stickers; records and tables carry it along.
     """
-    out = out.expanduser().resolve()
-    if (out / PROJECT_FILE).exists():
-        raise UserError(f"{out} holds a project; give another --out, or change {out / PROJECT_FILE}")
-    if not 0 < held_out < 1:
-        raise UserError(f"--held-out is a share between 0 and 1, got {held_out}")
+    folder = out.expanduser().resolve()
+    check_target(folder, held_out)
     videos, foundation = videos.expanduser().resolve(), foundation.expanduser().resolve()
     listed = list_videos(videos)
     rows, refused = list_stickers(stickers.expanduser().resolve())
     networks = networks_of(foundation)
     size = size or networks.size
     to_animate, to_hold_out = split(rows, held_out)
-    out.mkdir(parents=True, exist_ok=True)
-    write_stickers(out / STICKERS, to_animate)
-    write_stickers(out / HELD_OUT, to_hold_out)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_stickers(folder / STICKERS, to_animate)
+    write_stickers(folder / HELD_OUT, to_hold_out)
     text = render(
-        name=name or out.name,
-        videos=videos,
-        foundation=foundation,
-        networks=networks,
-        people=people,
-        steps=steps,
-        size=size,
-        licence=licence,
-    )
-    (out / PROJECT_FILE).write_text(text, encoding="utf-8")
-    project = choose_project(str(out / PROJECT_FILE))
-    environment = write_job_folder(out)
-    console.print(f"written: {out / PROJECT_FILE}\nwritten: {environment}", highlight=False, soft_wrap=True)
-    silent = sum(not video.caption for video in listed)
-    sentences = [f"{len(listed)} videos, {silent} without a caption", *describe_stickers(rows, size)]
+        name=name or folder.name, videos=videos, foundation=foundation, networks=networks,
+        people=people, steps=steps, size=size, licence=licence,
+    )  # fmt: skip
+    project_file = folder / PROJECT_FILE
+    project_file.write_text(text, encoding="utf-8")
+    project = choose_project(str(project_file))
+    say(f"written: {project_file}\nwritten: {write_job_folder(folder)}")
+    num_silent = sum(not video.caption for video in listed)
+    sentences = [f"{len(listed)} videos, {num_silent} without a caption", *describe_stickers(rows, size)]
     sentences.append(f"{len(to_animate)} stickers to animate, {len(to_hold_out)} held out")
-    for sentence in (*sentences, *refused[:REFUSED_SHOWN]):
-        console.print(escape(sentence), highlight=False, soft_wrap=True)
-    if len(refused) > REFUSED_SHOWN:
-        console.print(f"{len(refused) - REFUSED_SHOWN} more stickers cannot be used")
+    show_checks(sentences, refused)
     show_costs(project, num_videos=len(listed), num_stickers=len(to_animate))
-    console.print(
-        f"next: python experiments/quickstart.py --project {out / PROJECT_FILE}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(f"next: python experiments/quickstart.py --project {project_file}")
+
+
+def check_target(folder: Path, held_out: float) -> None:
+    """UserError: the folder holds a project already, or `held_out` is no share."""
+    if (folder / PROJECT_FILE).exists():
+        raise UserError(f"{folder} holds a project; give another --out, or change {folder / PROJECT_FILE}")
+    if not 0 < held_out < 1:
+        raise UserError(f"--held-out is a share between 0 and 1, got {held_out}")
+
+
+def say(text: str) -> None:
+    """Print text as it is: no markup, no colours, no line breaks of the terminal's width."""
+    console.print(escape(text), highlight=False, soft_wrap=True)
+
+
+def show_checks(sentences: list[str], refused: list[str]) -> None:
+    """Print what the checks say of videos and stickers, and the first stickers that cannot be used."""
+    for sentence in (*sentences, *refused[:REFUSED_SHOWN]):
+        say(sentence)
+    if len(refused) > REFUSED_SHOWN:
+        say(f"{len(refused) - REFUSED_SHOWN} more stickers cannot be used")
 
 
 def show_costs(project: Project, *, num_videos: int, num_stickers: int) -> None:
-    """What the project will take: time on this machine, GPU hours and disk."""
+    """Print what the project will take: time on this machine, GPU hours and disk."""
     flops_per_second, base = machine_speed(), project.foundation.place
     factor = latent_factor(base)
     rows: list[tuple[str, float]] = []

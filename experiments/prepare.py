@@ -1,7 +1,7 @@
 """Videos to a manifest and frame latents: `python experiments/prepare.py --project FILE.py`.
 
-Collections that a project draws itself are first written as files; from there on all go the same way. What an earlier
-run has decoded and encoded is found in the cache by its content, whatever it was called then.
+Collections that a project draws itself are written as files first; then all are treated alike. A cache finds what an
+earlier run has decoded and encoded by its content, under any name.
 """
 
 import os
@@ -40,16 +40,16 @@ from stickers.storage.outside import MEMBER
 console = Console()
 LISTED = pa.schema([(name, pa.string()) for name in COLUMNS])
 CHUNK = 10
-#: rows of a listing that are held at a time
+#: rows of a listing that are in memory at a time
 PART = 20_000
-#: reasons that are printed; all of them stand in the manifest
+#: how many reasons are printed; the manifest has all of them
 SHOWN = 20
 T = TypeVar("T")
 Listing = Callable[[], Iterable[Listed]]
 
 
 def drawn_collections(project: Project, root: Path) -> list[Listed]:
-    """Write the videos that a project draws itself, in parallel; what exists already is left alone."""
+    """Write the videos that a project draws itself, in parallel; existing ones are left alone."""
     listed: list[Listed] = []
     write = ray.remote(num_cpus=1)(_draw_chunk)
     for collection in project.collections:
@@ -108,7 +108,7 @@ def with_own_videos(
 
 
 def file_listing(project: Project, absent: Sequence[str] = ()) -> Listing:
-    """The files that a project's collections name, but for `absent` ones; to be listed again and again."""
+    """The files of a project's collections except for `absent` ones; each call lists them anew."""
 
     def listing() -> Iterator[Listed]:
         for row in project.collections:
@@ -120,42 +120,42 @@ def file_listing(project: Project, absent: Sequence[str] = ()) -> Listing:
 
 
 def fingerprint(listing: Listing) -> str:
-    """What tells one state of a user's files from another, without reading them."""
+    """A digest of paths, captions, sizes and times; it changes with the user's files, which are not read."""
     digest = blake2b(digest_size=13)
     for row in listing():
         path = Path(row.path.split(MEMBER, 1)[0])
-        seen = path.stat() if path.exists() else None
-        stamp = (seen.st_size, seen.st_mtime_ns) if seen else ()
+        status = path.stat() if path.exists() else None
+        stamp = (status.st_size, status.st_mtime_ns) if status else ()
         digest.update(repr((row.path, row.caption, row.source, *stamp)).encode())
     return digest.hexdigest()
 
 
-def write_listing(listing: Iterable[Listed], place: str) -> int:
-    """The listing as a table in parts, so that no more than one part is held. Returns how many rows it has."""
+def write_listing(listing: Iterable[Listed], folder: str) -> int:
+    """Write the listing as a table in parts, so that only one part is in memory; returns the number of rows."""
     total = 0
     rows = (
-        {"clip_id": content_id("file", each.source, each.path), **vars(each)}
-        for each in tqdm(listing, desc="list", unit="file")
+        {"clip_id": content_id("file", row.source, row.path), **vars(row)}
+        for row in tqdm(listing, desc="list", unit="file")
     )
     for number, part in enumerate(in_parts(rows)):
         table = pa.Table.from_pylist(part, schema=LISTED)
-        storage.write_table(storage.join(place, f"part-{number:05d}.parquet"), table, LISTED)
+        storage.write_table(storage.join(folder, f"part-{number:05d}.parquet"), table, LISTED)
         total += len(part)
     return total
 
 
-def encode(listing: Iterable[Listed], place: str, foundations: str, cache: FrameCache) -> None:
-    """Make a row of every listed file once; a second call after a crash does what is missing."""
-    listed, rows = storage.join(place, "listed"), storage.join(place, "rows")
-    for torn in storage.discard_torn(place):
+def encode(listing: Iterable[Listed], folder: str, foundations: str, cache: FrameCache) -> None:
+    """Encode every listed file into a row; a second call after a crash encodes the missing ones."""
+    listed, rows = storage.join(folder, "listed"), storage.join(folder, "rows")
+    for torn in storage.discard_torn(folder):
         console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
     total = write_listing(listing, listed)
-    # what a crash loses at most; many small files would cost more than it
+    # A crash loses one block at most; smaller blocks would mean many small files, which cost more.
     block = max(40, min(1000, total // 100))
     context = DataContext.get_current()
     context.checkpoint_config = CheckpointConfig(
         id_column="clip_id",
-        checkpoint_path=storage.join(place, "checkpoint"),
+        checkpoint_path=storage.join(folder, "checkpoint"),
         delete_checkpoint_on_success=False,
     )
     gpus = int(ray.cluster_resources().get("GPU", 0))
@@ -170,9 +170,9 @@ def encode(listing: Iterable[Listed], place: str, foundations: str, cache: Frame
     ).write_parquet(rows)
 
 
-def rows_of(place: str, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows that `encode` left, a file at a time."""
-    for part in storage.listing(storage.join(place, "rows"), recursive=True):
+def rows_of(folder: str, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows that `encode` wrote, a file at a time."""
+    for part in storage.listing(storage.join(folder, "rows"), recursive=True):
         if part.endswith(".parquet"):
             yield from storage.read_table(part, ROWS, columns=columns).to_pylist()
 
@@ -184,20 +184,20 @@ def in_parts(rows: Iterable[T]) -> Iterator[list[T]]:
         yield part
 
 
-def write_sets(place: str, cache: FrameCache, foundations: str, names: Sequence[str]) -> dict[str, Any]:
-    """The manifest, and a set for each collection and size.
+def write_sets(folder: str, cache: FrameCache, foundations: str, names: Sequence[str]) -> dict[str, Any]:
+    """Write the manifest, and a set for each collection and size.
 
     Args:
         names: the project's collections, best first; the best that has a usable clip stands for those that have none.
 
     Returns:
-        What the record says of them: clips by set, and how many files were listed, refused and seen twice.
+        The record's counts: clips by set, files listed, refused and repeated, and which collection stands for which.
     """
     builders: dict[tuple[str, int], SetBuilder] = {}
     counts: Counter[str] = Counter()
     first_reason = ""
     rows = mark_duplicates(
-        rows_of(place), originals(rows_of(place, ["clip_id", "source", "content", "status"]))
+        rows_of(folder), originals(rows_of(folder, ["clip_id", "source", "content", "status"]))
     )
     for number, part in enumerate(in_parts(rows)):
         for row in part:
@@ -209,17 +209,17 @@ def write_sets(place: str, cache: FrameCache, foundations: str, names: Sequence[
         table = pa.Table.from_pylist(
             [{name: row[name] for name in CLIPS.names} for row in part], schema=CLIPS
         )
-        storage.write_table(storage.join(place, "clips", f"part-{number:05d}.parquet"), table, CLIPS)
+        storage.write_table(storage.join(folder, "clips", f"part-{number:05d}.parquet"), table, CLIPS)
     if not builders:
         raise UserError(f"none of the {counts.total()} files can be used; first reason: {first_reason}")
-    made = [name for name, _ in builders]
-    best = next(name for name in names if name in made)
-    standing = {name: name if name in made else best for name in names}
+    usable = [name for name, _ in builders]
+    best = next(name for name in names if name in usable)
+    standing = {name: name if name in usable else best for name in names}
     autoencoder, clips = load_autoencoder(foundations), {}
     for name, source in standing.items():
         for size in cache.sizes:
             latents = builders[source, size].build(autoencoder)
-            storage.write_bytes(storage.join(place, f"{name}-{size}.safetensors"), latents.to_bytes(place))
+            storage.write_bytes(storage.join(folder, f"{name}-{size}.safetensors"), latents.to_bytes(folder))
             clips[name] = len(latents)
     return {
         "clips": clips,
@@ -230,26 +230,28 @@ def write_sets(place: str, cache: FrameCache, foundations: str, names: Sequence[
     }
 
 
-def show(place: str, record: dict[str, Any]) -> None:
-    """The summary: sets, and every refusal with its reason."""
+def show(folder: str, record: dict[str, Any]) -> None:
+    """Print the sets, and the first refusals with their reasons."""
     table = Table("collection", "clips", title="prepared")
     for name, count in record["clips"].items():
         table.add_row(name, str(count))
     console.print(table)
     for name, source in record["stand_ins"].items():
         console.print(f"[yellow]set {escape(name)} has no usable clip: {escape(source)} stands for it[/]")
-    silent, said = 0, 0
+    silent, num_printed = 0, 0
     for row in chain.from_iterable(
-        storage.read_table(part).to_pylist() for part in storage.listing(storage.join(place, "clips"))
+        storage.read_table(part).to_pylist() for part in storage.listing(storage.join(folder, "clips"))
     ):
         silent += row["status"] == "ready" and not row["caption"]
-        if row["reason"] and said < SHOWN:
+        if row["reason"] and num_printed < SHOWN:
             console.print(f"[yellow]{row['status']}[/] {row['reason']}", highlight=False, soft_wrap=True)
-            said += 1
+            num_printed += 1
     if silent:
         console.print(f"{silent} clips have no caption", highlight=False)
-    if (left := record["refused"] + record["duplicates"] - said) > 0:
-        console.print(f"{left} more are refused or duplicates: {place}/clips says why", highlight=False)
+    if (num_unprinted := record["refused"] + record["duplicates"] - num_printed) > 0:
+        console.print(
+            f"{num_unprinted} more are refused or duplicates: {folder}/clips says why", highlight=False
+        )
 
 
 def main(
@@ -272,45 +274,53 @@ def main(
             the project has it.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
     """
-    place = storage.resolve_runs(runs)
+    runs = storage.resolve_runs(runs)
     chosen, absent = with_own_videos(choose_project(project), videos, sets)
     base = foundations_of(chosen, foundations)
-    drawn = [row for row in chosen.collections if row.draw]
-    if drawn and "://" in place:
-        raise UserError(
-            f"collection {drawn[0].name!r} is drawn and cannot be drawn into {place}; give --videos, or --runs a "
-            "folder of this machine"
-        )
-    asked = tuple(sorted(set(sizes))) or chosen.teacher_sizes
+    drawn = drawn_names(chosen, runs)
+    picture_sizes = tuple(sorted(set(sizes))) or chosen.teacher_sizes
     is_online = chosen.online if online is None else online
     autoencoder, *text = encoder_digests(base)
     cache = FrameCache(
-        runs=place, autoencoder=autoencoder, text=content_id(*text), sizes=asked, with_frames=not is_online
-    )
+        runs=runs, autoencoder=autoencoder, text=content_id(*text), sizes=picture_sizes, with_frames=not is_online
+    )  # fmt: skip
     listing = file_listing(chosen, absent)
     names = [row.name for row in chosen.collections]
-    state = [fingerprint(listing), [repr(row.draw) for row in drawn], names]
-    key = content_id("latents", state, list(asked), is_online, autoencoder, *text)
-    target = storage.join(place, "latents", key)
+    state = [fingerprint(listing), [repr(row.draw) for row in chosen.collections if row.draw], names]
+    key = content_id("latents", state, list(picture_sizes), is_online, autoencoder, *text)
+    target = storage.join(runs, "latents", key)
     if storage.exists(storage.join(target, storage.RECORD)):
-        storage.set_current(place, "latents", chosen.name, key)
+        storage.set_current(runs, "latents", chosen.name, key)
         console.print(f"prepared already: {target}")
         return
     check_cluster(chosen)
     with connect():
-        drawings = drawn_collections(chosen, Path(place) / "collections" / key) if drawn else []
+        drawings = drawn_collections(chosen, Path(runs) / "collections" / key) if drawn else []
         encode(chain(drawings, listing()), target, base, cache)
-    record = write_sets(target, cache, base, names)
-    show(target, record)
+    counts = write_sets(target, cache, base, names)
+    show(target, counts)
     cache.remember(key, rows_of(target))
     licences = {row.name: row.licence for row in chosen.collections}
-    storage.write_record(
-        target,
-        {"project": chosen.name, "sizes": list(asked), "online": is_online, "licences": licences, **record},
-    )
-    storage.set_current(place, "latents", chosen.name, key)
-    for leftover in ("rows", "checkpoint", "listed"):  # what served resuming alone
+    facts = {"project": chosen.name, "sizes": list(picture_sizes), "online": is_online, "licences": licences}
+    storage.write_record(target, {**facts, **counts})
+    storage.set_current(runs, "latents", chosen.name, key)
+    for leftover in ("rows", "checkpoint", "listed"):  # they serve to resume
         storage.remove(storage.join(target, leftover))
+
+
+def drawn_names(project: Project, runs: str) -> list[str]:
+    """The names of the collections that the project draws itself.
+
+    Raises:
+        UserError: there are some, and the runs folder is no folder of this machine.
+    """
+    names = [row.name for row in project.collections if row.draw]
+    if names and "://" in runs:
+        raise UserError(
+            f"collection {names[0]!r} is drawn and cannot be drawn into {runs}; give --videos, or --runs a "
+            "folder of this machine"
+        )
+    return names
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Make tiny foundations as those that are shipped, from nothing: `python experiments/pretrain.py`.
+"""Make tiny foundations like the shipped ones, from nothing: `python experiments/pretrain.py`.
 
-In order: collections are drawn, the autoencoder and the CLIP text encoder are trained on both domains (held-out pairs
-excluded), two text-to-image UNets on single frames, and from them, inflated, the video foundations on the *general*
-domain through multi-stage recipes. Each part is skipped when its result exists, so the command resumes part by part.
+It draws collections, then trains the autoencoder and the CLIP text encoder on both domains without the held-out pairs,
+then two text-to-image UNets on single frames. The video foundations are inflated from these and trained on the
+*general* domain through multi-stage recipes. Each part is skipped when its result exists, so the command resumes part
+by part.
 """
 
 import json
@@ -23,7 +24,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, normalize
 from tqdm import trange
-from transformers import CLIPConfig, CLIPModel, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPConfig, CLIPModel, CLIPTextModel, CLIPTokenizer, PreTrainedTokenizerBase
 
 from recipes.toy.foundations import (
     AUTOENCODER,
@@ -55,7 +56,7 @@ console = Console()
 
 
 def collect(work: Path, processes: int) -> None:
-    """Draw the videos that everything is trained on."""
+    """Draw the videos of all trainings."""
     for name, size in COLLECTION_SIZES.items():
         folder = work / "videos" / name
         if (folder / "captions.csv").exists():
@@ -75,7 +76,7 @@ def clips(work: Path, name: str) -> Iterator[tuple[np.ndarray, float, str]]:
 
 
 def pixels(work: Path) -> dict[str, list[tuple[Tensor, float, str]]]:
-    """All drawn clips as uint8 tensors `[T, 4, S, S]`, decoded once and kept on disk."""
+    """All drawn clips as uint8 tensors `[T, 4, S, S]`, decoded once and stored on disk."""
     path = work / "pixels.pt"
     if not path.exists():
         decoded = {
@@ -89,7 +90,7 @@ def pixels(work: Path) -> dict[str, list[tuple[Tensor, float, str]]]:
 
 
 def run_steps(title: str, steps: int, lr: float, model: nn.Module, loss_at: Callable[[int], Tensor]) -> None:
-    """AdamW with a cosine decay, for the parts that are no video recipe."""
+    """Train with AdamW and a cosine decay, for the parts that are no video recipe."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=0.01)
     average = 0.0
     with trange(steps, desc=title, mininterval=5) as bar:
@@ -106,8 +107,8 @@ def run_steps(title: str, steps: int, lr: float, model: nn.Module, loss_at: Call
             bar.set_postfix(loss=f"{average:.4f}", refresh=False)
 
 
-def train_autoencoder(work: Path, out: Path) -> None:
-    """L1 on RGBA with a light KL term; then latents are normalised by their measured mean and deviation."""
+def train_autoencoder(work: Path, folder: Path) -> None:
+    """Train on RGBA with L1 and a light KL term; latents are normalised by their measured mean and deviation."""
     torch.manual_seed(SEED)
     frames = torch.cat([f for collection in pixels(work).values() for f, _, _ in collection])
     model = RGBAAutoencoder(**AUTOENCODER["model"]).to(memory_format=torch.channels_last)
@@ -134,28 +135,20 @@ def train_autoencoder(work: Path, out: Path) -> None:
     console.print(
         f"autoencoder: {10 * math.log10(4 / error.item()):.1f} dB PSNR over RGBA, {len(frames)} frames seen"
     )
-    model.save_pretrained(out / "autoencoder")
+    model.save_pretrained(folder / "autoencoder")
 
 
-def train_text(work: Path, out: Path) -> None:
-    """CLIP on (clip, caption) pairs: its vision tower sees the eight frames of a clip as channels, so that words for
-    motion mean something; the vision tower is thrown away."""
+def train_text(work: Path, folder: Path) -> None:
+    """Train CLIP on (clip, caption) pairs and keep its text tower.
+
+    Its vision tower sees the eight frames of a clip as channels, so the words for motion come to mean something.
+    """
     torch.manual_seed(SEED)
     tokenizer = CLIPTokenizer().train_new_from_iterator(
         [[text] for text in words.corpus()], vocab_size=CLIP["vocabulary"]
     )
     length = CLIP["text"]["max_position_embeddings"]
-    config = CLIPConfig(
-        text_config={
-            **CLIP["text"],
-            "vocab_size": len(tokenizer),
-            "bos_token_id": tokenizer.bos_token_id,
-            "eos_token_id": tokenizer.eos_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
-        },
-        vision_config=CLIP["vision"],
-        projection_dim=CLIP["projection"],
-    )
+    config = _clip_config(tokenizer)
     model = CLIPModel(config)
     pairs = [
         (f[(np.arange(8) * max(1, min(round(r / 8), len(f) // 8)))].flatten(0, 1), c)
@@ -171,12 +164,12 @@ def train_text(work: Path, out: Path) -> None:
     def loss_at(step: int) -> Tensor:
         rows = torch.randint(len(pairs), (CLIP["batch_size"],), generator=dice)
         video = torch.stack([pairs[i][0] for i in rows.tolist()]).float() / 127.5 - 1
-        seen = normalize(model.get_image_features(pixel_values=video).pooler_output, dim=-1)
+        video_embeddings = normalize(model.get_image_features(pixel_values=video).pooler_output, dim=-1)
         read = normalize(model.get_text_features(input_ids=tokens[rows]).pooler_output, dim=-1)
-        logits = model.logit_scale.exp().clamp(max=50) * read @ seen.T
+        logits = model.logit_scale.exp().clamp(max=50) * read @ video_embeddings.T
         positive = (same[rows][:, None] == same[rows][None]).float()
-        wanted = positive / positive.sum(1, keepdim=True)
-        return (cross_entropy(logits, wanted) + cross_entropy(logits.T, wanted)) / 2
+        targets = positive / positive.sum(1, keepdim=True)
+        return (cross_entropy(logits, targets) + cross_entropy(logits.T, targets)) / 2
 
     run_steps("CLIP", CLIP["steps"], CLIP["lr"], model, loss_at)
     text = CLIPTextModel(config.text_config)
@@ -187,11 +180,25 @@ def train_text(work: Path, out: Path) -> None:
             if k.startswith("text_model.")
         }
     )
-    TextEncoder((tokenizer, text)).save(out)
+    TextEncoder((tokenizer, text)).save(folder)
 
 
-def image_latents(work: Path, out: Path) -> LatentSet:
-    """Single frames for text-to-image: general clips and resting characters."""
+def _clip_config(tokenizer: PreTrainedTokenizerBase) -> CLIPConfig:
+    """CLIP with the vocabulary of `tokenizer`."""
+    text_config = {
+        **CLIP["text"],
+        "vocab_size": len(tokenizer),
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    return CLIPConfig(
+        text_config=text_config, vision_config=CLIP["vision"], projection_dim=CLIP["projection"]
+    )
+
+
+def image_latents(work: Path, folder: Path) -> LatentSet:
+    """Latents of single frames for text-to-image: general clips and resting characters."""
     rng = np.random.default_rng(SEED)
     stills = [
         (render_still(Look.draw(subject, rng), PICTURE_SIZE)[None], 1.0, f"a {subject}")
@@ -200,23 +207,27 @@ def image_latents(work: Path, out: Path) -> LatentSet:
     ]
     path = work / "image-latents.safetensors"
     if not path.exists():
-        encode_clips(stills, load_autoencoder(out), TextEncoder.load(out), PICTURE_SIZE).save(path)
-    return LatentSet.join([LatentSet.load(path), general_latents(work, out)])
+        encode_clips(stills, load_autoencoder(folder), TextEncoder.load(folder), PICTURE_SIZE).save(path)
+    return LatentSet.join([LatentSet.load(path), general_latents(work, folder)])
 
 
-def general_latents(work: Path, out: Path) -> LatentSet:
-    """The general collection, encoded once."""
+def general_latents(work: Path, folder: Path) -> LatentSet:
+    """Latents of the general collection, encoded once."""
     path = work / "general-latents.safetensors"
     if not path.exists():
-        autoencoder, text = load_autoencoder(out), TextEncoder.load(out)
+        autoencoder, text = load_autoencoder(folder), TextEncoder.load(folder)
         encode_clips(clips(work, "general"), autoencoder, text, PICTURE_SIZE).save(path)
     return LatentSet.load(path)
 
 
-def train_image_unet(work: Path, out: Path, name: str) -> None:
-    """Text to image with noise prediction, on single frames."""
+def train_image_unet(work: Path, folder: Path, name: str) -> None:
+    """Train text to image by noise prediction on single frames."""
     torch.manual_seed(SEED)
-    spec, latents, null = IMAGE_UNETS[name], image_latents(work, out), TextEncoder.load(out).encode([""])
+    spec, latents, null = (
+        IMAGE_UNETS[name],
+        image_latents(work, folder),
+        TextEncoder.load(folder).encode([""]),
+    )
     model = UNet2DConditionModel(**spec["model"]).to(memory_format=torch.channels_last)
     schedule = NoiseSchedule.make(zero_terminal_snr=False)
     dice = torch.Generator().manual_seed(SEED)
@@ -234,7 +245,7 @@ def train_image_unet(work: Path, out: Path, name: str) -> None:
         return mse_loss(model(noisy, timestep, encoder_hidden_states=context).sample, noise)
 
     run_steps(f"text to image, {name}", spec["steps"], spec["lr"], model, loss_at)
-    model.save_pretrained(out / "image_unets" / name)
+    model.save_pretrained(folder / "image_unets" / name)
 
 
 class Bar:
@@ -244,6 +255,7 @@ class Bar:
         self.name, self.steps, self.start = name, steps, time.monotonic()
 
     def log(self, metrics: dict[str, float], step: int) -> None:
+        """Show the loss beside the progress bar."""
         if step % 50 == 0:
             spent = time.monotonic() - self.start
             console.print(
@@ -251,18 +263,20 @@ class Bar:
             )
 
 
-def train_video_unet(work: Path, out: Path, recipe: Recipe, folder: Path) -> None:
-    """One video foundation: inflate an image UNet or go on from the trunk, then run the recipe's stages on the
-    *general* domain."""
+def train_video_unet(work: Path, target: Path, recipe: Recipe, folder: Path) -> None:
+    """Train one video foundation on the *general* domain.
+
+    It is inflated from an image UNet, or starts from the trunk, and runs through the recipe's stages.
+    """
     torch.manual_seed(recipe.seed)
     if recipe.foundation == TRUNK.name:
         model = load_unet(trunk_folder(work))
     else:
-        model = inflate(load_image_unet(out / recipe.foundation))
+        model = inflate(load_image_unet(target / recipe.foundation))
     model = model.train().to(memory_format=torch.channels_last)
-    null = TextEncoder.load(out).encode([""])[0]
+    null = TextEncoder.load(target).encode([""])[0]
     task = RecipeTask(
-        recipe, model, Mixture({sized("general", PICTURE_SIZE): general_latents(work, out)}), null
+        recipe, model, Mixture({sized("general", PICTURE_SIZE): general_latents(work, target)}), null
     )
     engine = PlainEngine(model, weight_decay=recipe.weight_decay, gradient_clip=recipe.gradient_clip)
 
@@ -273,12 +287,12 @@ def train_video_unet(work: Path, out: Path, recipe: Recipe, folder: Path) -> Non
 
 
 def trunk_folder(work: Path) -> Path:
-    """Where the unshipped video UNet lies that both teacher foundations start from."""
+    """The folder of the unshipped video UNet from which both teacher foundations start."""
     return work / "trunk"
 
 
 def write_foundation(folder: Path, model: VideoUNet, recipe: Recipe) -> None:
-    """Weights, then the record that says how they were made."""
+    """Write the weights, then the record of how they were made."""
     model.save_pretrained(folder, safe_serialization=True)
     record = {
         "name": recipe.name,
@@ -301,8 +315,8 @@ def main(
     """Train the tiny foundations; a part whose result exists is left alone.
 
     Args:
-        work: where drawn videos and latents are kept.
-        out: where the foundations go; those that are shipped lie in platform/foundations/tiny.
+        work: folder of drawn videos and latents.
+        out: folder of the foundations; the shipped ones are in platform/foundations/tiny.
         processes: how many processes draw videos.
     """
     parts: dict[str, tuple[Path, Callable[[], None]]] = {

@@ -1,7 +1,7 @@
 """Which prompts are animated: `python experiments/prompts.py`, from tables or a language model.
 
-Unsafe, doubled and unreadable prompts are left out with a reason, the others sorted into the paper's three buckets.
-`experiments/draw.py` draws what comes of it.
+Unsafe, repeated and unreadable prompts are refused with a reason. The others are sorted into the paper's three buckets.
+`experiments/draw.py` draws stickers for them.
 """
 
 from collections import Counter
@@ -35,62 +35,68 @@ console = Console()
 REFUSED_SHOWN = 10
 
 
-def unsafe_words(place: str) -> list[str]:
-    """The words of a user's list, one a line; empty lines and those that begin with # say nothing."""
-    if not place:
+def unsafe_words(path: str) -> list[str]:
+    """The words of a user's list, one on each line; empty lines and those that begin with # are skipped."""
+    if not path:
         return []
-    lines = storage.read_bytes(absolute(place)).decode().splitlines()
+    lines = storage.read_bytes(absolute(path)).decode().splitlines()
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def written(uri: str, model: str, num: int, seed: int, gpus: float) -> list[ProposedPrompt]:
-    """What a language model writes; each of its answers is durable once it is there."""
+    """The prompts that a language model writes; each of its answers is durable once it is written.
+
+    Args:
+        uri: the folder of the set.
+        model: folder of the language model.
+        num: how many prompts.
+        gpus: the share of a GPU that the model takes.
+    """
     asks = asks_for(num, weights_digest(storage.local_folder(model)), seed)
-    place, out = storage.join(uri, "asks.parquet"), storage.join(uri, "answers")
+    asks_uri, answers_uri = storage.join(uri, "asks.parquet"), storage.join(uri, "answers")
     storage.write_table(
-        place, ASKS.empty_table().from_pylist([vars(each) for each in asks], schema=ASKS), ASKS
+        asks_uri, ASKS.empty_table().from_pylist([vars(ask) for ask in asks], schema=ASKS), ASKS
     )
-    for torn in storage.discard_torn(out):
+    for torn in storage.discard_torn(answers_uri):
         console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
-    if len(answers_in(out)) < len(asks):
+    if len(answers_in(answers_uri)) < len(asks):
         with connect():
-            write_answers(place, model, out, gpus)
-    answers = answers_in(out)
-    return said_in(
-        [(each.bucket, answers[each.ask_id]) for each in asks], model.rstrip("/").rsplit("/", 1)[-1]
-    )
+            write_answers(asks_uri, model, answers_uri, gpus)
+    answers = answers_in(answers_uri)
+    return said_in([(ask.bucket, answers[ask.ask_id]) for ask in asks], model.rstrip("/").rsplit("/", 1)[-1])
 
 
-def answers_in(out: str) -> dict[str, str]:
-    """The answers that are durable, by question."""
-    rows = storage.join(out, "rows")
+def answers_in(answers_uri: str) -> dict[str, str]:
+    """The answers that are written already, by question."""
+    rows = storage.join(answers_uri, "rows")
     if not storage.listing(rows, recursive=True):
         return {}
     return {row["ask_id"]: row["answer"] for row in storage.read_table(rows, ANSWERS).to_pylist()}
 
 
-def show(found: PromptSet, title: str) -> None:
+def show(prompt_set: PromptSet, title: str) -> None:
+    """Print the number of prompts in each bucket, and the first refused ones with their reasons."""
     table = Table("bucket", "prompts", "share", title=title)
-    for bucket, count in found.counts().items():
-        table.add_row(bucket, str(count), f"{count / max(1, len(found.prompts)):.0%}")
-    table.add_row("all", str(len(found.prompts)), "", style="bold")
+    for bucket, count in prompt_set.counts().items():
+        table.add_row(bucket, str(count), f"{count / max(1, len(prompt_set.prompts)):.0%}")
+    table.add_row("all", str(len(prompt_set.prompts)), "", style="bold")
     console.print(table)
-    for each in found.refused[:REFUSED_SHOWN]:
+    for row in prompt_set.refused[:REFUSED_SHOWN]:
         console.print(
-            f"[yellow]refused[/] {escape(repr(each.uri))}: {escape(each.reason)}",
+            f"[yellow]refused[/] {escape(repr(row.uri))}: {escape(row.reason)}",
             highlight=False,
             soft_wrap=True,
         )
-    if len(found.refused) > REFUSED_SHOWN:
+    if len(prompt_set.refused) > REFUSED_SHOWN:
         console.print(
-            f"[yellow]refused[/] {len(found.refused) - REFUSED_SHOWN} more, in refused.parquet",
+            f"[yellow]refused[/] {len(prompt_set.refused) - REFUSED_SHOWN} more, in refused.parquet",
             highlight=False,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What the set of prompts is made of: the project's source, changed from the command line."""
+class PromptSettings:
+    """What a set of prompts is made of: the project's settings, overridden on the command line."""
 
     tables: tuple[str, ...]
     model: str
@@ -100,12 +106,16 @@ class Wish:
     seed: int
 
 
-def wish_of(project: Project, changes: dict[str, Any]) -> Wish:
-    """The wish of a project whose stickers models draw, else an empty one, with the changes that are not None."""
+def settings_of(project: Project, changes: dict[str, Any]) -> PromptSettings:
+    """The settings of a project whose stickers are drawn by models, with the changes that are not None.
+
+    Raises:
+        UserError: the number of prompts is below 1, or the model's folder brings code of its own.
+    """
     source = project.stickers
-    usual = Wish(tables=(), model="", num=None, unsafe="", balance=False, seed=0)
+    settings = PromptSettings(tables=(), model="", num=None, unsafe="", balance=False, seed=0)
     if isinstance(source, DrawnStickers):
-        usual = Wish(
+        settings = PromptSettings(
             tables=source.tables,
             model=source.language_model,
             num=source.num_prompts,
@@ -113,20 +123,43 @@ def wish_of(project: Project, changes: dict[str, Any]) -> Wish:
             balance=source.balance,
             seed=source.seed,
         )
-    return replace(usual, **{name: value for name, value in changes.items() if value is not None})
+    settings = replace(settings, **{name: value for name, value in changes.items() if value is not None})
+    if settings.num is not None and settings.num < 1:
+        raise UserError(f"--num is how many prompts, at least 1, got {settings.num}")
+    if settings.model:
+        refuse_own_code(storage.local_folder(settings.model))
+    return settings
 
 
-def proposed(project: Project, wish: Wish, uri: str, gpus: float) -> list[ProposedPrompt]:
-    """Every prompt before it is sorted: of the tables, of the model, or where there is neither of the project."""
-    prompts = [row for table in wish.tables for row in read_prompts(table)]
-    if wish.model:
-        if wish.num is None:
-            raise UserError("a language model writes as many prompts as --num says; give one")
-        prompts += written(uri, wish.model, wish.num, wish.seed, gpus)
-    elif not wish.tables:
+def inputs_of(project: Project, settings: PromptSettings, banned: list[str]) -> dict[str, Any]:
+    """Everything that decides which prompts come out; the id of the set follows from it."""
+    texts = [
+        [row.text.encode("utf-8", "replace").hex(), row.bucket]
+        for table in settings.tables
+        for row in read_prompts(table)
+    ]
+    return {
+        "tables": content_id("proposed", texts),
+        "model": weights_digest(storage.local_folder(settings.model)) if settings.model else "",
+        "seed": settings.seed,
+        "num": settings.num,
+        "unsafe": blake2b("\n".join(banned).encode(), digest_size=8).hexdigest(),
+        "balance": settings.balance,
+        "project": project.name,
+    }
+
+
+def proposed(project: Project, settings: PromptSettings, uri: str, gpus: float) -> list[ProposedPrompt]:
+    """Every prompt before sorting: those of the tables and of the model, or else the project's own."""
+    prompts = [row for table in settings.tables for row in read_prompts(table)]
+    if settings.model:
+        if settings.num is None:
+            raise UserError("--model needs --num, the number of prompts that the language model writes")
+        prompts += written(uri, settings.model, settings.num, settings.seed, gpus)
+    elif not settings.tables:
         prompts = [
             ProposedPrompt(text=row.text, bucket=row.bucket, source=row.source)
-            for row in project.stickers.stickers(wish.num).prompts
+            for row in project.stickers.stickers(settings.num).prompts
         ]
     return prompts
 
@@ -142,20 +175,18 @@ def main(
     seed: int | None = None,
     gpus: float = 1.0,
 ) -> None:
-    """Make the set of prompts that a project's stickers are drawn of. What is not given is as the project has it.
+    """Make the set of prompts that a project's stickers are drawn from. Every default is the project's own setting.
 
     Args:
         table: your own prompts (CSV, JSONL or Parquet: prompt, optionally bucket: action, emotion or open-ended).
         model: folder of a transformers causal language model that writes prompts.
-        num: at most so many prompts; by default what the tables hold, or the project's number.
-        unsafe: your list of words that no prompt may say, one word or phrase a line.
-        balance: as many prompts of each bucket.
-        seed: of the language model.
-        gpus: what the language model takes of a GPU, where there are any.
+        num: at most this many prompts; by default all of the tables, or the project's number.
+        unsafe: your list of words that no prompt may contain, one word or phrase on each line.
+        balance: take as many prompts of each bucket.
+        seed: seed of the language model.
+        gpus: the share of a GPU that the language model takes.
     """
-    chosen, place = choose_project(project), storage.resolve_runs(runs)
-    if num is not None and num < 1:
-        raise UserError(f"--num is how many prompts, at least 1, got {num}")
+    chosen, runs = choose_project(project), storage.resolve_runs(runs)
     changes = {
         "tables": table,
         "model": absolute(model) if model else None,
@@ -164,35 +195,20 @@ def main(
         "balance": balance,
         "seed": seed,
     }
-    wish = wish_of(chosen, changes)
-    if wish.model:
-        refuse_own_code(storage.local_folder(wish.model))
-    banned = unsafe_words(wish.unsafe)
-    texts = [
-        [row.text.encode("utf-8", "replace").hex(), row.bucket]
-        for one in wish.tables
-        for row in read_prompts(one)
-    ]
-    inputs: dict[str, Any] = {
-        "tables": content_id("proposed", texts),
-        "model": weights_digest(storage.local_folder(wish.model)) if wish.model else "",
-        "seed": wish.seed,
-        "num": wish.num,
-        "unsafe": blake2b("\n".join(banned).encode(), digest_size=8).hexdigest(),
-        "balance": wish.balance,
-        "project": chosen.name,
-    }
-    uri = storage.join(place, "prompts", content_id("prompts", inputs)[:12])
+    settings = settings_of(chosen, changes)
+    banned = unsafe_words(settings.unsafe)
+    inputs = inputs_of(chosen, settings, banned)
+    uri = storage.join(runs, "prompts", content_id("prompts", inputs)[:12])
     if storage.exists(storage.join(uri, storage.RECORD)):
         console.print(f"nothing to do, the prompts are there: {uri}", soft_wrap=True)
     else:
-        prompts = proposed(chosen, wish, uri, gpus)
+        prompts = proposed(chosen, settings, uri, gpus)
         is_reserved = reservation(chosen.evaluation)
         sorted_set = sort_out(
-            prompts, unsafe=banned, reserved=is_reserved, balance=wish.balance, most=wish.num
+            prompts, unsafe=banned, reserved=is_reserved, balance=settings.balance, most=settings.num
         )
         _save(uri, sorted_set, {"project": chosen.name, "inputs": inputs}, num_proposed=len(prompts))
-    storage.set_current(place, "prompts", chosen.name, uri.rsplit("/", 1)[1])
+    storage.set_current(runs, "prompts", chosen.name, uri.rsplit("/", 1)[1])
     show(prompt_set(uri), f"prompts {uri.rsplit('/', 1)[1]}")
 
 

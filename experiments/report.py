@@ -87,7 +87,7 @@ def prompt_rows(rows: list[dict[str, Any]]) -> list[PromptRow]:
 
 
 def _note(row: dict[str, Any]) -> str:
-    """A few words below a clip: its error where a truth is known, else how much it moves."""
+    """A few words below a clip: its error where there is a truth, else how much it moves."""
     values = dict(row["values"])
     if ERROR in values:
         return f"error {values[ERROR]:.2f}, nearest: {row['nearest']}"
@@ -213,11 +213,11 @@ def build(runs: str, project: Project) -> tuple[str, bytes]:
 
 def main(runs: Runs = RUNS, project: ProjectName = None) -> None:
     """Write the report of a project's evaluation."""
-    place = storage.resolve_runs(runs)
-    page, sheet = build(place, choose_project(project))
-    storage.write_bytes(storage.join(place, "report.html"), page.encode())
-    storage.write_bytes(storage.join(place, "report.png"), sheet)
-    console.print(f"report: {storage.join(place, 'report.html')}", soft_wrap=True, highlight=False)
+    runs_uri = storage.resolve_runs(runs)
+    page, sheet = build(runs_uri, choose_project(project))
+    storage.write_bytes(storage.join(runs_uri, "report.html"), page.encode())
+    storage.write_bytes(storage.join(runs_uri, "report.png"), sheet)
+    console.print(f"report: {storage.join(runs_uri, 'report.html')}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Which teachers are worth their clips: `python experiments/select_teachers.py`, then the same with `--choose`.
 
-Every finished teacher draws a small pilot of prompts, several times each. Teachers are judged by their best clips, not
-by their mean, and by what the others cannot do (paper section 3.2). The evidence stands on a page; a person decides,
-and experiments/candidates.py obeys. What a program suggests is printed and never recorded as anybody's choice.
+Every finished teacher animates a small pilot of prompts, each several times. Teachers are judged by their best clips
+rather than their mean, and by what the others cannot do (paper section 3.2). The evidence is on a page; a person
+decides, and experiments/candidates.py obeys. A program's suggestion is printed and never recorded as a choice.
 """
 
 import shlex
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from experiments.candidates import announce, gather_stickers, make_candidates, origin_of
+from experiments.candidates import PlanRequest, announce, gather_stickers, make_candidates, origin_of
 from experiments.cli.ensembles import find_teachers, planned
 from experiments.cli.options import RUNS, Runs, foundations_of, run_script
 from experiments.cli.pilot import (
@@ -67,7 +67,7 @@ SCORED = pa.schema(
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What a choice rests on: the pilot's clips, scored and counted."""
+    """What a choice rests on: the pilot's clips and their scores."""
 
     plan: Plan
     teachers: dict[str, Origin]
@@ -77,22 +77,23 @@ class Evidence:
 
     @property
     def digest(self) -> str:
-        """12 characters that change with any score."""
-        rows = sorted((each.candidate_id, each.quality) for each in self.scored)
+        """12 characters that differ as soon as one score does."""
+        rows = sorted((clip.candidate_id, clip.quality) for clip in self.scored)
         return content_id("selection", self.plan.plan_id, self.quality.name, self.quality.source, rows)[:12]
 
     @property
     def pilot(self) -> Pilot:
+        """The scored clips with the figures that follow from them."""
         return Pilot(self.scored, able=self.quality.able)
 
 
 def record_evidence(
     runs: str, project: str, evidence: Evidence, suggested: Sequence[str], threshold: float
 ) -> storage.Artifact:
-    """Write the scores and their figures, unless they are there."""
+    """Write the scores and their figures, unless they are written already."""
     uri = storage.join(runs, "selection", evidence.digest)
     if not storage.exists(storage.join(uri, storage.RECORD)):
-        table = pa.Table.from_pylist([asdict(each) for each in evidence.scored], schema=SCORED)
+        table = pa.Table.from_pylist([asdict(row) for row in evidence.scored], schema=SCORED)
         storage.write_table(storage.join(uri, "clips.parquet"), table, SCORED)
         record = {
             "kind": "selection",
@@ -102,9 +103,9 @@ def record_evidence(
             "quality": evidence.quality.name,
             "source": evidence.quality.source,
             "simulated": evidence.quality.simulated,
-            "teachers": {name: asdict(each) for name, each in evidence.teachers.items()},
-            "figures": [asdict(each) for each in evidence.pilot.figures()],
-            "order": [asdict(each) for each in evidence.pilot.greedy()],
+            "teachers": {name: asdict(row) for name, row in evidence.teachers.items()},
+            "figures": [asdict(row) for row in evidence.pilot.figures()],
+            "order": [asdict(row) for row in evidence.pilot.greedy()],
             "suggested": {"threshold": threshold, "teachers": list(suggested)},
         }
         storage.write_record(uri, record)
@@ -112,24 +113,24 @@ def record_evidence(
 
 
 def show(evidence: Evidence, suggested: Sequence[str], threshold: float) -> None:
-    """The table of teachers, the order in which they add, and what a program would take."""
+    """Print the table of teachers, what each adds to those before it, and what a program would take."""
     mark = " (simulated)" if evidence.quality.simulated else ""
     table = Table(
         "teacher", "best", "all clips", "lost without", "at equal clips", "can do", "only it", "ahead at",
         "motion/s", "consistency", title=f"teachers by their best clips{mark}",
     )  # fmt: skip
-    for each in evidence.pilot.figures():
+    for figures in evidence.pilot.figures():
         table.add_row(
-            each.teacher,
-            _span(each.best),
-            f"{each.mean:.2f}",
-            _span(each.lost, "+.3f"),
-            _span(each.lost_at_equal_clips, "+.3f"),
-            str(each.able),
-            " ".join([str(len(each.only)), *(f"({name})" for name in each.only_groups)]),
-            ", ".join(f"{name} {lead:+.2f}" for name, lead in each.ahead.items()),
-            f"{each.speed:.0f}",
-            f"{each.consistency:.2f}",
+            figures.teacher,
+            _span(figures.best),
+            f"{figures.mean:.2f}",
+            _span(figures.lost, "+.3f"),
+            _span(figures.lost_at_equal_clips, "+.3f"),
+            str(figures.able),
+            " ".join([str(len(figures.only)), *(f"({name})" for name in figures.only_groups)]),
+            ", ".join(f"{name} {lead:+.2f}" for name, lead in figures.ahead.items()),
+            f"{figures.speed:.0f}",
+            f"{figures.consistency:.2f}",
         )
     console.print(table)
     console.print(evidence.quality.explanation, highlight=False, soft_wrap=True)
@@ -142,22 +143,24 @@ def show(evidence: Evidence, suggested: Sequence[str], threshold: float) -> None
             soft_wrap=True,
         )
     console.print(
-        f"a program would take {', '.join(suggested)} (threshold {threshold}){mark}; it is a person who chooses",
+        f"a program would take {', '.join(suggested)} (threshold {threshold}){mark}; a person chooses",
         highlight=False,
         soft_wrap=True,
     )
 
 
-def _span(each: Interval, form: str = ".2f") -> str:
-    return f"{each.value:{form}} [{each.low:{form}}, {each.high:{form}}]"
+def _span(interval: Interval, form: str = ".2f") -> str:
+    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
 
 
 def wall(evidence: Evidence) -> list[PromptRow]:
-    """Some prompts, of every group before a second of any, with each teacher's best and its median clip."""
-    clips = {each.candidate_id: each for each in evidence.candidates if each.clip is not None}
+    """Up to `ROWS_SHOWN` prompts, spread over the groups, with each teacher's best and median clip."""
+    clips = {
+        candidate.candidate_id: candidate for candidate in evidence.candidates if candidate.clip is not None
+    }
     by_prompt: defaultdict[str, list[Scored]] = defaultdict(list)
-    for each in evidence.scored:
-        by_prompt[each.prompt].append(each)
+    for clip in evidence.scored:
+        by_prompt[clip.prompt].append(clip)
     turns: defaultdict[str, int] = defaultdict(int)
     queue = []
     for prompt, rows in sorted(by_prompt.items()):
@@ -168,30 +171,30 @@ def wall(evidence: Evidence) -> list[PromptRow]:
 
 
 def _prompt_row(prompt: str, rows: list[Scored], clips: dict[str, Candidate]) -> PromptRow:
-    found: dict[str, list[ReportClip]] = {}
-    for teacher in sorted({each.teacher for each in rows}):
-        mine = [each for each in rows if each.teacher == teacher and each.candidate_id in clips]
-        mine.sort(key=lambda each: (each.quality, each.candidate_id))
-        picked = [mine[-1], mine[(len(mine) - 1) // 2]] if mine else []
-        found[teacher] = [
+    clips_by_teacher: dict[str, list[ReportClip]] = {}
+    for teacher in sorted({clip.teacher for clip in rows}):
+        teacher_clips = [clip for clip in rows if clip.teacher == teacher and clip.candidate_id in clips]
+        teacher_clips.sort(key=lambda clip: (clip.quality, clip.candidate_id))
+        picked = [teacher_clips[-1], teacher_clips[(len(teacher_clips) - 1) // 2]] if teacher_clips else []
+        clips_by_teacher[teacher] = [
             ReportClip(
-                strip=clips[each.candidate_id].clip or b"",
-                num_frames=clips[each.candidate_id].num_frames,
-                fps=clips[each.candidate_id].fps,
-                size=strip_size(clips[each.candidate_id].clip or b""),
-                note=f"{each.quality:.2f}",
+                strip=clips[clip.candidate_id].clip or b"",
+                num_frames=clips[clip.candidate_id].num_frames,
+                fps=clips[clip.candidate_id].fps,
+                size=strip_size(clips[clip.candidate_id].clip or b""),
+                note=f"{clip.quality:.2f}",
             )
-            for each in picked
+            for clip in picked
         ]
-    return PromptRow(prompt=prompt, bucket=rows[0].bucket, clips=found)
+    return PromptRow(prompt=prompt, bucket=rows[0].bucket, clips=clips_by_teacher)
 
 
-def command(runs: str, project: str | None, given: Mapping[str, Any], names: Sequence[str]) -> str:
-    """The command that records a choice on the same pilot, ready to be changed."""
+def command(runs: str, project: str | None, options_given: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The command that records a choice on the same pilot, to copy and change."""
     usual = {"quality": "auto", "num-seeds": NUM_SEEDS, "num-prompts": NUM_PROMPTS}
     options = [
         word
-        for name, value in given.items()
+        for name, value in options_given.items()
         if value is not None and value != usual.get(name)
         for word in (f"--{name}", str(value))
     ]
@@ -206,9 +209,9 @@ def page(
     suggested: Sequence[str],
     threshold: float,
     standing: Choice | None,
-    again: str,
+    command_again: str,
 ) -> str:
-    """The page as it is now: the evidence, the choice that stands, and the command for another."""
+    """The page in HTML: the evidence, the current choice, and the command for another one."""
     seeds = len(evidence.scored) // (len(evidence.plan.stickers) * len(evidence.teachers))
     data = choosing_data(
         evidence.pilot,
@@ -225,7 +228,7 @@ def page(
         suggested=suggested,
         rows=wall(evidence),
         choice=standing.sentence if standing else "",
-        command=again,
+        command=command_again,
     )
     return render_choosing(data)
 
@@ -233,10 +236,10 @@ def page(
 def record_the_choice(
     runs: str, project: str, evidence: Evidence, names: Sequence[str], by: str, because: str
 ) -> None:
-    """A person's choice, written down.
+    """Record a person's choice.
 
     Raises:
-        UserError: a name is unknown or given twice, or who and why are not said.
+        UserError: a name is unknown or repeated, or `by` or `because` is empty.
     """
     unknown = [name for name in names if name not in evidence.teachers]
     if unknown:
@@ -254,27 +257,22 @@ def record_the_choice(
         evidence=evidence.digest,
         simulated=evidence.quality.simulated,
     )
-    found = record_choice(runs, choice)
-    console.print(f"recorded: {escape(choice.sentence)}\n{found.uri}", highlight=False, soft_wrap=True)
+    record = record_choice(runs, choice)
+    console.print(f"recorded: {escape(choice.sentence)}\n{record.uri}", highlight=False, soft_wrap=True)
 
 
 def gather_evidence(
-    runs: str,
-    truth: Truth | None,
-    plan: Plan,
-    made: storage.Artifact,
-    base: str,
-    quality: QualityName,
+    runs: str, truth: Truth | None, request: PlanRequest, project: str, quality: QualityName
 ) -> Evidence:
-    """A finished pilot, measured and scored, by the project's truth too where there is one."""
-    found = Candidates(made.uri)
-    candidates = [*found.whole(found)]
-    measured = measure_clips(runs, made, candidates, truth, base)
-    votes = votes_on(runs, plan.plan_id)
-    chosen = choose_quality(quality, votes, candidates, truth)
+    """Make, measure and score the pilot's clips, also by the project's truth where there is one."""
+    finished = make_candidates(runs, request, project=project)
+    archive = Candidates(finished.uri)
+    candidates = [*archive.whole(archive)]
+    measured = measure_clips(runs, finished, candidates, truth, next(iter(request.encoders.values())))
+    chosen = choose_quality(quality, votes_on(runs, request.plan.plan_id), candidates, truth)
     return Evidence(
-        plan=plan,
-        teachers={name: Origin(**origin) for name, origin in made.record["teachers"].items()},
+        plan=request.plan,
+        teachers={name: Origin(**origin) for name, origin in finished.record["teachers"].items()},
         candidates=candidates,
         scored=score(candidates, measured, chosen, truth),
         quality=chosen,
@@ -282,21 +280,21 @@ def gather_evidence(
 
 
 def check_words(choose: Sequence[str], by: str, because: str) -> None:
-    """Refuse half a choice before anything is drawn."""
-    given: dict[str, Any] = {"--choose": choose, "--by": by.strip(), "--because": because.strip()}
-    missing = [name for name, value in given.items() if not value]
-    if missing and len(missing) < len(given):
+    """Refuse an incomplete choice before anything is drawn."""
+    words: dict[str, Any] = {"--choose": choose, "--by": by.strip(), "--because": because.strip()}
+    missing = [name for name, value in words.items() if not value]
+    if missing and len(missing) < len(words):
         raise UserError(
             f"a choice says which teachers (--choose), who chose (--by) and why (--because); {missing[0]} is empty"
         )
 
 
 def refuse_unseen(runs: str, kind: str, folder: str) -> None:
-    """Nobody chooses on evidence that was not there to be looked at."""
+    """Refuse a choice whose evidence nobody can have looked at, because it does not exist yet."""
     if not storage.exists(storage.join(runs, kind, folder, storage.RECORD)):
         raise UserError(
-            f"there is no finished {storage.join(runs, kind, folder)}: the teachers, their clips or the votes are not "
-            "what they were when somebody last looked; give the same command without --choose and look at the page"
+            f"there is no finished {storage.join(runs, kind, folder)}: the teachers, their clips or the votes have "
+            "changed since somebody last looked; give the same command without --choose and look at the page"
         )
 
 
@@ -309,7 +307,7 @@ def decide(
     by: str,
     because: str,
 ) -> tuple[str, ...]:
-    """Show the evidence and keep it, then the choice that was made on it, if any; returns what a program would take."""
+    """Show and record the evidence, then the choice made on it, if any; returns what a program would take."""
     if choose:
         refuse_unseen(runs, "selection", evidence.digest)
     suggested = suggest(evidence.pilot.greedy(), threshold)
@@ -334,51 +332,60 @@ def main(
     foundations: str | None = None,
     dry_run: bool = False,
 ) -> None:
-    """Judge the project's finished teachers by a pilot, and record whom a person chooses.
+    """Judge the project's finished teachers by a pilot, and record the teachers that a person chooses.
 
     Args:
-        choose: names of the teachers that you choose; the evidence must be there already.
+        choose: names of the teachers that you choose, once you have looked at the evidence.
         by: who chooses.
         because: why.
         quality: what a clip is worth: votes, truth (where the project has one), pixels, or auto, the first
             of these that there is.
         threshold: gain of quality below which a program would leave a teacher out.
         pictures: your own table of prompts and pictures (CSV or Parquet: prompt, picture, optionally bucket).
-        num_prompts: how many prompts of the project's stickers at most.
-        num_seeds: how often each teacher draws each picture.
+        num_prompts: use at most this many prompts of the project's stickers.
+        num_seeds: how often each teacher animates each picture.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
         dry_run: show the pilot and stop.
     """
-    chosen, place = choose_project(project), storage.resolve_runs(runs)
+    chosen, runs = choose_project(project), storage.resolve_runs(runs)
     check_words(choose, by, because)
-    base = foundations_of(chosen, foundations)
-    found = find_teachers(place, chosen, ())
-    sources = first_prompts(gather_stickers(place, chosen, pictures, None), num_prompts)
-    plan = pilot_plan(chosen, sources, [planned(name, each, base) for name, each in found.items()], num_seeds)
-    announce(KIND, plan)
+    request = pilot_request(
+        runs, chosen, pictures, num_prompts, num_seeds, foundations_of(chosen, foundations)
+    )
+    announce(KIND, request.plan)
     if dry_run:
         return
     if choose:
-        refuse_unseen(place, "plans", plan.plan_id)
-    made = make_candidates(
-        place,
-        plan,
-        found,
-        dict.fromkeys(found, base),
-        project=chosen.name,
-        refused=sources.refused,
-        origin=origin_of(place, chosen, pictures),
+        refuse_unseen(runs, "plans", request.plan.plan_id)
+    truth = chosen.evaluation.truth if pictures is None else None
+    evidence = gather_evidence(runs, truth, request, chosen.name, quality)
+    suggested = decide(runs, chosen.name, evidence, threshold, choose, by, because)
+    options = {"quality": quality, "pictures": pictures, "num-prompts": num_prompts, "num-seeds": num_seeds}
+    again = command(runs, project, {**options, "foundations": foundations}, suggested)
+    html = page(chosen, evidence, suggested, threshold, current_choice(runs, chosen.name), again)
+    storage.write_bytes(storage.join(runs, PAGE), html.encode())
+    console.print(f"page: {storage.join(runs, PAGE)}", soft_wrap=True, highlight=False)
+
+
+def pilot_request(
+    runs: str, project: Project, pictures: str | None, num_prompts: int, num_seeds: int, foundations: str
+) -> PlanRequest:
+    """The pilot: a few prompts by every finished teacher, several times each.
+
+    Args:
+        foundations: folder of the encoders that all teachers share.
+    """
+    teachers = find_teachers(runs, project, ())
+    stickers = first_prompts(gather_stickers(runs, project, pictures, None), num_prompts)
+    ensemble = [planned(name, training, foundations) for name, training in teachers.items()]
+    return PlanRequest(
+        plan=pilot_plan(project, stickers, ensemble, num_seeds),
+        teachers=teachers,
+        encoders=dict.fromkeys(teachers, foundations),
+        stickers_from=origin_of(runs, project, pictures),
         kind=KIND,
+        refused=stickers.refused,
     )
-    evidence = gather_evidence(
-        place, chosen.evaluation.truth if pictures is None else None, plan, made, base, quality
-    )
-    suggested = decide(place, chosen.name, evidence, threshold, choose, by, because)
-    given = {"quality": quality, "pictures": pictures, "num-prompts": num_prompts, "num-seeds": num_seeds}
-    again = command(place, project, {**given, "foundations": foundations}, suggested)
-    whole = page(chosen, evidence, suggested, threshold, current_choice(place, chosen.name), again)
-    storage.write_bytes(storage.join(place, PAGE), whole.encode())
-    console.print(f"page: {storage.join(place, PAGE)}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

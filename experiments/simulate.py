@@ -1,8 +1,8 @@
 """A project's simulated people choose: `python experiments/simulate.py`. Real people use `experiments/annotate.py`.
 
 They judge the plan that was finished last, round after round. They sign in, take jobs and answer them over HTTP as
-people do, and their votes lie in a store of their own, so that all is still to be chosen when people come. Then the
-kept set is written, as `experiments/annotate.py keep` writes it for people.
+people do. Their votes are in a store of their own, so real people who come later still choose everything. At the end
+the kept set is written, as `experiments/annotate.py keep` writes it for people.
 """
 
 import json
@@ -52,7 +52,7 @@ def look_at(
     archive: Candidates,
     candidates: list[Candidate],
 ) -> dict[str, float]:
-    """What the people see in every made clip, by digest. Kept, because looking takes long."""
+    """What the people see in every made clip, by its digest. It is stored, because looking takes long."""
     rule = content_id("look", sorted(people.roles()))[:6]
     kept_looks = storage.join(runs, "panel", f"{plan.folder}-{rule}.json")
     if storage.exists(kept_looks):
@@ -82,7 +82,10 @@ def _look(work: tuple[SimulatedPeople, str, int, Strips]) -> dict[str, float]:
 
 
 def seat_people(connection: Connection, people: SimulatedPeople, plan_id: str) -> dict[str, str]:
-    """Let these people sign in, and no other simulated votes on the plan count; their links' tokens by name.
+    """Let these people sign in, and retire other simulated people's votes on the plan.
+
+    Returns:
+        The tokens of their sign-in links by name.
 
     Raises:
         UserError: real people have voted on the plan.
@@ -115,7 +118,7 @@ def seat_people(connection: Connection, people: SimulatedPeople, plan_id: str) -
 def work_through(
     address: str, token: str, name: str, round_number: int, people: SimulatedPeople, values: dict[str, float]
 ) -> int:
-    """One simulated person signs in and answers every job that is left for them. Returns how many that was."""
+    """Sign in as one simulated person and answer every open job; returns how many that were."""
     with httpx.Client(base_url=address, timeout=ANSWER_SECONDS) as client:
         csrf = _json(client.post("/api/sign-in", json={"token": token}))["csrf"]
         client.headers["X-CSRF-Token"] = csrf
@@ -135,11 +138,11 @@ def work_through(
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:
-    """What the service says. UserError: it refuses."""
+    """The service's answer. UserError: it is a refusal."""
     if answer.is_error:
         raise UserError(f"the annotation service answered {answer.status_code}: {answer.text[:300]}")
-    found: dict[str, Any] = answer.json()
-    return found
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def all_rounds(url: str, tokens: dict[str, str], values: dict[str, float], people: SimulatedPeople) -> None:
@@ -167,25 +170,25 @@ def main(
     """Let the project's simulated people keep clips of a plan.
 
     Args:
-        plan: the finished plan; by default the one made last.
-        votes: SQLAlchemy URL of the vote store; by default votes-simulated.db in the runs folder,
-            apart from what people choose.
-        dry_run: say what would be judged and stop.
+        plan: the finished plan; by default the last one.
+        votes: SQLAlchemy URL of the vote store; by default votes-simulated.db in the runs folder, apart from the
+            votes of real people.
+        dry_run: print which plan would be judged and stop.
     """
-    chosen, place = choose_project(project), storage.resolve_runs(runs)
+    chosen, runs_uri = choose_project(project), storage.resolve_runs(runs)
     people = chosen.people
     if isinstance(people, People):
         raise UserError(
             f"in project {chosen.name!r} real people choose: run experiments/annotate.py serve; a project that names "
             "simulated people, such as RandomPeople(), can be simulated"
         )
-    url = votes_url(place, votes, simulated=True)
-    judged = storage.find_record(place, "plans", plan) if plan else current(place, "plans", chosen)
+    url = votes_url(runs_uri, votes, simulated=True)
+    judged = storage.find_record(runs_uri, "plans", plan) if plan else current(runs_uri, "plans", chosen)
     console.print(f"[bold]simulated[/] people judge plan {judged.folder}: {people.description()['rule']}")
     if dry_run:
         return
     plan_id, archive = judged.record["plan_id"], Candidates(judged.uri)
-    values = look_at(place, people, judged, archive, [row for row in archive if row.status == MADE])
+    values = look_at(runs_uri, people, judged, archive, [row for row in archive if row.status == MADE])
     with VoteStore(url) as store:
         if store.read(read_settings) != people.settings:
             changes = json.loads(json.dumps(asdict(people.settings)))
@@ -198,7 +201,7 @@ def main(
     def further(candidates: list[Candidate], kept: list[Kept]) -> dict[str, Any]:
         return {"panel": people.description(), **people.summary(candidates, kept, values)}
 
-    kept, fresh = keep(place, judged, cast, settings, chosen, further)
+    kept, fresh = keep(runs_uri, judged, cast, settings, chosen, further)
     if not fresh:
         console.print(f"nothing to do, the kept set is finished: {kept.uri}")
     show(kept.record)

@@ -1,7 +1,7 @@
 """Train the students on what people kept: `python experiments/students.py`.
 
-The data are the kept set that was made last; a new vote makes a new kept set, and that a new student beside the old.
-Its clips are encoded for each student: by the student's own encoders, at its own resolution.
+They learn from the last kept set. A new vote makes a new kept set, and a new kept set makes a new student beside the
+old one. Clips are encoded for each student by its own encoders at its own resolution.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from stickers import storage
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import Distillation, Recipe, sized
 
-#: the sets that can be made of a plan's votes
+#: the sets that a plan's votes can make
 KEPT_SETS = ("kept", "all")
 
 
@@ -46,7 +46,7 @@ def main(options: Options) -> int:
     base = options.base(project)
     if options.dry_run:
         return show(recipes, base, project)
-    kept = current(options.place, "kept", project)
+    kept = current(options.runs_uri, "kept", project)
     return options.train(student_jobs(kept, recipes, base), project, simulated=bool(kept.record["simulated"]))
 
 

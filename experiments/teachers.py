@@ -13,7 +13,7 @@ from stickers.training.recipe import Distillation, Recipe, sized
 
 
 def prepared_sets(latents: storage.Artifact) -> dict[str, str]:
-    """The sets that `prepare.py` left, by name and resolution."""
+    """The sets that `prepare.py` wrote, by name and resolution."""
     return {
         sized(name, size): storage.join(latents.uri, f"{name}-{size}.safetensors")
         for name in latents.record["clips"]
@@ -29,7 +29,7 @@ def main(options: Options) -> int:
     if options.dry_run:
         later: list[Recipe | Distillation] = [*project.students, *project.distillations]
         return show([*recipes, *(later if options.only is None else ())], base, project)
-    sets = prepared_sets(current(options.place, "latents", project))
+    sets = prepared_sets(current(options.runs_uri, "latents", project))
     jobs = [TrainingJob.of_recipe(recipe, foundations=base, sets=sets) for recipe in recipes]
     return options.train(jobs, project)
 

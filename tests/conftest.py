@@ -124,13 +124,13 @@ def prepared_runs(tmp_path: Path) -> Path:
     )
     sets = {"latents": ("artist", "keyword", "neighbours"), "kept": ("latents", "all")}
     for kind, names in sets.items():
-        place = runs / kind / "0123456789ab"
-        place.mkdir(parents=True)
+        target = runs / kind / "0123456789ab"
+        target.mkdir(parents=True)
         for name in names:
-            latents.save(place / (f"{name}-32.safetensors" if kind == "latents" else f"{name}.safetensors"))
+            latents.save(target / (f"{name}-32.safetensors" if kind == "latents" else f"{name}.safetensors"))
         record = {"project": "tiny", "clips": dict.fromkeys(names, 2), "sizes": [32], "simulated": True}
-        storage.write_record(str(place), record)
-        storage.set_current(str(runs), kind, "tiny", place.name)
+        storage.write_record(str(target), record)
+        storage.set_current(str(runs), kind, "tiny", target.name)
     return runs
 
 

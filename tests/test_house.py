@@ -79,8 +79,8 @@ def test_import_platform_is_the_standard_library(tmp_path: Path) -> None:
     for folder in (tmp_path, ROOT):
         done = run_elsewhere(code, folder)
         assert done.returncode == 0, done.stderr
-        found, stdlib = done.stdout.split()
-        assert Path(found).resolve().parent == Path(stdlib).resolve()
+        module_path, stdlib = done.stdout.split()
+        assert Path(module_path).resolve().parent == Path(stdlib).resolve()
 
 
 def test_every_module_imports_from_another_folder(tmp_path: Path) -> None:

@@ -93,9 +93,9 @@ def plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, dict):
-        return {name: plain(each) for name, each in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(item) for item in value]
     if isinstance(value, bytes):
         return blake2b(value, digest_size=8).hexdigest()
     return value.isoformat() if isinstance(value, datetime) else value
@@ -147,7 +147,7 @@ def runs(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def schema_for(name: str) -> tuple[pa.Schema, type | None]:
     """The most telling pattern is the longest."""
-    return TABLES[max((each for each in TABLES if Path(name).match(each)), key=len)]
+    return TABLES[max((pattern for pattern in TABLES if Path(name).match(pattern)), key=len)]
 
 
 ALL_TABLES = sorted(name for name in EXPECTED["tables"] if name != "exchange/jobs.parquet")
@@ -166,9 +166,9 @@ def test_every_table_opens(runs: Path) -> None:
         assert [plain(row) for row in rows] == [{**row, **added} for row in expected], name
         if record is not None:
             named = [
-                {key: row.get(key) for key in (each.name for each in fields(record))} for row in expected
+                {key: row.get(key) for key in (field.name for field in fields(record))} for row in expected
             ]
-            assert [plain(each) for each in records_of(table, record)] == named, name
+            assert [plain(row) for row in records_of(table, record)] == named, name
 
 
 def test_every_table_opens_when_its_schema_has_a_new_column() -> None:
@@ -190,9 +190,7 @@ def test_every_table_opens_when_its_schema_has_a_new_column() -> None:
             kw_only=True,
         )
         rows = records_of(storage.read_table(str(V0 / "artifacts" / name), schema_of(later)), later)
-        assert [plain(each) for each in rows] == [{**row, ADDED: "x"} for row in EXPECTED["tables"][name]], (
-            name
-        )
+        assert [plain(row) for row in rows] == [{**row, ADDED: "x"} for row in EXPECTED["tables"][name]], name
 
 
 def test_every_table_opens_without_the_columns_that_have_a_default(tmp_path: Path) -> None:
@@ -200,9 +198,9 @@ def test_every_table_opens_without_the_columns_that_have_a_default(tmp_path: Pat
     for name in ALL_TABLES:
         schema, _ = schema_for(name)
         defaults = {
-            each.name: json.loads(each.metadata[DEFAULT])
-            for each in schema
-            if DEFAULT in (each.metadata or {})
+            field.name: json.loads(field.metadata[DEFAULT])
+            for field in schema
+            if DEFAULT in (field.metadata or {})
         }
         pq.write_table(
             pq.read_table(V0 / "artifacts" / name).drop_columns(list(defaults)), tmp_path / "older.parquet"
@@ -217,8 +215,8 @@ def test_a_plan_opens_and_has_no_fault(runs: Path) -> None:
     plan = storage.find_record(str(runs), "plans", PLAN_ID)
     candidates = Candidates(plan.uri)
     expected = EXPECTED["tables"][f"plans/{PLAN_ID}/index.parquet"]
-    assert [each.candidate_id for each in candidates] == [row["candidate_id"] for row in expected]
-    assert all(each.clip is not None for each in candidates.whole(candidates))
+    assert [candidate.candidate_id for candidate in candidates] == [row["candidate_id"] for row in expected]
+    assert all(candidate.clip is not None for candidate in candidates.whole(candidates))
     assert audit_index(plan.uri) == []
     assert [fault for part in parts_of(plan.uri).items() for fault in audit_part(plan.uri, *part)] == []
     saved = load_plan(plan.uri)
@@ -230,10 +228,10 @@ def test_a_regeneration_of_then_is_made_now_and_takes_unknown_columns_along(runs
     plan = load_plan(uri)
     old = Candidates(str(runs / "plans" / PLAN_ID))
     (row,) = plan.rows
-    assert plan.supersedes == PLAN_ID and set(plan.superseded) < {each.candidate_id for each in old}
-    strip = next(each.clip for each in old.whole(old) if each.candidate_id in plan.superseded)
-    made = candidate(row, plan.plan_id, decode_strip(strip or b"", 8))
-    table = pa.Table.from_pylist([asdict(made)], schema=CANDIDATES)
+    assert plan.supersedes == PLAN_ID and set(plan.superseded) < {candidate.candidate_id for candidate in old}
+    strip = next(candidate.clip for candidate in old.whole(old) if candidate.candidate_id in plan.superseded)
+    redrawn = candidate(row, plan.plan_id, decode_strip(strip or b"", 8))
+    table = pa.Table.from_pylist([asdict(redrawn)], schema=CANDIDATES)
     later = ADDED in old.table.column_names
     if later:
         table = table.append_column(ADDED, pa.array([8], pa.int64()))
@@ -319,7 +317,9 @@ def test_exported_files_are_read(runs: Path, suffix: str, caplog: pytest.LogCapt
         {name: row[name] for name in columns_of(Job)} for row in EXPECTED["tables"]["exchange/jobs.parquet"]
     ]
     assert plain(jobs) == expected and not refused
-    warnings = [each for each in caplog.messages if f"fields '{ADDED}' are unknown and left alone" in each]
+    warnings = [
+        message for message in caplog.messages if f"fields '{ADDED}' are unknown and left alone" in message
+    ]
     assert len(warnings) == (2 if ADDED in (runs / "exchange" / "votes.csv").read_text() else 0)
 
 
@@ -339,9 +339,9 @@ def test_commands_take_votes_out_of_an_old_store_and_into_a_new_one(runs: Path, 
 def test_prepared_videos_open(runs: Path) -> None:
     latents = storage.current(str(runs), "latents", "tiny")
     assert latents is not None and latents.record["clips"]["artist"] == 2
-    found = LatentSet.load(storage.join(latents.uri, "artist-32.safetensors"))
-    assert len(found) == 2
-    assert found.clip(0, fps=8, num_frames=4, start_fraction=0.0).shape[0] == 4
+    latent_set = LatentSet.load(storage.join(latents.uri, "artist-32.safetensors"))
+    assert len(latent_set) == 2
+    assert latent_set.clip(0, fps=8, num_frames=4, start_fraction=0.0).shape[0] == 4
     (folder,) = (runs / "cache").glob("frames-32-*")
     frames = cache.FrameCache(runs=str(runs), autoencoder="a", text="t", sizes=(32,))
     folder.rename(frames.folder(32))  # its own name follows from the weights, which are left out
@@ -360,11 +360,11 @@ def test_records_open_under_todays_names_and_say_so_once(
         old = json.loads((Path(artifact.uri) / storage.RECORD).read_text())
         todays = {{"profile": "project"}.get(name, name): value for name, value in old.items()}
         assert not more and artifact.record == todays and "version" not in old
-    sentences = [each for each in caplog.messages if "read with 'profile' as 'project'" in each]
+    sentences = [message for message in caplog.messages if "read with 'profile' as 'project'" in message]
     assert len(sentences) == 1 and sentences[0].startswith(f"{runs} holds records of an earlier version")
     for kind in ("plans", "kept", "latents", "prompts", "stickers"):
-        found = storage.current(str(runs), kind, "tiny")
-        assert found is not None and found.record["project"] == "tiny"
+        current = storage.current(str(runs), kind, "tiny")
+        assert current is not None and current.record["project"] == "tiny"
     choice = current_choice(str(runs), "tiny")
     assert choice is not None and choice.by == "Ana" and list(choice.teachers) == ["keyword-artist-8fps"]
 

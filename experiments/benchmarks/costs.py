@@ -1,7 +1,7 @@
 """GPU-hours and storage of a plan at full size, by arithmetic: `python experiments/benchmarks/costs.py`.
 
-What can be counted or measured here is: FLOPs on torch's meta device, bytes and seconds of a strip by encoding clips
-of the real size. What cannot, how busy a GPU is kept and how often a spot node vanishes, is an option, and is printed
+FLOPs are counted on torch's meta device; bytes and seconds of a strip are measured on clips of the real size. Two
+figures cannot be measured here, how busy a GPU is kept and how often a spot node vanishes. They are options, printed
 among the assumptions. Nothing here has been timed on a GPU.
 """
 
@@ -30,6 +30,7 @@ from stickers.models.folders import load_autoencoder
 from stickers.models.sizes import SIZES
 from stickers.models.unet import VideoUNet
 from stickers.pipeline import to_bytes
+from stickers.training.estimate import SECONDS_AN_HOUR
 from stickers.video.clips import on_white
 from stickers.video.codec import encode_strip
 
@@ -38,15 +39,26 @@ console = Console()
 H100_FLOPS = 989.4e12
 #: of a row beside its clip, assumed: ids, prompt, settings and scores, twice, since an index repeats them
 ROW_BYTES = 600
+#: GPUs of the cluster that the days are of
+NUM_GPUS = 16
+HOURS_A_DAY = 24
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strips:
-    """What encoded clips take: bytes each, as drawn and as a decoder leaves them, and one core's seconds each."""
+    """What an encoded clip takes: bytes as drawn, bytes as a decoder leaves it, and one core's seconds."""
 
     drawn_bytes: float
     decoded_bytes: float
     encode_s: float
+
+    def sentence(self, gpu_s: float) -> str:
+        """These figures in words, beside the GPU's seconds for the same clip."""
+        return (
+            f"a strip takes {self.drawn_bytes / 1e3:.0f} kB as drawn, {self.decoded_bytes / 1e3:.0f} kB with an "
+            f"autoencoder's noise, and one core {self.encode_s:.2f} s, so {self.encode_s / gpu_s:.2f} cores a GPU keep "
+            f"up; {ROW_BYTES} bytes a row come on top"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +71,15 @@ class Cost:
     drawn_bytes: float
     decoded_bytes: float
 
+    def cells(self) -> tuple[str, ...]:
+        """The cells of its row: prompts, candidates, GPU-hours, days, and volumes as drawn and as decoded."""
+        days = self.gpu_hours / NUM_GPUS / HOURS_A_DAY
+        sizes = volume(self.drawn_bytes), volume(self.decoded_bytes)
+        return (f"{self.prompts:,}", f"{self.candidates:,}", f"{self.gpu_hours:,.0f}", f"{days:,.1f}", *sizes)
+
 
 def clip_flops(size: str, picture: int) -> tuple[int, int]:
-    """FLOPs of one clip: of all passes of the UNet, and of decoding its frames by an autoencoder of the usual size."""
+    """FLOPs of all UNet passes of one clip, and of decoding its frames by an autoencoder of the usual size."""
     with torch.device("meta"):
         unet = VideoUNet(**SIZES[size].config()).eval()
         autoencoder = RGBAAutoencoder(latent_channels=unet.config.out_channels).eval()
@@ -73,7 +91,7 @@ def clip_flops(size: str, picture: int) -> tuple[int, int]:
 
 
 def measure_strips(picture: int, num_clips: int, seed: int) -> Strips:
-    """Encode toy clips of that many pixels a side: sharp as drawn, and with what an autoencoder adds to them."""
+    """Encode toy clips of `picture` pixels a side: sharp as drawn, and with the noise of an autoencoder."""
     autoencoder, rng = load_autoencoder(TINY.foundation.place), np.random.default_rng(seed)
     drawn, decoded, seconds = [], [], 0.0
     for prompt in toy_prompts(num_clips, seed):
@@ -93,12 +111,12 @@ def measure_strips(picture: int, num_clips: int, seed: int) -> Strips:
 
 
 def cost(prompts: int, pictures: int, teachers: int, gpu_s: float, waste: float, strips: Strips) -> Cost:
-    """A plan's cost; `gpu_s` is a clip's, `waste` the share of work that is done again."""
+    """A plan's cost; `gpu_s` are a clip's seconds, `waste` is the share of work that is done again."""
     candidates = prompts * pictures * teachers
     return Cost(
         prompts=prompts,
         candidates=candidates,
-        gpu_hours=candidates * gpu_s * (1 + waste) / 3600,
+        gpu_hours=candidates * gpu_s * (1 + waste) / SECONDS_AN_HOUR,
         drawn_bytes=candidates * (strips.drawn_bytes + ROW_BYTES),
         decoded_bytes=candidates * (strips.decoded_bytes + ROW_BYTES),
     )
@@ -118,14 +136,14 @@ def main(
     """Print what plans take on H100s.
 
     Args:
-        size: of the teachers, as experiments/benchmarks/sizes.py names them.
+        size: the teachers' size, as experiments/benchmarks/sizes.py names it.
         picture: pixels a side.
-        prompts: of each plan.
-        pictures: a prompt.
-        teachers: that animate each picture.
+        prompts: prompts of each plan.
+        pictures: pictures of each prompt.
+        teachers: how many teachers animate each picture.
         utilisation: share of a GPU's peak that is reached over the whole job; good public code reaches 0.33 to 0.63.
-        lost_per_hour: how often an hour a spot GPU vanishes; each time half a block on average is made again.
-        seed: of the clips that are encoded.
+        lost_per_hour: how often an hour a spot GPU vanishes; half a block is then made again, on average.
+        seed: seed of the clips that are encoded.
     """
     if size not in SIZES:
         raise UserError(f"there is no size {size!r}; sizes: {', '.join(SIZES)}")
@@ -135,33 +153,21 @@ def main(
     gpu_s = (network + decoder) / (H100_FLOPS * utilisation)
     strips = measure_strips(picture, clips, seed)
     table = Table(
-        *("prompts", "candidates", "H100-hours", "days on 16", "strips as drawn", "as decoded"),
+        *("prompts", "candidates", "H100-hours", f"days on {NUM_GPUS}", "strips as drawn", "as decoded"),
         *("rows a block", "blocks", "s a block", "done again"),
         title=f"{pictures} pictures x {teachers} teachers of size {size}, {picture} pixels, {NUM_FRAMES} frames",
     )
     for count in prompts:
         block = rows_per_block(count * pictures, BATCH_SIZE)
-        waste = lost_per_hour / 3600 * block * gpu_s / 2
-        each = cost(count, pictures, teachers, gpu_s, waste, strips)
-        table.add_row(
-            f"{each.prompts:,}",
-            f"{each.candidates:,}",
-            f"{each.gpu_hours:,.0f}",
-            f"{each.gpu_hours / 16 / 24:,.1f}",
-            volume(each.drawn_bytes),
-            volume(each.decoded_bytes),
-            str(block),
-            f"{each.candidates // block:,}",
-            f"{block * gpu_s:.0f}",
-            f"{waste:.3%}",
-        )
+        waste = lost_per_hour / SECONDS_AN_HOUR * block * gpu_s / 2
+        plan_cost = cost(count, pictures, teachers, gpu_s, waste, strips)
+        table.add_row(*plan_cost.cells(), str(block), f"{plan_cost.candidates // block:,}",
+                      f"{block * gpu_s:.0f}", f"{waste:.3%}")  # fmt: skip
     console.print(table)
     for line in (
         f"counted: {TRAINING_FREE.num_passes()} passes, {network / 1e12:.0f} TFLOPs a clip, and {decoder / 1e12:.1f} "
         "to decode it; text and pictures are encoded once for all teachers and are left out",
-        f"measured on {clips} toy clips (seed {seed}): a strip takes {strips.drawn_bytes / 1e3:.0f} kB as drawn, "
-        f"{strips.decoded_bytes / 1e3:.0f} kB with an autoencoder's noise, and one core {strips.encode_s:.2f} s, so "
-        f"{strips.encode_s / gpu_s:.2f} cores a GPU keep up; {ROW_BYTES} bytes a row come on top",
+        f"measured on {clips} toy clips (seed {seed}): {strips.sentence(gpu_s)}",
         f"assumed: {utilisation:.0%} of {H100_FLOPS / 1e12:.0f} TFLOP/s (dense bf16), which is {gpu_s:.2f} s a clip; a "
         f"spot GPU vanishes {lost_per_hour:g} times an hour and loses half a durable block",
         "left out: starting pods and loading weights, rows that fail, checkpoints, replication by the storage",

@@ -1,8 +1,8 @@
 """How fast the model is: `python experiments/benchmarks/latency.py {latency,factors,graphs,frames}`.
 
-Needs torch, diffusers, transformers and safetensors alone. Times on a shared machine are compared within one run, the
-candidates taking turns; alone they mean something on a GPU, whose name is printed. Weights are random but for the tiny
-size, which is the shipped one: latency does not depend on them, drift does.
+It needs torch, diffusers, transformers and safetensors alone. The candidates of one run take turns, so on a shared
+machine their ratios mean something; absolute times do on a GPU alone, whose name is printed. Weights are random except
+for the tiny size, which is the shipped one: drift depends on weights, latency does not.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def make_pipeline(size: str, device: torch.device, picture: int) -> AnimationPip
 
 
 def make_text(width: int, t5_dim: int | None) -> TextEncoder:
-    """Text models as wide as Stable Diffusion's, and Flan-T5-XL, with the shipped tokenizer."""
+    """Text models as wide as Stable Diffusion's and Flan-T5-XL, with the shipped tokenizer."""
     tokenizer = CLIPTokenizer.from_pretrained(
         FOUNDATIONS / "tokenizer", local_files_only=True, model_max_length=NUM_TOKENS, trust_remote_code=False
     )
@@ -100,7 +100,7 @@ def make_text(width: int, t5_dim: int | None) -> TextEncoder:
 
 
 def make_order(pipeline: AnimationPipeline, settings: SamplerSettings) -> Order:
-    """One picture, one prompt, one seed: always the same."""
+    """One picture, one prompt and one seed, always the same."""
     side = pipeline.picture_size
     dice = torch.Generator().manual_seed(SEED)
     picture = torch.rand(1, 4, 4, 4, generator=dice)
@@ -110,16 +110,18 @@ def make_order(pipeline: AnimationPipeline, settings: SamplerSettings) -> Order:
 
 
 class NaiveText(TextAttention):
-    """Cross-attention in the naive order: the text is kept as it is ..."""
+    """Cross-attention in the naive order: it keeps the text as it is."""
 
     def project(self, context_BLD: Tensor) -> tuple[Tensor, Tensor]:
+        """The text as it is; the blocks project it."""
         return context_BLD, context_BLD
 
 
 class NaiveBlock(TransformerBlock):
-    """... and at every step expanded over frames or pixels first, projected for each of them after."""
+    """A block in the naive order: in every step it first expands the text over frames or pixels, then projects it."""
 
     def forward(self, x_MSC: Tensor, text: tuple[Tensor, Tensor]) -> Tensor:
+        """One block, which expands and projects the text in every step."""
         x_MSC = x_MSC + self.attn1(self.norm1(x_MSC))
         expanded = text[0].repeat_interleave(len(x_MSC) // len(text[0]), 0)
         x_MSC = x_MSC + Attention.forward(self.attn2, self.norm2(x_MSC), encoder_hidden_states=expanded)
@@ -127,7 +129,7 @@ class NaiveBlock(TransformerBlock):
 
 
 def in_naive_order(unet: VideoUNet) -> VideoUNet:
-    """The same network, expanding its text before projecting it."""
+    """The same network, which expands its text before projecting it."""
     for module in unet.modules():
         if type(module) is TransformerBlock:
             module.__class__ = NaiveBlock
@@ -142,12 +144,12 @@ def with_unet(pipeline: AnimationPipeline, unet: VideoUNet) -> AnimationPipeline
 
 
 def cast(network: Any, dtype: torch.dtype) -> Any:
-    """A copy in this precision."""
+    """A copy of the network in this precision."""
     return torch.nn.Module.to(copy.deepcopy(network), dtype)
 
 
 def latency(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Size x variant as the paper's section 3.3.3: whole pipeline, a pass, decoding and text apart."""
+    """Time sizes and variants as in the paper's section 3.3.3: whole clips, single passes, decoding and text."""
     device, dtype = torch.device(args.device), getattr(torch, args.dtype)
     plain = make_pipeline(args.size, device, args.picture)
     fast = with_unet(plain, cast(plain.unet, dtype)).accelerate(args.graph)
@@ -189,17 +191,19 @@ def animate(pipeline: AnimationPipeline, order: Order) -> np.ndarray:
 def time_variant(
     pipeline: AnimationPipeline, settings: SamplerSettings, args: argparse.Namespace
 ) -> tuple[dict[str, Any], Tensor]:
-    """Whole clips and single passes with these settings, and the clip."""
+    """Time whole clips and single passes with these settings; returns the figures and the clip."""
     order = make_order(pipeline, settings)
     (passes, noise, _), _ = pipeline._inputs(order)
-    whole = partial(animate, pipeline, order)
+    whole_clip = partial(animate, pipeline, order)
     one = partial(passes, noise, 500, ("full",))
     single = time_in_turns({"pass": one}, device=pipeline.unet.device, repeats=args.repeats, warmup=3)["pass"]
     slow = settings.num_passes() >= NAIVE.num_passes()
     few, warmup = (max(1, args.repeats // 10), 0) if slow else (args.repeats, 1)
-    clips = time_in_turns({"whole": whole}, device=pipeline.unet.device, repeats=few, warmup=warmup)["whole"]
-    made: list[Tensor] = []
-    memory = peak_memory(lambda: made.append(torch.from_numpy(whole())), pipeline.unet.device)
+    clips = time_in_turns({"whole": whole_clip}, device=pipeline.unet.device, repeats=few, warmup=warmup)[
+        "whole"
+    ]
+    videos: list[Tensor] = []
+    memory = peak_memory(lambda: videos.append(torch.from_numpy(whole_clip())), pipeline.unet.device)
     row = {
         "passes": settings.num_passes(),
         "whole_ms": clips.p50,
@@ -208,11 +212,11 @@ def time_variant(
         "pass_p99_ms": single.p99,
         "memory_gib": memory / 2**30,
     }
-    return row, made[0]
+    return row, videos[0]
 
 
 def pass_flops(unet: VideoUNet, side: int, frames: int) -> int:
-    """FLOPs of one pass of one clip, its text already projected."""
+    """FLOPs of one pass over one clip; its text is projected already."""
     with torch.device("meta"):
         twin = VideoUNet(**{k: v for k, v in unet.config.items() if not k.startswith("_")}).eval()
         noisy = torch.empty(1, frames, unet.config.out_channels, side, side)
@@ -222,7 +226,7 @@ def pass_flops(unet: VideoUNet, side: int, frames: int) -> int:
 
 
 def factors(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """From the naive sampler to the training-free one, one optimisation after another, each on top of the last."""
+    """Time the way from the naive sampler to the training-free one, with one optimisation after another added."""
     runs: dict[str, Callable[[], object]] = {}
     clips: dict[str, Tensor] = {}
     for name, (pipeline, settings) in optimisations(args).items():
@@ -257,18 +261,18 @@ def factors(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def optimisations(args: argparse.Namespace) -> dict[str, tuple[AnimationPipeline, SamplerSettings]]:
-    """What is timed, each with one optimisation more than the one before."""
+    """The pipelines to time, each with one optimisation more than the one before."""
     dtype = getattr(torch, args.dtype)
     plain = make_pipeline(args.size, torch.device(args.device), args.picture)
 
     def variant(kind: torch.dtype, *, late: bool, layers: bool) -> AnimationPipeline:
-        made = with_unet(plain, cast(plain.unet, kind))
-        made.autoencoder = cast(made.autoencoder, kind)
+        cast_pipeline = with_unet(plain, cast(plain.unet, kind))
+        cast_pipeline.autoencoder = cast(cast_pipeline.autoencoder, kind)
         if not late:
-            in_naive_order(made.unet)
+            in_naive_order(cast_pipeline.unet)
         if layers:
-            improve_layers(made.unet)
-        return made
+            improve_layers(cast_pipeline.unet)
+        return cast_pipeline
 
     naive = variant(torch.float32, late=False, layers=False)
     half = variant(dtype, late=False, layers=False)
@@ -285,7 +289,7 @@ def optimisations(args: argparse.Namespace) -> dict[str, tuple[AnimationPipeline
 
 
 def graphs(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """One pass of the UNet run eagerly, as TorchScript, exported, and by torch.compile, also with constants folded."""
+    """Time one pass of the UNet eagerly, as TorchScript, exported, and by torch.compile, also with constants folded."""
     unet, inputs = one_pass(args)
     kinds: dict[str, Callable[[], Network]] = {
         "none": lambda: unet,
@@ -302,9 +306,9 @@ def graphs(args: argparse.Namespace) -> list[dict[str, Any]]:
         for name, make in kinds.items():
             start = time.perf_counter()
             runs[name] = partial(make(), *inputs)
-            out: Any = runs[name]()
+            video: Any = runs[name]()
             prepared[name] = time.perf_counter() - start
-            drift[name] = float((out - unet(*inputs)).abs().max() / out.abs().max())
+            drift[name] = float((video - unet(*inputs)).abs().max() / video.abs().max())
     timings = time_in_turns(runs, device=torch.device(args.device), repeats=args.repeats)
     rows: list[dict[str, Any]] = []
     for name, timing in timings.items():
@@ -322,7 +326,7 @@ def graphs(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def one_pass(args: argparse.Namespace) -> tuple[VideoUNet, tuple[Any, ...]]:
-    """A UNet with the layers that are fast here, and what it takes for one pass of one clip."""
+    """A UNet with the layers that are fast here, and the inputs of one pass over one clip."""
     device, dtype = torch.device(args.device), getattr(torch, args.dtype)
     pipeline = make_pipeline(args.size, device, args.picture)
     unet = cast(pipeline.unet, dtype)
@@ -335,16 +339,16 @@ def one_pass(args: argparse.Namespace) -> tuple[VideoUNet, tuple[Any, ...]]:
 
 
 def folded(unet: VideoUNet, inputs: tuple[Any, ...]) -> Network:
-    """torch.compile with weights as constants, which lets it lay them out anew."""
+    """The network by torch.compile with weights as constants, so that the compiler can choose their layout."""
     with torch._inductor.config.patch(freezing=True):
         # a function of its own, or the compiler takes what it made of the same forward without folding
-        network = torch.compile(lambda *given: unet(*given), dynamic=False)
+        network = torch.compile(lambda *inputs: unet(*inputs), dynamic=False)
         network(*inputs)
     return network
 
 
 def frames(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Longer clips through the same weights: time and memory of eight single passes."""
+    """Time and memory of eight single passes over longer clips with the same weights."""
     device = torch.device(args.device)
     plain = make_pipeline(args.size, device, args.picture)
     fast = with_unet(plain, cast(plain.unet, getattr(torch, args.dtype))).accelerate(args.graph)
@@ -368,11 +372,12 @@ def frames(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def say(line: str) -> None:
-    """Progress for people, apart from `--json`'s answer."""
+    """Print progress for people, apart from the output of `--json`."""
     print(line, file=sys.stderr, flush=True)
 
 
 def show_row(row: dict[str, Any]) -> None:
+    """Print a row of figures in one line."""
     say(
         "  ".join(
             f"{key} {value:.2f}"
@@ -389,6 +394,7 @@ COMMANDS = {"latency": latency, "factors": factors, "graphs": graphs, "frames": 
 
 
 def main() -> None:
+    """Read the command line, run the chosen measurement and print it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -45,7 +45,7 @@ SIDE_BY_SIDE = max(1, os.cpu_count() or 1)
 
 
 def jobs_of(runs: str, project: Project, steps: int) -> list[TrainingJob]:
-    """The project's teachers, `steps` in each stage, with no checkpoint but the last."""
+    """The project's teachers with `steps` in each stage, and with no checkpoint except the last."""
     changes = Changes(steps=steps, checkpoint_every=10**9)
     sets = prepared_sets(current(runs, "latents", project))
     return [
@@ -55,12 +55,14 @@ def jobs_of(runs: str, project: Project, steps: int) -> list[TrainingJob]:
 
 
 def train_bare(job: TrainingJob, folder: Path) -> None:
-    """The work of a training's worker in this process, without Ray; its results go below `folder`."""
+    """Do a training worker's work in this process, without Ray; the results go below `folder`."""
     torch.set_num_threads(1)
     runs = storage.resolve_runs(folder)
     tracking = Tracking.open(runs)
-    told = {"params": {}, "tags": {"role": job.role}, "data": {}}
-    run_id = tracking.child(tracking.parent("bare"), job.recipe.name, {"run_digest": job.digest}, **told)
+    tags_and_data = {"params": {}, "tags": {"role": job.role}, "data": {}}
+    run_id = tracking.child(
+        tracking.parent("bare"), job.recipe.name, {"run_digest": job.digest}, **tags_and_data
+    )
     engine, tracker = DeepSpeedEngine(job.network(), job.engine_settings()), RunTracker(tracking.uri, run_id)
     task = job.task(engine.model, torch.device("cpu"))
     with tempfile.TemporaryDirectory() as kept:
@@ -81,14 +83,14 @@ def train_bare(job: TrainingJob, folder: Path) -> None:
 def spans(runs: str) -> list[float]:
     """Seconds from the first logged step to the last, of every training in a runs folder."""
     tracking = Tracking.open(runs)
-    found = tracking.client.search_runs([tracking.experiment_id], "tags.role = 'teacher'")
-    histories = [tracking.client.get_metric_history(each.info.run_id, "train/loss") for each in found]
-    stamps = [[each.timestamp / 1000 for each in history] for history in histories]
-    return [max(each) - min(each) for each in stamps]
+    trainings = tracking.client.search_runs([tracking.experiment_id], "tags.role = 'teacher'")
+    histories = [tracking.client.get_metric_history(run.info.run_id, "train/loss") for run in trainings]
+    stamps = [[metric.timestamp / 1000 for metric in history] for history in histories]
+    return [max(stamp) - min(stamp) for stamp in stamps]
 
 
 def through_ray(jobs: list[TrainingJob], folder: Path, *, at_once: bool) -> tuple[float, list[float]]:
-    """Wall seconds, and each training's own."""
+    """Train through Ray; returns the wall seconds, and each training's own."""
     start = time.monotonic()
     runs = storage.resolve_runs(folder)
     with connect(num_cpus=SIDE_BY_SIDE):
@@ -100,20 +102,20 @@ def through_ray(jobs: list[TrainingJob], folder: Path, *, at_once: bool) -> tupl
 
 
 def bare(runs: str, project: str | None, steps: int, count: int, folder: Path) -> tuple[float, list[float]]:
-    """The same by processes that know no Ray."""
+    """Train in processes without Ray; returns the wall seconds, and each training's own."""
 
     def run(number: int) -> list[float]:
-        own = folder / str(number)
+        job_folder = folder / str(number)
         command = [sys.executable, __file__, "--runs", runs, "--steps", str(steps)]
         command += ["--project", project] if project else []
         subprocess.run(
-            [*command, "--only", str(number), "--into", own], check=True, stdout=subprocess.DEVNULL
+            [*command, "--only", str(number), "--into", job_folder], check=True, stdout=subprocess.DEVNULL
         )
-        return spans(storage.resolve_runs(own))
+        return spans(storage.resolve_runs(job_folder))
 
     start = time.monotonic()
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        seconds = [each for found in pool.map(run, range(count)) for each in found]
+        seconds = [second for loop_seconds in pool.map(run, range(count)) for second in loop_seconds]
     return time.monotonic() - start, seconds
 
 
@@ -124,16 +126,16 @@ def main(
     only: int | None = None,
     into: Path = Path(),
 ) -> None:
-    """Measure.
+    """Time the trainings without Ray, side by side through Ray, and one after another through Ray.
 
     Args:
         steps: optimiser steps of each of a teacher's stages.
         only: train one teacher without Ray.
-        into: where its results go.
+        into: the folder for that teacher's results.
     """
-    place = storage.resolve_runs(runs)
+    runs_uri = storage.resolve_runs(runs)
     chosen = choose_project(project)
-    jobs = jobs_of(place, chosen, steps)
+    jobs = jobs_of(runs_uri, chosen, steps)
     if only is not None:
         train_bare(jobs[only], into)
         return
@@ -142,22 +144,26 @@ def main(
     )
     with tempfile.TemporaryDirectory() as folder:
         ways: dict[str, Callable[[], tuple[float, list[float]]]] = {
-            "bare DeepSpeed processes": lambda: bare(place, project, steps, len(jobs), Path(folder, "bare")),
+            "bare DeepSpeed processes": lambda: bare(
+                runs_uri, project, steps, len(jobs), Path(folder, "bare")
+            ),
             "Ray, side by side": lambda: through_ray(jobs, Path(folder, "together"), at_once=True),
             "Ray, one after another": lambda: through_ray(jobs, Path(folder, "alone"), at_once=False),
         }
-        found = {}
+        times = {}
         for name, way in ways.items():
-            wall, each = found[name] = way()
-            console.print(f"{name}: {wall:.0f} s, {sum(each):.1f} s once started", highlight=False)
-    wall, own = next(iter(found.values()))
-    for name, (seconds, each) in found.items():
+            wall, seconds_of_loops = times[name] = way()
+            console.print(
+                f"{name}: {wall:.0f} s, {sum(seconds_of_loops):.1f} s once started", highlight=False
+            )
+    wall, own_seconds = next(iter(times.values()))
+    for name, (seconds, seconds_of_loops) in times.items():
         table.add_row(
             name,
             f"{seconds:.0f}",
             f"{seconds / wall:.2f}",
-            f"{sum(each):.1f}",
-            f"{sum(each) / sum(own):.2f}",
+            f"{sum(seconds_of_loops):.1f}",
+            f"{sum(seconds_of_loops) / sum(own_seconds):.2f}",
         )
     console.print(table)
 

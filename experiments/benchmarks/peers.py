@@ -67,7 +67,7 @@ Run = Callable[[], object]
 
 
 def make_unet(name: str, size: str, *, image_channels: int) -> Any:
-    """A UNet with random weights; `image_channels` is what it takes beside the 4 of its noisy latent."""
+    """A UNet with random weights; it takes `image_channels` beside the 4 channels of its noisy latent."""
     config = CONFIGS[size]
     widths, heads = config["block_out_channels"], config["attention_head_dim"]
     common = {
@@ -93,7 +93,7 @@ def make_unet(name: str, size: str, *, image_channels: int) -> Any:
 
 
 def call(name: str, network: Any, args: argparse.Namespace, where: str) -> Run:
-    """One forward of one clip."""
+    """Run one forward of one clip."""
     side = args.picture // 8
     noisy = torch.randn(1, args.frames, 4, side, side, device=where)
     image, text = (
@@ -111,12 +111,12 @@ def call(name: str, network: Any, args: argparse.Namespace, where: str) -> Run:
             network, noisy, step, fps, noisy, image_embeddings=text[:, 0], encoder_hidden_states=text
         )
     # this one takes its text expanded over the frames, as its pipeline gives it
-    given = text.repeat_interleave(args.frames, 0) if name == "UNetMotionModel" else text
-    return partial(network, both, step, encoder_hidden_states=given)
+    embeddings = text.repeat_interleave(args.frames, 0) if name == "UNetMotionModel" else text
+    return partial(network, both, step, encoder_hidden_states=embeddings)
 
 
 def forward(name: str, args: argparse.Namespace) -> Run:
-    """One forward of one clip, ready to run."""
+    """A function that runs one forward of one clip."""
     network = make_unet(name, args.size, image_channels=4).eval().requires_grad_(False).to(args.device)
     if name in (OURS, FAST):
         network = network.to(memory_format=torch.channels_last)
@@ -126,12 +126,15 @@ def forward(name: str, args: argparse.Namespace) -> Run:
 
 
 def pipelines(name: str, args: argparse.Namespace) -> Run:
-    """A clip from a prompt, and from a picture where the pipeline takes one: two passes a step, as diffusers guides."""
+    """A function that makes a clip from a prompt, and from a picture where the pipeline takes one.
+
+    Each step has two passes, as diffusers guides.
+    """
     return our_pipeline(name, args) if name in (OURS, FAST) else their_pipeline(name, args)
 
 
 def our_pipeline(name: str, args: argparse.Namespace) -> Run:
-    """Ours, guided by text alone."""
+    """Our pipeline, guided by text alone."""
     settings = SamplerSettings(
         num_steps=args.steps, num_frames=args.frames, guidance_image=1.0, guided_steps=args.steps
     )
@@ -167,7 +170,7 @@ def their_pipeline(name: str, args: argparse.Namespace) -> Run:
         "unet": make_unet(name, args.size, image_channels=0).eval(),
         "scheduler": DDIMScheduler(clip_sample=False),
     }
-    asked: dict[str, Any] = {
+    call_options: dict[str, Any] = {
         "prompt": PROMPT,
         "height": args.picture,
         "width": args.picture,
@@ -175,20 +178,20 @@ def their_pipeline(name: str, args: argparse.Namespace) -> Run:
         "num_inference_steps": args.steps,
         "output_type": "np",
     }
-    made: Any
+    peer: Any
     if name == "UNet3DConditionModel":
-        made = TextToVideoSDPipeline(**common)
+        peer = TextToVideoSDPipeline(**common)
     elif name == "I2VGenXLUNet":
         vision = CLIPVisionModelWithProjection(
             CLIPVisionConfig(projection_dim=text_encoder.config.hidden_size, patch_size=32)
         ).eval()
-        made = I2VGenXLPipeline(**common, image_encoder=vision, feature_extractor=CLIPImageProcessorPil())
+        peer = I2VGenXLPipeline(**common, image_encoder=vision, feature_extractor=CLIPImageProcessorPil())
         grey = np.full((args.picture, args.picture, 3), 128, np.uint8)
-        asked |= {"image": Image.fromarray(grey), "target_fps": 8, "clip_skip": None}
+        call_options |= {"image": Image.fromarray(grey), "target_fps": 8, "clip_skip": None}
     else:
-        made = AnimateDiffPipeline(**common, motion_adapter=None)
-    made.set_progress_bar_config(disable=True)
-    return partial(made.to(args.device), **asked)
+        peer = AnimateDiffPipeline(**common, motion_adapter=None)
+    peer.set_progress_bar_config(disable=True)
+    return partial(peer.to(args.device), **call_options)
 
 
 COMMANDS = {"forward": forward, "pipelines": pipelines}
@@ -203,10 +206,10 @@ class Count(NamedTuple):
 
 
 def count(name: str, args: argparse.Namespace) -> Count:
-    """Computed without holding a weight."""
+    """Count weights and FLOPs without holding a weight."""
     with torch.device("meta"):
         twin = make_unet(name, args.size, image_channels=4).eval()
-    weights = sum(each.numel() for each in twin.parameters())
+    weights = sum(parameter.numel() for parameter in twin.parameters())
     return Count(weights, count_flops(call(name, twin, args, "meta")))
 
 
@@ -228,7 +231,7 @@ def memory_of(name: str, args: argparse.Namespace) -> int:
 
 
 def compare(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """All networks in turns, and what the best of the others takes of ours."""
+    """Time all networks in turns, and compare the best of the others with ours."""
     runs: dict[str, Run] = {}
     for name in args.networks:
         torch.manual_seed(SEED)
@@ -250,16 +253,17 @@ def compare(args: argparse.Namespace) -> list[dict[str, Any]]:
         )
         show_row(rows[-1])
     others = [row for row in rows if row["network"] not in (OURS, FAST)]
-    for mine in (row for row in rows if row not in others and others):
-        said = (
-            f"{what} {mine[key] / min(row[key] for row in others):.2f}"
-            for what, key in (("time", "ms"), ("time a FLOP", "ms_a_gflop"), ("peak memory", "memory_mib"))
+    for our_row in (row for row in rows if row not in others and others):
+        ratios = (
+            f"{title} {our_row[key] / min(row[key] for row in others):.2f}"
+            for title, key in (("time", "ms"), ("time a FLOP", "ms_a_gflop"), ("peak memory", "memory_mib"))
         )
-        say(f"{mine['network']} to the best of the others: {', '.join(said)}")
+        say(f"{our_row['network']} to the best of the others: {', '.join(ratios)}")
     return rows
 
 
 def main() -> None:
+    """Read the command line, time ours and the peers in turns and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,8 +1,8 @@
 """What preparing and sampling data cost: `python experiments/benchmarks/preparing.py {cache,plan}`.
 
-`cache` compares batches from the frame-latent cache with decoding and encoding online, and a training step on each,
-taking turns in one run. `plan` prepares a table of many rows, kills it in the middle, gives the command again, and says
-how much memory the driver took.
+`cache` compares batches from the frame-latent cache with online decoding and encoding, and a training step on each;
+all take turns in one run. `plan` prepares a table of many rows, kills the process halfway, gives the command again, and
+prints how much memory the driver took.
 """
 
 import csv
@@ -49,20 +49,20 @@ VIDEO_SIDE, VIDEO_FRAMES, VIDEO_FPS = 256, 120, 24
 
 
 def write_videos(folder: Path, count: int) -> list[tuple[str, Listed]]:
-    """H.264 videos of 256 pixels, five seconds long."""
+    """Write H.264 videos of 256 pixels and five seconds."""
     rng = np.random.default_rng(0)
-    found = []
+    paths = []
     for number in tqdm(range(count), desc="draw", unit="video"):
         rgb = draw_frames(rng, VIDEO_SIDE, VIDEO_FRAMES)
         alpha = np.full((*rgb.shape[:3], 1), 255, np.uint8)
         path = folder / f"{number:03d}.mp4"
         write_video(str(path), np.concatenate([rgb, alpha], axis=-1), VIDEO_FPS)
-        found.append((f"{number:03d}", Listed(str(path), f"video {number}", "artist")))
-    return found
+        paths.append((f"{number:03d}", Listed(str(path), f"video {number}", "artist")))
+    return paths
 
 
 def make_set(cache: FrameCache, videos: list[tuple[str, Listed]]) -> LatentSet:
-    """The videos as a set, cached or to be decoded online."""
+    """The videos as a set, cached or decoded online."""
     autoencoder = load_autoencoder(TINY.foundation.place)
     encoder = CollectionEncoder(cache, autoencoder, load_text_encoder(TINY.foundation.place))
     builder = SetBuilder(cache, SIZE)
@@ -72,7 +72,7 @@ def make_set(cache: FrameCache, videos: list[tuple[str, Listed]]) -> LatentSet:
 
 
 def measure_cache(videos: int, repeats: int) -> None:
-    """Batches of eight clips, and training steps on them."""
+    """Time batches of eight clips, and training steps on them."""
     with tempfile.TemporaryDirectory() as folder:
         listed = write_videos(Path(folder), videos)
         cached = FrameCache(runs=folder, autoencoder="a", text="t", sizes=(SIZE,))
@@ -111,6 +111,7 @@ def measure_cache(videos: int, repeats: int) -> None:
 
 
 def start_prepare(table: Path, runs: Path) -> subprocess.Popen[bytes]:
+    """Start `experiments/prepare.py` as a process of its own."""
     command = [sys.executable, str(SCRIPT), "--videos", str(table), "--runs", str(runs)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -124,16 +125,18 @@ def finish(process: subprocess.Popen[bytes]) -> int:
 
 
 def measure_plan(rows: int) -> None:
-    """A table of one video and many files that do not exist, prepared twice: killed halfway, and to the end."""
+    """Prepare a table of one video and many absent files twice: killed halfway, and to the end."""
     result = Table("rows", "killed with", "driver's peak, MiB", "seconds", "in the manifest")
     for count in sorted({max(2, rows // 10), rows}):
         with tempfile.TemporaryDirectory() as name:
             folder, runs = Path(name), Path(name, "runs")
             write_videos(folder, 1)
             with (folder / "table.csv").open("w", newline="") as file:
-                out = csv.writer(file)
-                out.writerows([("file", "caption"), ("000.mp4", "a texture")])
-                out.writerows((f"absent-{number:07d}.mp4", f"number {number}") for number in range(count - 1))
+                writer = csv.writer(file)
+                writer.writerows([("file", "caption"), ("000.mp4", "a texture")])
+                writer.writerows(
+                    (f"absent-{number:07d}.mp4", f"number {number}") for number in range(count - 1)
+                )
             start, victim = time.monotonic(), start_prepare(folder / "table.csv", runs)
             while victim.poll() is None and not any(runs.glob("latents/*/rows/*.parquet")):
                 time.sleep(0.2)
@@ -153,20 +156,20 @@ def measure_plan(rows: int) -> None:
 
 
 def main(
-    what: Annotated[Literal["cache", "plan"], tyro.conf.Positional],
+    measurement: Annotated[Literal["cache", "plan"], tyro.conf.Positional],
     videos: int = 24,
     repeats: int = 5,
     rows: int = 100_000,
 ) -> None:
-    """Measure.
+    """Measure what preparing or sampling costs.
 
     Args:
-        what: cache, or plan.
-        videos: for cache, how many are drawn.
-        repeats: for cache, of each figure.
-        rows: for plan, of the table; a tenth as many are prepared for comparison.
+        measurement: cache or plan.
+        videos: for cache, how many videos are drawn.
+        repeats: for cache, repeats of each figure.
+        rows: for plan, rows of the table; a tenth as many are prepared for comparison.
     """
-    if what == "cache":
+    if measurement == "cache":
         measure_cache(videos, repeats)
     else:
         measure_plan(rows)

@@ -1,9 +1,9 @@
-"""Our video reading beside what others would use: `python experiments/benchmarks/reading.py {clips,motion}`.
+"""Our video reading beside the alternatives: `python experiments/benchmarks/reading.py {clips,motion}`.
 
-`clips`: eight frames of H.264 of 256 pixels, by time into the video, with ours, torchcodec, decord and plain PyAV
-(decode from the start, keep what is wanted). `motion`: our vmafmotion and FFmpeg's filter on the same planes, which
-must print the same two decimals. All take turns in one run; times mean something as ratios. torchcodec and decord are
-no dependencies of ours: what is missing is said and left out.
+`clips` reads eight frames of 256-pixel H.264, by their position in the video, with ours, torchcodec, decord and plain
+PyAV (decode from the start, keep the wanted frames). `motion` compares our vmafmotion with FFmpeg's filter on the same
+planes; both must print the same two decimals. All take turns in one run, so their ratios mean something. torchcodec and
+decord are no dependencies of ours: a missing one is named and left out.
 """
 
 import argparse
@@ -36,6 +36,7 @@ Run = Callable[[], object]
 
 
 def say(text: str) -> None:
+    """Print progress to stderr; stdout is for the rows."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -55,6 +56,7 @@ def draw_frames(rng: np.random.Generator, size: int, num_frames: int) -> np.ndar
 
 
 def write_h264(path: Path, frames: np.ndarray, options: dict[str, str], pix_fmt: str = "yuv420p") -> str:
+    """Encode uint8 RGB frames `[T, H, W, 3]` as H.264; returns the path."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options=options)
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pix_fmt
@@ -65,7 +67,7 @@ def write_h264(path: Path, frames: np.ndarray, options: dict[str, str], pix_fmt:
 
 
 def plain_pyav(path: str, indices: list[int], num_threads: int) -> np.ndarray:
-    """What one writes first: decode from the start, keep the wanted frames, stop after the last."""
+    """The first version that one writes: decode from the start, keep the wanted frames, stop after the last."""
     kept = []
     with av.open(path) as container:
         stream = container.streams.video[0]
@@ -81,6 +83,7 @@ def plain_pyav(path: str, indices: list[int], num_threads: int) -> np.ndarray:
 def torchcodec_clip(
     path: str, indices: list[int], num_threads: int, mode: Literal["exact", "approximate"]
 ) -> np.ndarray:
+    """The frames `indices` of a video by torchcodec, uint8 RGB `[T, H, W, 3]`."""
     from torchcodec.decoders import VideoDecoder
 
     decoder = VideoDecoder(path, seek_mode=mode, num_ffmpeg_threads=num_threads)
@@ -88,17 +91,19 @@ def torchcodec_clip(
 
 
 def decord_clip(path: str, indices: list[int], num_threads: int) -> np.ndarray:
+    """The frames `indices` of a video by decord, uint8 RGB `[T, H, W, 3]`."""
     from decord import VideoReader
 
     return VideoReader(path, num_threads=num_threads).get_batch(indices).asnumpy()
 
 
 def our_clip(path: str, indices: list[int], num_threads: int) -> np.ndarray:
+    """The frames `indices` of a video by `stickers.video.reading`."""
     return read_frames(path, indices, num_threads=num_threads)
 
 
 def readers(path: str) -> dict[str, Callable[..., np.ndarray]]:
-    """Every way of reading clips that works on this machine; all open the file anew, as a data loader does."""
+    """Every way of reading clips that works on this machine. All open the file anew, as a data loader does."""
     candidates: dict[str, Callable[..., np.ndarray]] = {
         "ours": our_clip,
         "plain PyAV": plain_pyav,
@@ -106,34 +111,34 @@ def readers(path: str) -> dict[str, Callable[..., np.ndarray]]:
         "torchcodec, approximate": partial(torchcodec_clip, mode="approximate"),
         "decord": decord_clip,
     }
-    found = {}
+    available = {}
     for name, read in candidates.items():
         try:
             read(path, [0, 1], num_threads=1)
         except (ImportError, OSError, RuntimeError) as error:
             say(f"{name} is left out: {str(error).strip().splitlines()[-1]}")
         else:
-            found[name] = read
-    return found
+            available[name] = read
+    return available
 
 
 def clips(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Milliseconds a clip by encoding, threads and reader, and what ours takes to the fastest other."""
+    """Milliseconds for a clip by encoding, threads and reader, and our speed beside the fastest other's."""
     rows: list[dict[str, Any]] = []
     rng = np.random.default_rng(args.seed)
     with tempfile.TemporaryDirectory() as folder:
         for name, options in ENCODINGS.items():
-            wanted = {}
+            indices = {}
             for number in range(args.videos):
                 path = write_h264(
                     Path(folder) / f"{name}-{number}.mp4", draw_frames(rng, SIZE, SECONDS * FPS), options
                 )
                 # a clip of one second at 8 frames a second, anywhere in the video
-                wanted[path] = (int(rng.integers(0, SECONDS * FPS - 22)) + 3 * np.arange(8)).tolist()
-                assert (read_frames(path, wanted[path]) == read_video(path)[0][wanted[path]]).all(), path
+                indices[path] = (int(rng.integers(0, SECONDS * FPS - 22)) + 3 * np.arange(8)).tolist()
+                assert (read_frames(path, indices[path]) == read_video(path)[0][indices[path]]).all(), path
             for num_threads in (1, 0):
                 rows.append(
-                    {"encoding": name, "threads": num_threads or "all", **_timed(wanted, num_threads, args)}
+                    {"encoding": name, "threads": num_threads or "all", **_timed(indices, num_threads, args)}
                 )
                 say(str(rows[-1]))
     shares = [row["ours, speed to the fastest other"] for row in rows]
@@ -143,16 +148,16 @@ def clips(args: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def _timed(wanted: dict[str, list[int]], num_threads: int, args: argparse.Namespace) -> dict[str, float]:
-    """Mean milliseconds a clip; of each the fastest turn, which other work of the machine disturbed least."""
-    found = readers(next(iter(wanted)))
-    ms = dict.fromkeys(found, 0.0)
-    for path, indices in wanted.items():
+def _timed(clips: dict[str, list[int]], num_threads: int, args: argparse.Namespace) -> dict[str, float]:
+    """Mean milliseconds for a clip. Each clip counts with its fastest turn, which other work disturbed least."""
+    available = readers(next(iter(clips)))
+    ms = dict.fromkeys(available, 0.0)
+    for path, indices in clips.items():
         runs: dict[str, Run] = {
-            name: partial(read, path, indices, num_threads=num_threads) for name, read in found.items()
+            name: partial(read, path, indices, num_threads=num_threads) for name, read in available.items()
         }
         for name, timing in time_in_turns(runs, device=torch.device("cpu"), repeats=args.repeats).items():
-            ms[name] += min(timing.milliseconds) / len(wanted)
+            ms[name] += min(timing.milliseconds) / len(clips)
     fastest = min(value for name, value in ms.items() if name != "ours")
     return {
         **{f"{name}, ms": round(value, 2) for name, value in ms.items()},
@@ -161,7 +166,7 @@ def _timed(wanted: dict[str, list[int]], num_threads: int, args: argparse.Namesp
 
 
 def filter_scores(frames: list[av.VideoFrame]) -> list[str]:
-    """What FFmpeg's filter prints for each frame."""
+    """The scores that FFmpeg's filter prints for each frame."""
     graph, first = Graph(), frames[0]
     source = graph.add_buffer(
         width=first.width, height=first.height, format=first.format, time_base=Fraction(1, FPS)
@@ -179,7 +184,7 @@ def filter_scores(frames: list[av.VideoFrame]) -> list[str]:
 
 
 def motion(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Whether our scores print like FFmpeg's on every frame of synthetic clips, and our speed to its filter's."""
+    """Whether our scores print as FFmpeg's do on every frame of synthetic clips, and our speed beside its filter's."""
     rng = np.random.default_rng(args.seed)
     rows: dict[tuple[int, int], dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -206,7 +211,7 @@ def motion(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _summed(row: dict[str, Any]) -> dict[str, Any]:
-    """Milliseconds a frame, and the ratio."""
+    """The row with milliseconds for a frame, and the ratio."""
     ours, theirs = row.pop("ours") / row["clips"], row.pop("filter") / row["clips"]
     row |= {
         "ours, ms": round(ours, 4),
@@ -221,6 +226,7 @@ COMMANDS = {"clips": clips, "motion": motion}
 
 
 def main() -> None:
+    """Read the command line, run the chosen measurement and print its rows."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

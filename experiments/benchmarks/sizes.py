@@ -1,8 +1,8 @@
 """Weights and FLOPs of the paper's four UNets beside the paper's figures: `python experiments/benchmarks/sizes.py`.
 
-Nothing is allocated: the networks are made, and a pass is counted, on torch's meta device. A FLOP is half a
-multiply-add; convolutions, matrix products and attention are counted, element-wise work is not, nor the text's
-projection, which is done once a clip. The text is 77 tokens of CLIP, and 77 of T5 where a size has it.
+Nothing is allocated: the networks exist, and a pass is counted, on torch's meta device. A FLOP is half a multiply-add.
+Convolutions, matrix products and attention count; element-wise work does not, and neither does the projection of the
+text, which happens once a clip. The text is 77 tokens of CLIP, and 77 of T5 where a size has it.
 """
 
 import json
@@ -47,12 +47,12 @@ def measure(size: Size) -> Row:
     with torch.device("meta"):
         unet = VideoUNet(**size.config()).eval()
     temporal = sum(p.numel() for name, p in unet.named_parameters() if "temporal" in name)
-    whole = sum(p.numel() for p in unet.parameters())
+    num_weights = sum(p.numel() for p in unet.parameters())
     return Row(
         size=size.name,
-        spatial=whole - temporal,
+        spatial=num_weights - temporal,
         temporal=temporal,
-        parameters=whole,
+        parameters=num_weights,
         paper_parameters=size.paper_parameters,
         flops_256p=flops(unet, LATENT_256),
         flops_512p=flops(unet, LATENT_512),
@@ -79,13 +79,13 @@ def table(rows: list[Row]) -> Table:
         title=f"a pass of one clip of {NUM_FRAMES} frames",
     )
     for row in rows:
-        said = f"{row.paper_flops_512p / 1e12:.1f}" if row.paper_flops_512p else ""
+        paper_flops = f"{row.paper_flops_512p / 1e12:.1f}" if row.paper_flops_512p else ""
         shown.add_row(
             row.size,
             *(f"{count / 1e9:.2f}" for count in (row.spatial, row.temporal, row.parameters)),
             f"{row.paper_parameters / 1e9:.1f}",
             *(f"{count / 1e12:.2f}" for count in (row.flops_256p, row.flops_512p)),
-            said,
+            paper_flops,
         )
     return shown
 
@@ -107,8 +107,8 @@ def main(
     if training:
         for name, size in SIZES.items():
             if only in (None, name):
-                found = estimate(PAPER_TEACHERS[0], size.config(), FACTOR)
-                console.print(f"{name}: {found}", highlight=False, soft_wrap=True)
+                memory = estimate(PAPER_TEACHERS[0], size.config(), FACTOR)
+                console.print(f"{name}: {memory}", highlight=False, soft_wrap=True)
         return
     rows = [measure(size) for name, size in SIZES.items() if only in (None, name)]
     if as_json:

@@ -2,8 +2,8 @@
 
 `python experiments/benchmarks/throughput.py {rate,memory}`.
 
-`rate`: the same teachers and rows by a bare loop in one process without Ray and by the ensemble, in one run. `memory`:
-the most that the driver and all of its processes hold together while plans of growing length are made.
+`rate` runs the same teachers and rows in a bare loop in one process without Ray and through the ensemble, in one run.
+`memory` is the most memory that the driver and all processes hold at once while plans of growing length are made.
 """
 
 import os
@@ -47,14 +47,19 @@ LENGTHS = (500, 5000)
 
 
 def ensemble_of(runs: str) -> Ensemble:
+    """The trial's teachers as an ensemble, all with the tiny project's encoders."""
     base = TINY.foundation.place
-    found = {name: storage.find_record(runs, "teachers", name) for name in TEACHERS}
-    return Ensemble(teachers=found, encoders=dict.fromkeys(TEACHERS, Encoders(base, encoder_digests(base))))
+    trainings = {name: storage.find_record(runs, "teachers", name) for name in TEACHERS}
+    return Ensemble(
+        teachers=trainings, encoders=dict.fromkeys(TEACHERS, Encoders(base, encoder_digests(base)))
+    )
 
 
 def bare(runs: str, plan: Plan, uri: str, threads: int) -> float:
-    """Seconds of a loop over teachers and rows in this process, clips looked at, nothing written; conditions are
-    encoded and models loaded before."""
+    """Seconds of a loop over teachers and rows in this process, with clips checked and nothing written.
+
+    Conditions are encoded and models loaded before the clock starts.
+    """
     torch.set_num_threads(threads)
     ensemble, spent = ensemble_of(runs), 0.0
     for name in plan.teachers:
@@ -81,17 +86,17 @@ def rate(rows: int, seed: int, skip_single: bool) -> None:
         uri, ensemble = save_plan(runs, plan), ensemble_of(runs)
         with connect():
             for name in TEACHERS[:1]:  # the other has the same
-                place, size = ensemble.conditions(uri, name), ensemble.size(name)
-                encode_conditions(plan, place, ensemble.encoders[name].folder, size)
+                conditions_uri, size = ensemble.conditions(uri, name), ensemble.size(name)
+                encode_conditions(plan, conditions_uri, ensemble.encoders[name].folder, size)
         ways = {
             f"bare loop, {threads} thread{'s' * (threads > 1)}": bare(runs, plan, uri, threads)
             for threads in (1, os.cpu_count() or 1)[skip_single:]
         }
         start = time.perf_counter()
         outs = run_ensemble(uri, plan, ensemble, Console(quiet=True))
-        whole = time.perf_counter() - start
+        seconds = time.perf_counter() - start
         compact(uri, plan, outs)
-        ways["ensemble, start to end"] = whole
+        ways["ensemble, start to end"] = seconds
         ways["ensemble, of its own clock"] = made_within(outs)
     best = min(seconds for name, seconds in ways.items() if name.startswith("bare"))
     table = Table(
@@ -103,10 +108,10 @@ def rate(rows: int, seed: int, skip_single: bool) -> None:
 
 
 def made_within(outs: list[str]) -> float:
-    """Seconds from the first written block to the last, made longer by the share of the first ones."""
+    """Seconds from the first written block to the last, extended by the share of the first blocks."""
     stamps, rows = [], 0
-    for out in outs:
-        for path in Path(out, "rows").rglob("*.parquet"):
+    for pass_folder in outs:
+        for path in Path(pass_folder, "rows").rglob("*.parquet"):
             stamps.append(path.stat().st_mtime)
             rows += 1
     stamps.sort()
@@ -114,7 +119,7 @@ def made_within(outs: list[str]) -> float:
 
 
 class MemoryWatch:
-    """The most bytes that a process and everything it started held at once, by proportional set size."""
+    """Watches the most bytes that a process and its children hold at once, by proportional set size."""
 
     def __init__(self, process: psutil.Process) -> None:
         self.process, self.most, self.driver = process, 0, 0
@@ -124,19 +129,19 @@ class MemoryWatch:
 
     def _look(self) -> None:
         while not self.ended.wait(1.0):
-            whole = 0
-            for each in [self.process, *self.process.children(recursive=True)]:
+            total = 0
+            for process in [self.process, *self.process.children(recursive=True)]:
                 try:
-                    held = each.memory_full_info().pss
+                    held = process.memory_full_info().pss
                 except psutil.NoSuchProcess:
                     continue
-                whole += held
-                if each.pid == self.process.pid:
+                total += held
+                if process.pid == self.process.pid:
                     self.driver = max(self.driver, held)
-            self.most = max(self.most, whole)
+            self.most = max(self.most, total)
 
     def end(self) -> tuple[int, int]:
-        """Bytes: of the driver, of all."""
+        """Stop watching; returns the bytes of the driver, and those of all processes."""
         self.ended.set()
         self.thread.join()
         return self.driver, self.most
@@ -159,37 +164,37 @@ def memory(seed: int) -> None:
             )
             watch = MemoryWatch(psutil.Process(driver.pid))
             status = driver.wait()
-            own, whole = watch.end()
+            own_bytes, total_bytes = watch.end()
             if status or len(Candidates(storage.find_record(runs, "plans").uri)) != len(
                 plan_of(runs, rows, seed).rows
             ):
                 raise UserError(f"the plan of {rows} candidates was not made")
-        first = first or whole
+        first = first or total_bytes
         table.add_row(
             str(rows),
-            f"{own / MIB:.0f}",
-            f"{whole / MIB:.0f}",
-            f"{whole / first:.2f}",
+            f"{own_bytes / MIB:.0f}",
+            f"{total_bytes / MIB:.0f}",
+            f"{total_bytes / first:.2f}",
             f"{time.monotonic() - started:.0f}",
         )
     console.print(table)
 
 
 def main(
-    what: Annotated[Literal["rate", "memory"], tyro.conf.Positional],
+    measurement: Annotated[Literal["rate", "memory"], tyro.conf.Positional],
     rows: int = 2000,
     seed: int = 0,
     skip_single: bool = False,
 ) -> None:
-    """Measure.
+    """Measure what making candidates costs.
 
     Args:
-        what: candidates a second, or memory by length of the plan.
+        measurement: rate, candidates a second; or memory, by length of the plan.
         rows: for rate, candidates to make.
-        seed: of the plan.
-        skip_single: leave the bare loop with a single thread out, where it is known to be the slower one.
+        seed: seed of the plan.
+        skip_single: leave out the bare loop with a single thread, where it is known to be the slower one.
     """
-    if what == "rate":
+    if measurement == "rate":
         rate(rows, seed, skip_single)
     else:
         memory(seed)

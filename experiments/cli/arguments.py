@@ -1,4 +1,4 @@
-"""Commands are read and not run: manifests, pages and tests name many, and each must be one that its script takes."""
+"""Checks commands without running them: manifests, pages and tests name many, and each script must take them."""
 
 import importlib
 import inspect
@@ -18,7 +18,7 @@ FLAG = re.compile(r"--[a-z][\w-]*")
 
 
 def argument_problem(script: str, arguments: Sequence[str]) -> str:
-    """Why a script of the repository would not take these arguments, or nothing. Its own parser reads them.
+    """Why a script of the repository would refuse these arguments, or an empty string. Its own parser reads them.
 
     Args:
         script: its path in the repository, such as `experiments/teachers.py`.
@@ -53,7 +53,7 @@ def help_of(script: str, *subcommand: str) -> str:
 
 
 def subcommands_of(help_text: str) -> list[str]:
-    """The subcommands that a help lists in its usage line."""
+    """The subcommands in the usage line of a help text."""
     usage = re.search(r"^usage: .*?\{([\w,-]+)\}\s*$", help_text, re.M)
     return usage[1].split(",") if usage and "subcommands" in help_text else []
 

@@ -1,4 +1,4 @@
-"""What the commands of `curate.py` share: they hash files, ask models about what is new, and say what came of it."""
+"""What the commands of `curate.py` share: hashing files, asking models about new ones, and printing the result."""
 
 import time
 from collections.abc import Iterable
@@ -29,28 +29,30 @@ from stickers.curation.video_tables import (
 from stickers.errors import UserError
 
 console = Console()
-#: of the videos that cannot be read, so many are printed; all of them stand in a table
+#: how many unreadable videos are printed; a table names all of them
 SHOWN = 10
 #: seconds of work that a killed command loses; parts grow with the speed of the machine
 KEEP_EVERY_S = 15
 
 
 def contents_of(files: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Content hashes by file, and for the others the reason why there is none."""
-    every = list(dict.fromkeys(files))
+    """Content hashes by file, and for each unreadable file the reason."""
+    unique_files = list(dict.fromkeys(files))
     contents: dict[str, str] = {}
     unread: dict[str, str] = {}
     with ThreadPoolExecutor(4) as pool:
-        for file, found in zip(every, tqdm(pool.map(content_of, every), "hash", len(every), unit="video")):
-            if isinstance(found, Unread):
-                unread[file] = found.reason
+        for file, content in zip(
+            unique_files, tqdm(pool.map(content_of, unique_files), "hash", len(unique_files), unit="video")
+        ):
+            if isinstance(content, Unread):
+                unread[file] = content.reason
             else:
-                contents[file] = found
+                contents[file] = content
     return contents, unread
 
 
 def parts_of(runs: str, kind: str, digest: str, schema: pa.Schema) -> Parts:
-    """What the models of that digest have said so far, in the runs folder."""
+    """The stored answers of the models of that digest, in the runs folder."""
     return Parts(storage.join(storage.resolve_runs(runs), "curation", kind, digest), schema)
 
 
@@ -60,10 +62,10 @@ def collect(
     actor: type[VideoEmbedder] | type[VideoCaptioner],
     *settings: Any,
 ) -> dict[str, str]:
-    """Ask about rows and keep what comes, every few seconds and when it ends, however it ends.
+    """Ask a model about rows and store its answers in `parts`, every few seconds and at the end, even after an error.
 
     Returns:
-        The reasons for files that cannot be read.
+        The unreadable files with their reasons.
     """
     unread: dict[str, str] = {}
     held: list[dict[str, Any]] = []
@@ -82,50 +84,54 @@ def collect(
     return unread
 
 
-def check_out(out: Path, *inputs: Path) -> None:
-    """UserError when a table would be written over what it is made of, or has no known ending."""
-    place = table_path(out)
-    for each in inputs:
-        if each.expanduser().resolve() == place:
-            raise UserError(f"{place} is read by this command; write to another table")
+def check_out(target: Path, *inputs: Path) -> None:
+    """UserError: the table to write is one of the tables read, or has no known ending."""
+    target_uri = table_path(target)
+    for source in inputs:
+        if source.expanduser().resolve() == target_uri:
+            raise UserError(f"{target_uri} is read by this command; write to another table")
 
 
 def check_positive(**numbers: int | None) -> None:
+    """UserError: one of the options is below 1; None stands for an option that is not used."""
     for name, number in numbers.items():
         if number is not None and number < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {number}")
 
 
 def finish(
-    out: Path, title: str, lines: list[tuple[str, Any]], table: VideoTable, unread: dict[str, str]
+    target: Path, title: str, lines: list[tuple[str, Any]], table: VideoTable, unread: dict[str, str]
 ) -> None:
-    """The summary, and beside the table that was written one of the rows that could not be read."""
-    place, files = beside(out, "unread"), table.files
+    """Print the summary, and write the unreadable rows into a table beside the one that was written."""
+    unread_path, files = beside(target, "unread"), table.files
     rows = [at for at, file in enumerate(files) if file in unread]
     if rows:
-        left = table.rows.take(rows)
-        write_videos(place, with_column(left, REASON, [unread[files[at]] for at in rows]))
-    elif place.exists():
-        place.unlink()  # an earlier run's
+        unread_rows = table.rows.take(rows)
+        write_videos(unread_path, with_column(unread_rows, REASON, [unread[files[at]] for at in rows]))
+    elif unread_path.exists():
+        unread_path.unlink()  # an earlier run's
     show(title, ("", ""), [*lines, ("cannot be read", len(unread))])
-    say_written(out)
+    say_written(target)
     for reason in list(unread.values())[:SHOWN]:
         console.print(f"[yellow]unread[/] {escape(reason)}", highlight=False, soft_wrap=True)
     if len(unread) > SHOWN:
-        console.print(f"{len(unread) - SHOWN} more; {place} has those of the table", highlight=False)
+        console.print(f"{len(unread) - SHOWN} more; {unread_path} has those of the table", highlight=False)
 
 
-def say_written(*places: Path) -> None:
-    for place in places:
-        console.print(f"written: {place}", highlight=False, soft_wrap=True)
+def say_written(*paths: Path) -> None:
+    """Print the paths that were written, one on each line."""
+    for path in paths:
+        console.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 
 def show(title: str, columns: tuple[str, ...], lines: Iterable[tuple[Any, ...]]) -> None:
+    """Print a table; numbers get thousands separators."""
     table = Table(*columns, title=title, show_header=any(columns))
     for line in lines:
-        table.add_row(*(f"{each:,}" if isinstance(each, int) else str(each) for each in line))
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in line))
     console.print(table)
 
 
 def mean_words(texts: list[str]) -> float:
+    """The mean number of words of the texts."""
     return sum(len(tokens(text)) for text in texts) / max(1, len(texts))

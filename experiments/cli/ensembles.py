@@ -1,4 +1,4 @@
-"""Which teachers take part in a plan, with which encoders, and what decides their pixels."""
+"""Which teachers take part in a plan, with which encoders, weights and sampler settings."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,51 +19,63 @@ console = Console()
 
 
 def find_teachers(runs: str, project: Project, names: tuple[str, ...]) -> dict[str, storage.Artifact]:
-    """The project's teachers, or those of the given names: the project's own, or where it has none of that name the
-    newest, which may draw at a size of its own."""
-    every = storage.find_records(runs, "teachers")
-    wanted = names or tuple(recipe.name for recipe in project.teachers)
-    ours = {name: current_training(runs, "teachers", project, name) for name in wanted}
-    newest = {each.record["name"]: each for each in every if each.record["name"] in names}
-    found = newest | {name: each for name, each in ours.items() if each}
-    missing = [name for name in wanted if name not in found]
-    if (names and missing) or not found:
-        there = ", ".join(sorted({each.record["name"] for each in every})) or "none"
+    """Finished trainings by teacher.
+
+    Without `names`, those of the project's recipes; one that is not finished takes no part. A name that the project
+    has no training of means the newest training of that name in these runs, which may draw at another size.
+
+    Raises:
+        UserError: a named teacher, or every teacher, is not finished.
+    """
+    finished = storage.find_records(runs, "teachers")
+    asked_names = names or tuple(recipe.name for recipe in project.teachers)
+    ours = {name: current_training(runs, "teachers", project, name) for name in asked_names}
+    newest = {training.record["name"]: training for training in finished if training.record["name"] in names}
+    teachers = newest | {name: training for name, training in ours.items() if training}
+    missing = [name for name in asked_names if name not in teachers]
+    if (names and missing) or not teachers:
+        finished_names = ", ".join(sorted({training.record["name"] for training in finished})) or "none"
         raise UserError(
             f"project {project.name!r} has no finished teacher {missing[0]} in {storage.join(runs, 'teachers')}; "
-            f"finished are: {there} (experiments/teachers.py trains them)"
+            f"finished are: {finished_names} (experiments/teachers.py trains them)"
         )
     for name in missing:
         console.print(f"[yellow]teacher {name} is not finished and takes no part")
-    return found
+    return teachers
 
 
-def planned(name: str, found: storage.Artifact, foundations: str) -> PlannedTeacher:
+def planned(name: str, training: storage.Artifact, foundations: str) -> PlannedTeacher:
     """A teacher's name, the digest of every weight it animates with, and its sampler settings."""
     encoders = encoder_digests(foundations)
-    checkpoint = content_id("checkpoint", found.record["weights"], *encoders, found.record["prediction"])[:12]
-    return PlannedTeacher(name, checkpoint, asdict(SamplerSettings.of(found.record["settings"], found.uri)))
+    checkpoint = content_id(
+        "checkpoint", training.record["weights"], *encoders, training.record["prediction"]
+    )[:12]
+    return PlannedTeacher(
+        name, checkpoint, asdict(SamplerSettings.of(training.record["settings"], training.uri))
+    )
 
 
 def encoders_of(
-    teachers: Mapping[str, storage.Artifact], foundations: str, own: Mapping[str, str]
+    teachers: Mapping[str, storage.Artifact], foundations: str, own_encoders: Mapping[str, str]
 ) -> dict[str, str]:
-    """The folder of each teacher's encoders: its own, or the foundations of all others.
+    """The folder of each teacher's encoders: its own, or else `foundations`.
 
     Raises:
-        UserError: a folder is given for a teacher that takes no part.
+        UserError: `own_encoders` names a teacher that takes no part.
     """
-    found = {name: row.record.get("own_encoders") or foundations for name, row in teachers.items()}
-    unknown = sorted(own.keys() - found.keys())
+    encoders = {name: row.record.get("own_encoders") or foundations for name, row in teachers.items()}
+    unknown = sorted(own_encoders.keys() - encoders.keys())
     if unknown:
-        raise UserError(f"--encoders names {unknown[0]}, which takes no part; teachers: {', '.join(found)}")
-    return found | {name: absolute(folder) for name, folder in own.items()}
+        raise UserError(
+            f"--encoders names {unknown[0]}, which takes no part; teachers: {', '.join(encoders)}"
+        )
+    return encoders | {name: absolute(folder) for name, folder in own_encoders.items()}
 
 
-def origins(checkpoints: Mapping[str, str], found: Mapping[str, storage.Artifact]) -> dict[str, Origin]:
-    """Each teacher of `checkpoints` (name to digest) as it is now."""
+def origins(checkpoints: Mapping[str, str], trainings: Mapping[str, storage.Artifact]) -> dict[str, Origin]:
+    """The record and checkpoint of each teacher of `checkpoints` (name to digest)."""
     return {
-        name: Origin(record=found[name].folder, checkpoint=digest) for name, digest in checkpoints.items()
+        name: Origin(record=trainings[name].folder, checkpoint=digest) for name, digest in checkpoints.items()
     }
 
 
@@ -71,13 +83,13 @@ def obey_choice(
     runs: str,
     project: Project,
     ensemble: list[PlannedTeacher],
-    found: Mapping[str, storage.Artifact],
+    trainings: Mapping[str, storage.Artifact],
     names: tuple[str, ...],
 ) -> list[PlannedTeacher]:
-    """The teachers that a person has chosen for the project; all when none are, or when `names` came with the command.
+    """The teachers that a person has chosen for the project; all when nobody has, or when --teachers gave `names`.
 
     Raises:
-        UserError: a chosen teacher is not finished, or is no longer what was chosen.
+        UserError: a chosen teacher is not finished, or has changed since it was chosen.
     """
     choice = current_choice(runs, project.name)
     if choice is None:
@@ -85,11 +97,11 @@ def obey_choice(
     if names:
         console.print(f"[yellow]set aside, because --teachers names them:[/] {escape(choice.sentence)}")
         return ensemble
-    choice.check(origins({each.name: each.checkpoint for each in ensemble}, found))
+    choice.check(origins({teacher.name: teacher.checkpoint for teacher in ensemble}, trainings))
     mark = " [yellow]on simulated evidence[/]" if choice.simulated else ""
     console.print(
         f"{len(choice.teachers)} of {len(ensemble)} teachers{mark}: {escape(choice.sentence)}",
         highlight=False,
         soft_wrap=True,
     )
-    return [each for each in ensemble if each.name in choice.teachers]
+    return [teacher for teacher in ensemble if teacher.name in choice.teachers]

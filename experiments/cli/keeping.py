@@ -113,8 +113,9 @@ def keep(
             "needed"
         )
     kept = kept_rows(candidates.whole(accepted), votes, settings)
-    rounds = [asdict(rules) for rules in settings.rounds]
-    digest = content_id("kept", plan.record["plan_id"], votes_digest(votes), rounds)[:DIGEST_LENGTH]
+    digest = content_id("kept", plan.record["plan_id"], votes_digest(votes), _rounds(settings))[
+        :DIGEST_LENGTH
+    ]
     uri = storage.join(runs, "kept", digest)
     fresh = not storage.exists(storage.join(uri, storage.RECORD))
     if fresh:
@@ -124,15 +125,7 @@ def keep(
             "kind": "kept",
             "digest": digest,
             "project": project.name,
-            "plan": plan.uri,
-            "stickers_from": plan.record.get("stickers_from", ""),
-            "plan_id": plan.record["plan_id"],
-            "votes": f"{votes_digest(votes)}.parquet",
-            "simulated": any(row.simulated for row in kept),
-            "clips": {"kept": len(kept), "all": len(rows)},
-            "rounds": rounds,
-            "counts": _counts(rows, kept, votes, settings),
-            "rates": keep_rates(rows, kept),
+            **_facts(plan, rows, kept, votes, settings),
             **more_facts(rows, kept),
         }
         storage.write_record(uri, record)
@@ -140,6 +133,27 @@ def keep(
         # a pilot only helps to choose teachers, so its kept set never becomes the current one
         storage.set_current(runs, "kept", project.name, digest)
     return storage.Artifact(uri, storage.read_record(uri)), fresh
+
+
+def _rounds(settings: Settings) -> list[dict[str, Any]]:
+    return [asdict(rules) for rules in settings.rounds]
+
+
+def _facts(
+    plan: storage.Artifact, rows: list[Candidate], kept: list[Kept], votes: list[Vote], settings: Settings
+) -> dict[str, Any]:
+    """What the record of a kept set says of its origin, its clips and its votes."""
+    return {
+        "plan": plan.uri,
+        "stickers_from": plan.record.get("stickers_from", ""),
+        "plan_id": plan.record["plan_id"],
+        "votes": f"{votes_digest(votes)}.parquet",
+        "simulated": any(row.simulated for row in kept),
+        "clips": {"kept": len(kept), "all": len(rows)},
+        "rounds": _rounds(settings),
+        "counts": _counts(rows, kept, votes, settings),
+        "rates": keep_rates(rows, kept),
+    }
 
 
 def _write_tables(

@@ -1,4 +1,4 @@
-"""What the scripts share: how they start, which foundations, and what the stage before left."""
+"""What the scripts share: how they start, the foundations, and the results of the stage before."""
 
 import errno
 import os
@@ -30,8 +30,11 @@ MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def run_script(main: Callable[..., int | None]) -> None:
-    """Run `main` from the command line. What a person can mend (a wrong value, a full or unwritable disk) ends in one
-    sentence and exit code 1; anything else is a fault of ours and keeps its traceback."""
+    """Run `main` from the command line.
+
+    A problem that a person can solve (a wrong value, a full or unwritable disk) ends in one sentence and exit code 1.
+    Everything else is a bug of ours and keeps its traceback.
+    """
     try:
         raise SystemExit(tyro.cli(main))
     except KeyboardInterrupt:
@@ -45,7 +48,7 @@ def run_script(main: Callable[..., int | None]) -> None:
 
 
 def _mendable(error: BaseException | None) -> str:
-    """One sentence, when a person can mend what went wrong: here, in a Ray task, or below MLflow's store."""
+    """One sentence about a problem that a person can solve, here, in a Ray task or in MLflow's store; else nothing."""
     error = error.cause if isinstance(error, RayTaskError) else error
     if isinstance(error, UserError):
         return str(error)
@@ -64,18 +67,18 @@ def foundations_of(project: Project, choice: str | None) -> str:
 
 
 def absolute(choice: str) -> str:
-    """A place that a person has given, as a URI or an absolute path."""
+    """A path or URI from the command line, as a URI or an absolute path."""
     return choice if "://" in choice else str(Path(choice).expanduser().resolve())
 
 
 def encoder_digests(foundations: str) -> list[str]:
-    """Content hashes of what turns pictures and prompts into the model's form, and back."""
+    """Content hashes of autoencoder, text encoder and tokenizer."""
     parts = ("autoencoder", "text_encoder", "tokenizer")
     return [weights_digest(storage.local_folder(storage.join(foundations, part))) for part in parts]
 
 
 def current(runs: str, kind: str, project: Project) -> storage.Artifact:
-    """What the stage of that kind made, or found finished, last for a project. UserError when there is nothing."""
+    """A project's last result of that kind, whether made or found finished. UserError: there is none."""
     artifact = storage.current(runs, kind, project.name)
     if not artifact:
         raise UserError(
@@ -86,5 +89,5 @@ def current(runs: str, kind: str, project: Project) -> storage.Artifact:
 
 
 def current_training(runs: str, kind: str, project: Project, name: str) -> storage.Artifact | None:
-    """The training of that name that was finished, or found finished, last for a project; or none."""
+    """A project's last training of that name, whether finished or found finished; None where there is none."""
     return storage.current(runs, kind, training_name(project.name, name))

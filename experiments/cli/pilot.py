@@ -1,7 +1,7 @@
-"""The pilot by which teachers are chosen: what it draws, what is measured on it, and what its clips are worth.
+"""The pilot by which teachers are chosen: its plan, the measurements of its clips, and their scores.
 
-A pilot is a small plan of its own with several seeds; it never stands for the plan of its project. Measurements are
-kept sticker by sticker, so an interrupted command goes on where it stopped.
+A pilot is a small plan of its own with several seeds; it never becomes the current plan of its project. Measurements
+are stored sticker by sticker, so an interrupted command goes on where it stopped.
 """
 
 import os
@@ -48,7 +48,7 @@ MEASURED = pa.schema(
 
 
 def pilot_plan(project: Project, sources: Stickers, teachers: list[PlannedTeacher], num_seeds: int) -> Plan:
-    """The pilot's plan; its noise is not that of the project's own plan."""
+    """The pilot's plan; its noise differs from that of the project's own plan."""
     seed = seed_from(KIND, project.seed)
     return make_plan(sources.prompts, sources.stickers, teachers, seed, num_seeds=num_seeds)
 
@@ -56,34 +56,36 @@ def pilot_plan(project: Project, sources: Stickers, teachers: list[PlannedTeache
 def measure_clips(
     runs: str, pilot: storage.Artifact, candidates: Sequence[Candidate], truth: Truth | None, encoders: str
 ) -> dict[str, ClipMeasures]:
-    """What can be read off every made clip, by candidate id.
+    """The measurements of every made clip, by candidate id.
 
     Args:
-        truth: the project's, or none for stickers that it does not know.
-        encoders: folder of the autoencoder through which the truth is seen.
+        truth: the project's; None for stickers that it does not cover.
+        encoders: folder of the autoencoder through which the truth passes.
     """
     key = content_id("measured", pilot.folder, encoder_digests(encoders) if truth else "no truth")[:12]
-    place = storage.join(runs, "measured", key)
+    folder = storage.join(runs, "measured", key)
     table = storage.read_table(storage.join(pilot.uri, "stickers.parquet"), STICKERS)
     index = dict(zip(table["sticker_id"].to_pylist(), table["image_index"].to_pylist(), strict=True))
     looks: defaultdict[tuple[str, int], list[Candidate]] = defaultdict(list)
-    for each in candidates:
-        if each.clip_digest is not None:
-            looks[each.sticker_id, each.num_frames].append(each)
-    todo = {key: rows for key, rows in looks.items() if not storage.exists(_file(place, *key))}
+    for candidate in candidates:
+        if candidate.clip_digest is not None:
+            looks[candidate.sticker_id, candidate.num_frames].append(candidate)
+    todo = {key: rows for key, rows in looks.items() if not storage.exists(_file(folder, *key))}
     if todo:
         with connect():
-            _measure(place, [(index[sticker], rows) for (sticker, _), rows in todo.items()], truth, encoders)
-    tables = [storage.read_table(_file(place, *key), MEASURED) for key in looks]
-    return {each.candidate_id: each for table in tables for each in records_of(table, ClipMeasures)}
+            _measure(folder, [(index[sticker], rows) for (sticker, _), rows in todo.items()], truth, encoders)
+    tables = [storage.read_table(_file(folder, *key), MEASURED) for key in looks]
+    return {row.candidate_id: row for table in tables for row in records_of(table, ClipMeasures)}
 
 
-def _file(place: str, sticker_id: str, num_frames: int) -> str:
-    return storage.join(place, f"{sticker_id}-{num_frames}.parquet")
+def _file(folder: str, sticker_id: str, num_frames: int) -> str:
+    return storage.join(folder, f"{sticker_id}-{num_frames}.parquet")
 
 
-def _measure(place: str, work: list[tuple[int, list[Candidate]]], truth: Truth | None, encoders: str) -> None:
-    """One actor a core; a sticker's measurements are written as soon as they exist."""
+def _measure(
+    folder: str, work: list[tuple[int, list[Candidate]]], truth: Truth | None, encoders: str
+) -> None:
+    """Measure with one actor for each core; a sticker's measurements are written as soon as they exist."""
     make = ray.remote(num_cpus=1)(Critic)
     pool = ActorPool(
         [make.remote(truth, encoders) for _ in range(min(len(work), max(1, os.cpu_count() or 1)))]
@@ -91,19 +93,19 @@ def _measure(place: str, work: list[tuple[int, list[Candidate]]], truth: Truth |
     frames = {rows[0].candidate_id: rows[0].num_frames for _, rows in work}
     results = pool.map_unordered(lambda actor, item: actor.look.remote(*item), work)
     for rows in tqdm(results, total=len(work), desc="measure", unit="sticker"):
-        uri = _file(place, rows[0]["sticker_id"], frames[rows[0]["candidate_id"]])
+        uri = _file(folder, rows[0]["sticker_id"], frames[rows[0]["candidate_id"]])
         storage.write_table(uri, pa.Table.from_pylist(rows, schema=MEASURED), MEASURED)
 
 
 def votes_on(runs: str, plan_id: str) -> list[Vote]:
-    """The last revision of every vote on a plan's clips that some frozen snapshot holds."""
-    found: dict[tuple[str, str, int], Vote] = {}
+    """The last revision of every vote on a plan's clips, over all frozen snapshots."""
+    latest: dict[tuple[str, str, int], Vote] = {}
     for uri in storage.listing(storage.join(runs, "votes")):
         for vote in thaw(uri):
             key = vote.job_id, vote.annotator, vote.round
-            if vote.plan_id == plan_id and (key not in found or vote.revision > found[key].revision):
-                found[key] = vote
-    return [found[key] for key in sorted(found)]
+            if vote.plan_id == plan_id and (key not in latest or vote.revision > latest[key].revision):
+                latest[key] = vote
+    return [latest[key] for key in sorted(latest)]
 
 
 def choose_quality(
@@ -116,10 +118,10 @@ def choose_quality(
             else pixels.
 
     Raises:
-        UserError: votes are asked for and some clip has none, or a truth where there is none.
+        UserError: `votes` is asked for and a clip has none, or `truth` and there is none.
     """
     if name == "truth" and truth is None:
-        raise UserError("no truth is known of these stickers; give --quality pixels or votes")
+        raise UserError("there is no truth for these stickers; give --quality pixels or votes")
     if name == "votes" or (name == "auto" and votes):
         try:
             return by_votes(votes, candidates)
@@ -136,19 +138,19 @@ def score(
     quality: Quality,
     truth: Truth | None,
 ) -> list[Scored]:
-    """Every clip of the pilot as it is counted; one that could not be made is worth nothing."""
+    """Every clip of the pilot with its score; a clip that could not be made scores 0."""
     rows = []
-    for each in candidates:
-        clip = measured.get(each.candidate_id)
+    for candidate in candidates:
+        clip = measured.get(candidate.candidate_id)
         rows.append(
             Scored(
-                candidate_id=each.candidate_id,
-                teacher=each.teacher,
-                prompt=each.prompt,
-                bucket=each.bucket,
-                group=truth.group(each.prompt) if truth else each.bucket,
+                candidate_id=candidate.candidate_id,
+                teacher=candidate.teacher,
+                prompt=candidate.prompt,
+                bucket=candidate.bucket,
+                group=truth.group(candidate.prompt) if truth else candidate.bucket,
                 quality=quality.score(clip) if clip else 0.0,
-                speed=motion_per_second(clip.motion_size, each.fps) if clip else None,
+                speed=motion_per_second(clip.motion_size, candidate.fps) if clip else None,
                 consistency=clip.consistency if clip else None,
             )
         )

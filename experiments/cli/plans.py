@@ -1,4 +1,4 @@
-"""What is done with plans that are there: watched while they are made, audited, made again in part, extended."""
+"""What is done with existing plans: watched while they are made, audited, made again in part, extended."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -28,24 +28,24 @@ from stickers.errors import UserError
 
 console = Console()
 FAULTS_SHOWN = 40
-#: seconds between two looks at a plan that is made; a look takes no more than a share of it
+#: seconds between two looks at a plan in the making, and the share of them that looking may take
 LOOK_EVERY, LOOK_SHARE = 3.0, 0.1
-#: seconds between two lines where nobody watches
+#: seconds between two lines where the output is no terminal
 LINE_EVERY = 60.0
 
 
 def select(uri: str, expression: str) -> list[str]:
-    """The ids of a finished plan's candidates that a filter is true of.
+    """The ids of a finished plan's candidates that a filter selects.
 
     Raises:
-        UserError: it is no filter over the candidates' columns (see `stickers.candidates.filter`).
+        UserError: the filter is malformed or names an unknown column (see `stickers.candidates.filter`).
     """
     index = storage.read_table(storage.join(uri, INDEX), INDEXED)
     return sorted(matching(index, expression)["candidate_id"].to_pylist())
 
 
 def root_of(uri: str) -> str:
-    """The plan that a chain of regenerations began with: it holds all prompts and stickers."""
+    """The plan that a chain of regenerations began with; it holds all prompts and stickers."""
     before = storage.read_json(storage.join(uri, PLAN_FILE))["supersedes"]
     return root_of(storage.below(uri, f"../{before}")) if before else uri
 
@@ -56,11 +56,11 @@ def regenerated(
     ensemble: Callable[[tuple[str, ...]], Sequence[PlannedTeacher]],
     reseed: int | None,
 ) -> Plan:
-    """A plan of some candidates of a finished plan, to be made by their teachers as they are now.
+    """A plan that makes some candidates of a finished plan again, by their teachers as they are now.
 
     Args:
-        expression: a filter that is true of those candidates.
-        ensemble: the teachers of some names.
+        expression: the filter that selects those candidates.
+        ensemble: returns the planned teachers of the given names.
     """
     ids = set(select(old.uri, expression))
     rows = [row for row in Candidates(old.uri) if row.candidate_id in ids]
@@ -72,7 +72,7 @@ def regenerated(
 
 
 def audit_plan(uri: str, *, decode: bool = True) -> int:
-    """Compare a finished plan with what it asks for and look at every clip; returns 1 when there is a fault.
+    """Check a finished plan against its rows and check every clip; returns 1 when there is a fault.
 
     Args:
         decode: see `audit_part`.
@@ -80,26 +80,26 @@ def audit_plan(uri: str, *, decode: bool = True) -> int:
     faults = audit_index(uri)
     with connect():
         look = ray.remote(audit_part)
-        waiting = [look.remote(uri, *each, decode=decode) for each in parts_of(uri).items()]
-        for each in tqdm(waiting, desc="audit", unit="part"):
-            faults += ray.get(each)
+        waiting = [look.remote(uri, *pending, decode=decode) for pending in parts_of(uri).items()]
+        for task in tqdm(waiting, desc="audit", unit="part"):
+            faults += ray.get(task)
     table = Table("candidate", "fault", "detail", title=f"faults of plan {uri.rsplit('/', 1)[1]}")
     for fault in faults[:FAULTS_SHOWN]:
         table.add_row(fault.candidate_id, fault.what, escape(fault.detail))
     if faults:
         console.print(table)
-    counts = ", ".join(f"{count} {what}" for what, count in sorted(Counter(f.what for f in faults).items()))
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(f.what for f in faults).items()))
     console.print(f"{len(Candidates(uri))} candidates, {counts or 'no fault'}", highlight=False)
     return int(bool(faults))
 
 
 def planned_ids(uri: str) -> dict[tuple[str, str], list[str]]:
-    """The ids that a plan's own rows have, by teacher and bucket."""
+    """The candidate ids of a plan's own rows, by teacher and bucket."""
     table = storage.read_table(storage.join(uri, "plan"), PLAN, columns=["candidate_id", "teacher", "bucket"])
-    found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    ids: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for name, teacher, bucket in zip(*(column.to_pylist() for column in table.columns), strict=True):
-        found[teacher, bucket].append(name)
-    return dict(found)
+        ids[teacher, bucket].append(name)
+    return dict(ids)
 
 
 def status_of(uri: str) -> list[dict[str, str | int]]:
@@ -109,29 +109,29 @@ def status_of(uri: str) -> list[dict[str, str | int]]:
         index = storage.read_table(
             storage.join(uri, INDEX), INDEXED, columns=["candidate_id", "teacher", "status"]
         )
-        found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        statuses: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for name, teacher, status in zip(*(column.to_pylist() for column in index.columns), strict=True):
-            found[teacher][name] = status
-        return summary(planned, found)
+            statuses[teacher][name] = status
+        return summary(planned, statuses)
     return summary(planned, Durable(uri, sorted({teacher for teacher, _ in planned})).look())
 
 
 def show_status(runs: str, plan: str | None) -> None:
-    """Where the plan of that name stands; without a name, every plan that is not finished, or else the last one.
+    """Print how far the plan of that name is; without a name every unfinished plan, or else the last one.
 
     Raises:
         UserError: there is no such plan.
     """
-    places = [
-        each
-        for each in storage.listing(storage.join(runs, "plans"))
-        if storage.exists(storage.join(each, PLAN_FILE))
+    plans = [
+        uri
+        for uri in storage.listing(storage.join(runs, "plans"))
+        if storage.exists(storage.join(uri, PLAN_FILE))
     ]
-    unfinished = [each for each in places if not storage.exists(storage.join(each, storage.RECORD))]
+    unfinished = [uri for uri in plans if not storage.exists(storage.join(uri, storage.RECORD))]
     if plan:
-        shown = [each for each in places if each.rsplit("/", 1)[1].startswith(plan)]
+        shown = [uri for uri in plans if uri.rsplit("/", 1)[1].startswith(plan)]
     else:
-        shown = unfinished or [each.uri for each in storage.find_records(runs, "plans")[-1:]]
+        shown = unfinished or [record.uri for record in storage.find_records(runs, "plans")[-1:]]
     if not shown:
         raise UserError(f"{storage.join(runs, 'plans')} holds no plan {plan or ''}".strip())
     for uri in shown:
@@ -148,7 +148,7 @@ def show_status(runs: str, plan: str | None) -> None:
 
 @contextmanager
 def watching(uri: str, plan: Plan) -> Iterator[None]:
-    """Shows how far the plan has come, off storage, until the block ends."""
+    """Show how far the plan is, as its storage shows it, until the block ends."""
     ended = Event()
     thread = Thread(target=_watch, args=(uri, plan, ended), daemon=True)
     thread.start()
@@ -169,16 +169,16 @@ def _watch(uri: str, plan: Plan, ended: Event) -> None:
         last = monotonic()
         while True:
             started = monotonic()
-            found = durable.look()
-            done = sum(map(len, found.values()))
+            statuses = durable.look()
+            done = sum(map(len, statuses.values()))
             pace.add(started, done)
-            failed = sum(status == "failed" for rows in found.values() for status in rows.values())
-            left = pace.remaining(started, len(plan.rows) - done)
+            failed = sum(status == "failed" for rows in statuses.values() for status in rows.values())
+            remaining = pace.remaining(started, len(plan.rows) - done)
             bar.n = done
             bar.set_postfix_str(
-                ", ".join(f"{name} {len(rows)}" for name, rows in found.items())
+                ", ".join(f"{name} {len(rows)}" for name, rows in statuses.items())
                 + (f", {failed} failed" if failed else "")
-                + f", left: {left or 'not known yet'}",
+                + f", left: {remaining or 'not known yet'}",
                 refresh=False,
             )
             if not patient or started - last >= LINE_EVERY or ended.is_set():
@@ -194,7 +194,7 @@ def _watch(uri: str, plan: Plan, ended: Event) -> None:
 
 
 def source_of(runs: str, plan: storage.Artifact) -> Plan:
-    """The plan with all the prompts and stickers that a plan, through budgets and regenerations, goes back to."""
+    """The plan with all prompts and stickers from which budgets and regenerations led to this one."""
     while before := plan.record.get("continues") or plan.record.get("supersedes"):
         plan = storage.find_record(runs, "plans", before)
     return load_plan(plan.uri)
@@ -209,27 +209,31 @@ def budgeted(
     floor: float,
     seed: int,
 ) -> Plan:
-    """A plan of new candidates for as many seconds: every cell's share, of its stickers in turn, with new noise.
+    """A plan of new candidates that take `seconds`: each cell's share of them, its stickers in turn, with new noise.
 
     Raises:
         UserError: nobody has judged any candidate.
     """
-    if not any(each.judged for each in cells):
+    if not any(cell.judged for cell in cells):
         raise UserError(
-            "nobody has judged a candidate, so nothing is known of what is kept; run experiments/simulate.py first"
+            "nobody has judged a candidate yet, so there is no keep rate to go by; run experiments/simulate.py first"
         )
-    there = {(each.name, row.bucket) for each in ensemble for row in source.prompts}
-    some = [each for each in cells if each.name in there and each.made]
-    for teacher, bucket in sorted(there - {each.name for each in some}):
+    cells_there = {(teacher.name, row.bucket) for teacher in ensemble for row in source.prompts}
+    priced = [cell for cell in cells if cell.name in cells_there and cell.made]
+    for teacher, bucket in sorted(cells_there - {cell.name for cell in priced}):
         console.print(
-            f"[yellow]{teacher} in bucket {escape(bucket)} gets nothing: it has made none there yet, so nothing is "
-            "known of what one costs"
+            f"[yellow]{teacher} in bucket {escape(bucket)} gets nothing: it has made no candidate there yet, so its "
+            "price is unknown"
         )
-    counts = allocate(some, seconds, floor=floor, seed=seed)
-    show_allocation(some, counts, seconds)
-    known = {name for plan in storage.find_records(runs, "plans") for name in ids_of(plan.uri)}
+    counts = allocate(priced, seconds, floor=floor, seed=seed)
+    show_allocation(priced, counts, seconds)
+    known_ids = {name for plan in storage.find_records(runs, "plans") for name in ids_of(plan.uri)}
     return with_rows(
-        source, ensemble, {each.name: count for each, count in zip(some, counts, strict=True)}, known, seed
+        source,
+        ensemble,
+        {cell.name: count for cell, count in zip(priced, counts, strict=True)},
+        known_ids,
+        seed,
     )
 
 
@@ -239,14 +243,15 @@ def ids_of(uri: str) -> list[str]:
 
 
 def show_allocation(cells: Sequence[Cell], counts: Sequence[int], seconds: float) -> None:
+    """Print how a budget is spread over the cells, beside what was kept of each."""
     table = Table(
         "teacher", "bucket", "judged", "kept", "s/candidate", "s/kept", "candidates now", "of the budget",
-        title=f"{seconds:.0f} s laid out by what was kept",
+        title=f"{seconds:.0f} s spread by what was kept",
     )  # fmt: skip
-    for each, count in zip(cells, counts, strict=True):
-        price = each.seconds_per_kept
+    for cell, count in zip(cells, counts, strict=True):
+        price = cell.seconds_per_kept
         table.add_row(
-            each.teacher, each.bucket, str(each.judged), str(each.kept), f"{each.seconds_each:.2f}",
-            "not judged" if price is None else f"{price:.1f}", str(count), f"{count * each.seconds_each / seconds:.0%}",
+            cell.teacher, cell.bucket, str(cell.judged), str(cell.kept), f"{cell.seconds_each:.2f}",
+            "not judged" if price is None else f"{price:.1f}", str(count), f"{count * cell.seconds_each / seconds:.0%}",
         )  # fmt: skip
     console.print(table)

@@ -37,9 +37,9 @@ ProjectName = Annotated[
 
 
 def choose_project(choice: str | None) -> Project:
-    """The project that a command is to work on.
+    """The project that a command works on.
 
-    Where nothing names one, the first line on the screen says which it is.
+    Where the command line names none, the first line on the screen says which one it is.
 
     Raises:
         UserError: it is no project; the sentence says why.
@@ -69,7 +69,7 @@ def project_path(choice: str | None) -> Path:
 
 
 def _unnamed() -> tuple[str, str]:
-    """What is meant where nothing names a project, and why."""
+    """The project where the command line names none, and why it is that one."""
     if os.environ.get(ENVIRONMENT):
         return os.environ[ENVIRONMENT], f"${ENVIRONMENT} names it"
     if Path(USUAL_FILE).is_file():
@@ -93,12 +93,12 @@ def check_places(project: Project, exists: Callable[[list[str]], list[str]]) -> 
     """Refuse places that the machines of a cluster cannot see.
 
     Args:
-        exists: which of some local paths a machine of the cluster lacks.
+        exists: returns which of some local paths a machine of the cluster lacks.
 
     Raises:
         UserError: a place is a path of this machine alone.
     """
-    absent = exists([place for place in places_of(project) if "://" not in place])
+    absent = exists([uri for uri in places_of(project) if "://" not in uri])
     if absent:
         raise UserError(
             f"project {project.name!r} names {absent[0]}, which the machines of the cluster cannot see; "

@@ -31,7 +31,7 @@ JOB = "job"
 
 @dataclass(frozen=True, kw_only=True)
 class StickerRow:
-    """A picture to animate, and what was seen in its header."""
+    """A picture to animate, with the size and mode that its header gives."""
 
     prompt: str
     picture: str
@@ -41,16 +41,16 @@ class StickerRow:
     has_alpha: bool
 
 
-def list_stickers(place: Path) -> tuple[list[StickerRow], list[str]]:
+def list_stickers(source: Path) -> tuple[list[StickerRow], list[str]]:
     """The pictures of a folder with a captions.csv (file, caption), or of a table with columns prompt and picture.
 
     Returns:
-        The usable rows, and a sentence for every other one.
+        The usable rows, and a sentence for each of the others.
 
     Raises:
-        UserError: there is no such place, it has no captions, or no row can be used.
+        UserError: `source` does not exist, has no captions, or has no usable row.
     """
-    folder, pairs = _pairs(place)
+    folder, pairs = _pairs(source)
     rows: list[StickerRow] = []
     refused: list[str] = []
     for number, (prompt, picture, bucket) in enumerate(pairs, start=1):
@@ -58,28 +58,28 @@ def list_stickers(place: Path) -> tuple[list[StickerRow], list[str]]:
         try:
             rows.append(_sticker(prompt, path, bucket))
         except UserError as error:
-            refused.append(f"{place}, row {number}: {error}")
+            refused.append(f"{source}, row {number}: {error}")
     if not rows:
-        raise UserError(f"{place} holds no usable sticker; {refused[0] if refused else 'it is empty'}")
+        raise UserError(f"{source} holds no usable sticker; {refused[0] if refused else 'it is empty'}")
     return rows, refused
 
 
-def _pairs(place: Path) -> tuple[Path, list[tuple[str, str, str]]]:
-    if place.is_dir():
-        table, columns = place / CAPTIONS, ("caption", "file")
+def _pairs(source: Path) -> tuple[Path, list[tuple[str, str, str]]]:
+    if source.is_dir():
+        table, columns = source / CAPTIONS, ("caption", "file")
         if not table.exists():
-            raise UserError(f"{place} has no {CAPTIONS}; it needs the columns file and caption")
-    elif place.is_file():
-        table, columns = place, ("prompt", "picture")
+            raise UserError(f"{source} has no {CAPTIONS}; it needs the columns file and caption")
+    elif source.is_file():
+        table, columns = source, ("prompt", "picture")
     else:
-        raise UserError(f"there are no stickers at {place}; give a folder with a {CAPTIONS}, or a table")
+        raise UserError(f"there are no stickers at {source}; give a folder with a {CAPTIONS}, or a table")
     prompt, picture = columns
     rows = [
         (str(values[prompt] or ""), str(values[picture] or ""), str(values.get("bucket") or ""))
         for values in (row.values for row in open_table(table, needed=columns).rows((*columns, "bucket")))
     ]
     return table.parent, [
-        row for row in rows if Path(row[1]).suffix.lower() in PICTURES or not place.is_dir()
+        row for row in rows if Path(row[1]).suffix.lower() in PICTURES or not source.is_dir()
     ]
 
 
@@ -129,23 +129,23 @@ def write_stickers(path: Path, rows: list[StickerRow]) -> None:
         writer.writerows((row.prompt, row.picture, row.bucket) for row in rows)
 
 
-def list_videos(place: Path) -> list[Listed]:
+def list_videos(source: Path) -> list[Listed]:
     """The videos of a collection.
 
     Raises:
-        UserError: there are none, or none has a caption.
+        UserError: there is none, or none has a caption.
     """
-    videos = list(list_collection(str(place), "videos"))
+    videos = list(list_collection(str(source), "videos"))
     if not any(video.caption for video in videos):
         raise UserError(
-            f"none of the {len(videos)} videos in {place} has a caption; write a {CAPTIONS} (file, caption)"
+            f"none of the {len(videos)} videos in {source} has a caption; write a {CAPTIONS} (file, caption)"
         )
     return videos
 
 
 @dataclass(frozen=True, kw_only=True)
 class Networks:
-    """What a foundation folder brings: the networks that teachers and the student start from, and their prediction."""
+    """The networks of a foundation folder: where teachers and the student start from, and what they predict."""
 
     teachers: tuple[str, ...]
     student: str
@@ -178,7 +178,7 @@ def networks_of(foundation: Path) -> Networks:
 
 
 def describe_stickers(rows: list[StickerRow], size: int) -> list[str]:
-    """What a user should know of the stickers before anything is drawn."""
+    """Sentences about the stickers for their user, before anything is drawn."""
     sentences = []
     opaque = [row for row in rows if not row.has_alpha]
     if opaque:
@@ -203,18 +203,18 @@ def describe_stickers(rows: list[StickerRow], size: int) -> list[str]:
     return sentences
 
 
-def write_job_folder(out: Path) -> Path:
-    """A folder with code and project side by side, for `ray job submit`, and its runtime environment.
+def write_job_folder(folder: Path) -> Path:
+    """Write a folder with code and project side by side for `ray job submit`, and its runtime environment.
 
-    The folder holds links; Ray packs what they lead to. Jobs carry the revision of the code.
+    The folder holds links; Ray packs their targets. Jobs carry the revision of the code.
     """
-    job = out / JOB
+    job = folder / JOB
     job.mkdir(exist_ok=True)
     for name in (*CODE, "pyproject.toml"):
         _link(job / name, ROOT / name)
     for name in (PROJECT_FILE, STICKERS, HELD_OUT):
-        _link(job / name, out / name)
-    environment = out / "runtime-env.yaml"
+        _link(job / name, folder / name)
+    environment = folder / "runtime-env.yaml"
     environment.write_text(
         "# ray job submit --runtime-env runtime-env.yaml -- python experiments/teachers.py --runs /shared/runs\n"
         "# Code and project travel with the job. The videos and the foundation must be where every node sees them.\n"

@@ -8,10 +8,10 @@ NAME = "times.json"
 
 
 def remember(runs: str, project: str, stage: str, seconds: float) -> None:
-    """Add to the seconds that a stage has taken, over all its runs, those that failed included."""
+    """Add seconds to a stage's time; failed runs count as well."""
     spent = _read(runs)
-    mine = spent.setdefault(project, {})
-    mine[stage] = round(mine.get(stage, 0.0) + seconds, 1)
+    stages = spent.setdefault(project, {})
+    stages[stage] = round(stages.get(stage, 0.0) + seconds, 1)
     storage.write_bytes(storage.join(runs, NAME), json.dumps(spent, indent=2).encode())
 
 
@@ -21,5 +21,5 @@ def recall(runs: str, project: str) -> dict[str, float]:
 
 
 def _read(runs: str) -> dict[str, dict[str, float]]:
-    place = storage.join(runs, NAME)
-    return storage.read_json(place) if storage.exists(place) else {}
+    uri = storage.join(runs, NAME)
+    return storage.read_json(uri) if storage.exists(uri) else {}

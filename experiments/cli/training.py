@@ -1,4 +1,4 @@
-"""What the training scripts share: their command line, and which recipes it means, changed how."""
+"""What the training scripts share: their command line, and the recipes that it selects and changes."""
 
 import json
 from collections.abc import Sequence
@@ -90,17 +90,17 @@ def apply(changes: Any, recipe: AnyRecipe) -> AnyRecipe:
 
 
 def _taken(values: dict[str, Any], schema: type) -> dict[str, Any]:
-    """The values that a schema has a field for, taken out of `values`."""
+    """The values that a schema has a field for; they are removed from `values`."""
     return {column.name: values.pop(column.name) for column in fields(schema) if column.name in values}
 
 
 def _prefixed(values: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The values whose names begin with `prefix`, without it, taken out of `values`."""
+    """The values whose names begin with `prefix`, without the prefix; they are removed from `values`."""
     return {name.removeprefix(prefix): values.pop(name) for name in list(values) if name.startswith(prefix)}
 
 
 def choose(recipes: Sequence[AnyRecipe], only: str | None, changes: Any) -> list[AnyRecipe]:
-    """The recipes asked for, changed. UserError lists the recipes."""
+    """The selected recipes with the changes. UserError lists the recipes."""
     chosen = [recipe for recipe in recipes if only in (None, recipe.name)]
     if not chosen:
         raise UserError(
@@ -126,7 +126,7 @@ class TrainOptions:
     changes: tyro.conf.OmitArgPrefixes[Changes] = NO_CHANGES  # type: ignore[valid-type]
 
     @property
-    def place(self) -> str:
+    def runs_uri(self) -> str:
         """The runs folder, absolute."""
         return storage.resolve_runs(self.runs)
 
@@ -139,7 +139,7 @@ class TrainOptions:
         check_cluster(project)
         outcomes = train_all(
             jobs,
-            self.place,
+            self.runs_uri,
             project=project,
             simulated=simulated,
             validate_every=self.validate_every,
@@ -152,7 +152,7 @@ Options = Annotated[TrainOptions, tyro.conf.arg(name="")]
 
 
 def show(recipes: Sequence[Recipe | Distillation], foundations: str, project: Project) -> int:
-    """The resolved recipes with their digests, then what each stage takes, for --dry-run."""
+    """Print the resolved recipes with their digests, then what each stage takes, for --dry-run."""
     table = Table(
         "training", "stage", "steps", "pixels", "fps", "predicts", "GiB a GPU", "GPUs", "H100-hours",
         title=f"what the trainings of {project.name} take, at {UTILISATION:.0%} of an H100's peak",
@@ -173,7 +173,7 @@ def show(recipes: Sequence[Recipe | Distillation], foundations: str, project: Pr
 
 
 def _add_stages(table: Table, recipe: Recipe, foundations: str) -> None:
-    """A row a stage; memory is what that stage takes at its peak."""
+    """Add a row for each stage; its memory is the stage's peak."""
     config, factor = config_of(recipe, foundations), factor_of(foundations)
     for number, stage in enumerate(recipe.stages, 1):
         costs = one_step_costs(recipe, stage, config, factor)
@@ -197,7 +197,7 @@ def one_step_costs(recipe: Recipe, stage: Stage, config: dict[str, Any], factor:
 
 
 def _shape_of(stage: Stage) -> Stage:
-    """One step of a stage, with nothing in it that costs neither time nor memory."""
+    """One step of a stage, reduced to what costs time or memory."""
     return Stage(
         steps=1,
         resolution=stage.resolution,
@@ -210,7 +210,7 @@ def _shape_of(stage: Stage) -> Stage:
 
 @lru_cache(maxsize=64)
 def _estimate(recipe: Recipe, config: str, factor: int) -> Estimate:
-    """It takes many seconds for a network of billions."""
+    """The estimate is cached, because it takes many seconds for a network of billions."""
     return estimate(recipe, json.loads(config), factor)
 
 
@@ -220,11 +220,11 @@ def config_of(recipe: Recipe, foundations: str) -> dict[str, Any]:
     Raises:
         UserError: there is no such network and no such size.
     """
-    place = foundation_of(recipe, foundations)
-    size = SIZES.get(place.rsplit("/", 1)[-1])
-    if size is not None and not storage.exists(place):
+    foundation_uri = foundation_of(recipe, foundations)
+    size = SIZES.get(foundation_uri.rsplit("/", 1)[-1])
+    if size is not None and not storage.exists(foundation_uri):
         return size.config()
-    return network_config(place)
+    return network_config(foundation_uri)
 
 
 def factor_of(foundations: str) -> int:

@@ -1,9 +1,9 @@
-"""How budgets are best laid out: `python experiments/studies/budgets.py --runs RUNS` plays recorded keep rates back.
+"""How budgets are best spent: `python experiments/studies/budgets.py --runs RUNS` plays recorded keep rates back.
 
-Each play starts with a few judged candidates a cell and lays the same budget out in rounds, with the votes on a round
-known before the next. Regret is what the oracle, who knows the true rates, would have had kept more. In half of the
-plays the rates change places midway, as after a new checkpoint. The clips are simulated, and where the recorded votes
-are, the rates are too.
+Each play starts with a few judged candidates in each cell and spends the same budget in rounds; the votes on a round
+are known before the next. Regret is how many more clips the oracle, who knows the true rates, would have kept. In half
+of the plays the rates change places midway, as after a new checkpoint. The clips are simulated; the rates are too where
+the recorded votes are.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,13 +23,14 @@ from stickers.candidates.prices import Cell
 from stickers.errors import UserError
 
 FLOORS = (0.0, 0.05, 0.1, 0.2, 0.4)
-#: judged candidates a cell at the start
+#: judged candidates of each cell at the start
 PILOT = 10
 Policy = Callable[[Sequence[Cell], np.ndarray, float, int], list[int]]
 console = Console()
 
 
 def thompson(floor: float) -> Policy:
+    """Thompson sampling with this floor, as the product allocates budgets."""
     return lambda cells, truth, seconds, seed: allocate(cells, seconds, floor=floor, seed=seed)
 
 
@@ -39,23 +40,23 @@ def uniform(cells: Sequence[Cell], truth: np.ndarray, seconds: float, seed: int)
 
 
 def greedy(cells: Sequence[Cell], truth: np.ndarray, seconds: float, seed: int) -> list[int]:
-    """All to the cell whose kept clips are the cheapest by what is known."""
+    """Everything to the cell whose kept clips are the cheapest by the votes so far."""
     kept, other = posteriors(cells)
     return _all_to(int((kept / (kept + other) / prices(cells)).argmax()), cells, seconds)
 
 
 def oracle(cells: Sequence[Cell], truth: np.ndarray, seconds: float, seed: int) -> list[int]:
-    """All to the cell whose kept clips are the cheapest in truth."""
+    """Everything to the cell whose kept clips are the cheapest in truth."""
     return _all_to(int((truth / prices(cells)).argmax()), cells, seconds)
 
 
 def prices(cells: Sequence[Cell]) -> np.ndarray:
-    """Seconds a candidate."""
-    return np.array([each.seconds_each for each in cells])
+    """Seconds that a candidate of each cell takes."""
+    return np.array([cell.seconds_each for cell in cells])
 
 
 def _all_to(best: int, cells: Sequence[Cell], seconds: float) -> list[int]:
-    return [int(seconds / each.seconds_each) if number == best else 0 for number, each in enumerate(cells)]
+    return [int(seconds / cell.seconds_each) if number == best else 0 for number, cell in enumerate(cells)]
 
 
 POLICIES: dict[str, Policy] = {
@@ -68,7 +69,7 @@ POLICIES: dict[str, Policy] = {
 
 @dataclass(frozen=True)
 class Played:
-    """Clips kept on expectation, and the share of the budget that went to the truly best cells."""
+    """The expected number of kept clips, and the share of the budget that went to the truly best cells."""
 
     kept: float
     on_best: float
@@ -83,23 +84,23 @@ def play(
     rounds: int,
     seed: int,
 ) -> Played:
-    """Lay a budget out; from the middle round on the true rates are `later`."""
+    """Spend a budget in rounds; from the middle round on the true rates are `later`."""
     dice, price = np.random.default_rng(seed), prices(cells)
-    known = [
-        replace(each, judged=PILOT, kept=int(dice.binomial(PILOT, rate)))
-        for each, rate in zip(cells, truth, strict=True)
+    judged_cells = [
+        replace(cell, judged=PILOT, kept=int(dice.binomial(PILOT, rate)))
+        for cell, rate in zip(cells, truth, strict=True)
     ]
     kept, on_best = 0.0, 0.0
     for turn in range(rounds):
         rates = later if 2 * turn >= rounds else truth
-        counts = np.array(policy(known, rates, seconds / rounds, int(dice.integers(2**31))))
+        counts = np.array(policy(judged_cells, rates, seconds / rounds, int(dice.integers(2**31))))
         kept += float(counts @ rates)
         best = int((rates / price).argmax())
         on_best += float(counts[best] * price[best]) / seconds
-        found = dice.binomial(counts, rates)
-        known = [
-            replace(each, judged=each.judged + int(made), kept=each.kept + int(right))
-            for each, made, right in zip(known, counts, found, strict=True)
+        kept_counts = dice.binomial(counts, rates)
+        judged_cells = [
+            replace(cell, judged=cell.judged + int(num_judged), kept=cell.kept + int(num_kept))
+            for cell, num_judged, num_kept in zip(judged_cells, counts, kept_counts, strict=True)
         ]
     return Played(kept, on_best)
 
@@ -115,42 +116,43 @@ def main(
     """Play recorded keep rates back under every policy.
 
     Args:
-        candidates: that the budget would pay for if it were spread evenly.
-        rounds: in which it is laid out.
-        plays: of each policy; all have the same ones.
-        seed: of the plays; the default floor was chosen on seed 0.
+        candidates: candidates that the budget would pay for if it were spread evenly.
+        rounds: rounds in which it is spent.
+        plays: plays of each policy, the same for all.
+        seed: seed of the plays; the default floor was chosen on seed 0.
     """
     chosen = choose_project(project)
     data = collect(storage.resolve_runs(runs), chosen.name)
-    cells = [each for each in data.cells if each.judged]
+    cells = [cell for cell in data.cells if cell.judged]
     if not cells:
         raise UserError(
             f"nobody has judged a candidate of project {chosen.name!r}; run experiments/simulate.py first"
         )
-    truth = np.array([each.kept / each.judged for each in cells])
+    truth = np.array([cell.kept / cell.judged for cell in cells])
     seconds = candidates * float(prices(cells).mean())
     for title, moves in (("steady rates", False), ("rates that change places midway", True)):
-        found: dict[str, list[Played]] = {name: [] for name in POLICIES}
+        results: dict[str, list[Played]] = {name: [] for name in POLICIES}
         for number in tqdm(range(plays), desc=title, unit="play"):
             order = np.random.default_rng([seed, number]).permutation(len(cells)) if moves else slice(None)
             for name, policy in POLICIES.items():
-                found[name].append(
+                results[name].append(
                     play(policy, cells, truth, truth[order], seconds, rounds, seed * plays + number)
                 )
         show(
             f"{title}{', simulated votes' if data.simulated else ''}: {len(cells)} cells, {plays} plays",
-            found,
+            results,
         )
 
 
-def show(title: str, found: dict[str, list[Played]]) -> None:
+def show(title: str, results: dict[str, list[Played]]) -> None:
+    """Print what each policy keeps, and its regret against the oracle."""
     table = Table("policy", "kept", "regret", "95 %", "on the best cell", title=title)
-    best = np.array([each.kept for each in found["oracle"]])
-    for name, plays in found.items():
-        kept = np.array([each.kept for each in plays])
+    best = np.array([play.kept for play in results["oracle"]])
+    for name, plays in results.items():
+        kept = np.array([play.kept for play in plays])
         regret = (best - kept) / best.mean()
         error = 1.96 * regret.std(ddof=1) / np.sqrt(len(regret))
-        on_best = float(np.mean([each.on_best for each in plays]))
+        on_best = float(np.mean([play.on_best for play in plays]))
         table.add_row(
             name, f"{kept.mean():.1f}", f"{regret.mean():.1%}",
             f"{regret.mean() - error:.1%} to {regret.mean() + error:.1%}", f"{on_best:.0%}",

@@ -1,7 +1,7 @@
 """How often the automatic checks are right: `python experiments/studies/checks.py`.
 
-Clean toy clips and the same clips with one planted fault each, at several frame rates and sizes; how many clean ones
-each verdict is raised against, and how many faults it misses, with 95 % intervals.
+It checks clean toy clips, and the same clips with one planted fault each, at several frame rates and sizes. The tables
+show how many clean clips each verdict is raised against and how many faults it misses, with 95 % intervals.
 """
 
 from collections import Counter
@@ -22,11 +22,11 @@ console = Console()
 
 
 def main(clips: int = 300, seed: int = 1) -> None:
-    """Measure.
+    """Count false alarms and missed faults of each check.
 
     Args:
-        clips: of each kind.
-        seed: of the clips; the thresholds were set on seed 0.
+        clips: clips of each kind.
+        seed: seed of the clips; the thresholds were set on seed 0.
     """
     if clips < 1:
         raise UserError(f"at least one clip is needed, got {clips}")
@@ -51,6 +51,7 @@ def main(clips: int = 300, seed: int = 1) -> None:
 
 
 def show(title: str, counts: dict[str, int], clips: int) -> None:
+    """Print the figures of every check."""
     table = Table("what", "share", "95 %", title=f"{title}, of {clips} each")
     for name, count in counts.items():
         low, high = binomtest(count, clips).proportion_ci(method="wilson")

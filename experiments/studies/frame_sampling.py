@@ -2,8 +2,8 @@
 
 `python experiments/studies/frame_sampling.py clips` shows it on clips, `... teachers` on teachers that learn from them.
 
-Toy videos are drawn for it, a third of them slowed down and a third sped up 2.5 times, so that the true motion of every
-sampled frame is known: cycles times amplitude.
+It draws toy videos, a third of them slowed down and a third sped up 2.5 times. So the true motion of every sampled
+frame is known: cycles times amplitude.
 """
 
 import multiprocessing
@@ -59,8 +59,7 @@ EDGES_SEED, SEED = 5, 6
 
 @dataclass(frozen=True)
 class Drawn:
-    """Toy videos: as training sees them, their canonical frames, and how fast each truly moves: cycles times amplitude
-    a second."""
+    """Toy videos as training sees them, their canonical frames, and true speeds: cycles times amplitude a second."""
 
     latents: LatentSet
     frames: list[np.ndarray]
@@ -73,7 +72,7 @@ class Drawn:
 
 
 def draw_videos(count: int, seed: int, foundations: str | None = None) -> Drawn:
-    """Write H.264 files and read them back as `prepare.py` does; without foundations there are no latents."""
+    """Write H.264 files and read them back as `prepare.py` does; there are no latents without foundations."""
     autoencoder = load_autoencoder(foundations) if foundations else None
     speeds, captions, looked = [], [], list[Examined]()
     with tempfile.TemporaryDirectory() as folder:
@@ -86,23 +85,23 @@ def draw_videos(count: int, seed: int, foundations: str | None = None) -> Drawn:
             path = Path(folder, f"{number}.mp4")
             write_video(str(path), pixels, fps)
             captions.append(words.prompt(subject, motion, rng))
-            found = examine(row_of(Listed(str(path), captions[-1], "drawn"), str(number)), (SIZE,))
-            assert isinstance(found, Examined), found.reason
-            looked.append(found)
+            examined = examine(row_of(Listed(str(path), captions[-1], "drawn"), str(number)), (SIZE,))
+            assert isinstance(examined, Examined), examined.reason
+            looked.append(examined)
             speeds.append(mode.hz * mode.amplitude * faster)
-    frames = [each.frames[SIZE] for each in looked]
-    lengths = torch.tensor([len(each) for each in frames])
+    frames = [video.frames[SIZE] for video in looked]
+    lengths = torch.tensor([len(video_frames) for video_frames in frames])
     text = load_text_encoder(foundations) if foundations else None
     latents = LatentSet(
-        frames=torch.cat([encode_frames(autoencoder, each) for each in frames])
+        frames=torch.cat([encode_frames(autoencoder, video_frames) for video_frames in frames])
         if autoencoder
         else torch.zeros(int(lengths.sum()), 1, 1, 1),
         first=torch.cumsum(lengths, 0) - lengths,
         length=lengths,
-        fps=torch.tensor([each.clip.fps for each in looked]),
+        fps=torch.tensor([video.clip.fps for video in looked]),
         texts=text.encode(captions).half() if text else torch.zeros(count, 1, 1),
         text_of=torch.arange(count),
-        track=torch.cat([each.track for each in looked]),
+        track=torch.cat([video.track for video in looked]),
     )
     return Drawn(latents, frames, np.array(speeds), captions)
 
@@ -121,7 +120,7 @@ def spread(values: np.ndarray) -> float:
 
 def buckets_of(others: Drawn, score: Score, rates: tuple[int, ...]) -> MotionBuckets:
     """Buckets whose edges these videos fill evenly; nothing else is measured on them."""
-    found = sample_windows(
+    scores = sample_windows(
         others.latents,
         score,
         count=3 * len(others.frames),
@@ -129,20 +128,20 @@ def buckets_of(others: Drawn, score: Score, rates: tuple[int, ...]) -> MotionBuc
         slowest_fps=min(rates),
         seed=EDGES_SEED,
     )
-    return MotionBuckets(score=score, edges=suggest_edges(found, len(rates)), rates=rates)
+    return MotionBuckets(score=score, edges=suggest_edges(scores, len(rates)), rates=rates)
 
 
 def show_buckets(drawn: Drawn, others: Drawn, rates: tuple[int, ...]) -> None:
-    """How much moves from frame to frame of sampled clips, truly and by vmafmotion, at fixed rates and by buckets."""
+    """Print the motion between frames of sampled clips, true and by vmafmotion, at fixed rates and by buckets."""
     ways: dict[str, Rate] = {f"{rate} fps": rate for rate in rates}
     for score in ("vmaf", "vectors"):
         ways[f"buckets by {score}"] = buckets_of(others, score, rates)
-    true, seen = {}, {}
+    true, scored = {}, {}
     for name, rate in ways.items():
-        found = list(windows(drawn, rate))
-        steps = [float(np.diff(drawn.times(i)[w]).mean()) for i, w in enumerate(found)]
+        indices = list(windows(drawn, rate))
+        steps = [float(np.diff(drawn.times(i)[w]).mean()) for i, w in enumerate(indices)]
         true[name] = drawn.speeds * np.array(steps)
-        seen[name] = np.array([motion_score(drawn.frames[i][w]) for i, w in enumerate(found)])
+        scored[name] = np.array([motion_score(drawn.frames[i][w]) for i, w in enumerate(indices)])
     table = Table(
         "sampled at", "true motion a frame", "spread / mean", "of the best rate's [95 %]", "vmafmotion",
         "spread / mean", "of the best rate's [95 %]", title=f"{len(drawn.frames)} clips, rates {rates}",
@@ -150,15 +149,15 @@ def show_buckets(drawn: Drawn, others: Drawn, rates: tuple[int, ...]) -> None:
     even = [f"{rate} fps" for rate in rates]
     for name in ways:
         row = [name]
-        for values in (true, seen):
-            best = values[min(even, key=lambda each: spread(values[each]))]
+        for values in (true, scored):
+            best = values[min(even, key=lambda rate: spread(values[rate]))]
             row += [f"{values[name].mean():.3f}", f"{spread(values[name]):.3f}", ratio(values[name], best)]
         table.add_row(*row)
     console.print(table)
 
 
 def ratio(values: np.ndarray, others: np.ndarray) -> str:
-    """One spread over another, of the same videos, with the interval of a bootstrap over videos."""
+    """The ratio of two spreads of the same videos, with its bootstrap interval over videos."""
     rng = np.random.default_rng(SEED)
     picks = rng.integers(len(values), size=(RESAMPLES, len(values)))
     low, high = interval(np.array([spread(values[p]) / spread(others[p]) for p in picks]))
@@ -166,21 +165,21 @@ def ratio(values: np.ndarray, others: np.ndarray) -> str:
 
 
 def show_conditioning(drawn: Drawn, fps: int) -> None:
-    """How far the frames of sampled clips lie from the one that the model is shown."""
+    """Print how far the frames of sampled clips are from the frame that the model is shown."""
     table = Table(
         "shown", "frames away", "at most", "true motion away", "its deviation", "luma away", "its deviation",
         title=f"conditioning frame of {len(drawn.frames)} clips at {fps} fps",
     )  # fmt: skip
-    found = list(windows(drawn, fps))
+    indices = list(windows(drawn, fps))
     for kind in KINDS:
         rng = np.random.default_rng(SEED)
-        shown = [conditioning_index(kind, NUM_FRAMES, rng) for _ in found]
+        shown = [conditioning_index(kind, NUM_FRAMES, rng) for _ in indices]
         away = np.array([abs(np.arange(NUM_FRAMES) - at) for at in shown])
         seconds = np.array(
-            [abs(drawn.times(i)[w] - drawn.times(i)[w][shown[i]]).mean() for i, w in enumerate(found)]
+            [abs(drawn.times(i)[w] - drawn.times(i)[w][shown[i]]).mean() for i, w in enumerate(indices)]
         )
         true = drawn.speeds * seconds
-        luma = np.array([luma_away(drawn.frames[i][w], shown[i]) for i, w in enumerate(found)])
+        luma = np.array([luma_away(drawn.frames[i][w], shown[i]) for i, w in enumerate(indices)])
         table.add_row(
             kind,
             f"{away.mean():.2f}",
@@ -194,14 +193,14 @@ def show_conditioning(drawn: Drawn, fps: int) -> None:
 
 
 def luma_away(frames_THWC: np.ndarray, shown: int) -> float:
-    """Mean absolute difference of a clip's frames to one of them, in grey levels."""
+    """Mean absolute difference between a clip's frames and one of them, in grey levels."""
     grey = frames_THWC[..., :3].astype(np.float32).mean(axis=-1)
     return float(abs(grey - grey[shown]).mean())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One teacher: what it is shown, how its clips are sampled, and the seed of its training."""
+    """One teacher: its conditioning frame, the rate of its clips, and the seed of its training."""
 
     name: str
     kind: ConditioningKind
@@ -209,6 +208,7 @@ class Variant:
     seed: int
 
     def recipe(self, steps: int) -> Recipe:
+        """The tiny project's teacher with this conditioning frame, rate and seed."""
         stage = Stage(
             steps=steps,
             resolution=SIZE,
@@ -232,9 +232,10 @@ class Variant:
 
 
 class Silent:
-    """A tracker of trainings that are measured by what they make."""
+    """A tracker for trainings that are measured by their clips."""
 
-    def log(self, metrics: dict[str, float], step: int) -> None: ...
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        """Log nothing."""
 
 
 @dataclass(frozen=True)
@@ -250,16 +251,19 @@ class Result:
 
 
 def stickers_of(count: int) -> list[tuple[str, int]]:
-    """Prompts, of what is trained on, each motion as often as the next, with pictures that no video shows."""
+    """Training prompts, each motion equally often, with pictures that no video shows."""
     rng = np.random.default_rng(SEED)
     pairs = words.pairs(held=False)
-    mine = [[pair for pair in pairs if pair[1] == motion] for motion in MOTIONS]
-    picked = [mine[i % len(mine)][int(rng.integers(len(mine[i % len(mine)])))] for i in range(count)]
+    by_motion = [[pair for pair in pairs if pair[1] == motion] for motion in MOTIONS]
+    picked = [
+        by_motion[i % len(by_motion)][int(rng.integers(len(by_motion[i % len(by_motion)])))]
+        for i in range(count)
+    ]
     return [(words.prompt(subject, motion, rng), 100 + i) for i, (subject, motion) in enumerate(picked)]
 
 
 def train_and_look(variant: Variant, data: str, foundations: str, steps: int, stickers: int) -> Result:
-    """In a process of its own: one training, and its clips."""
+    """Train one variant and make its clips, in a process of its own."""
     torch.set_num_threads(1)
     recipe = variant.recipe(steps)
     network = load_unet(Path(foundations) / recipe.foundation).train().to(memory_format=torch.channels_last)
@@ -278,20 +282,20 @@ def train_and_look(variant: Variant, data: str, foundations: str, steps: int, st
     )
     shown = "middle" if variant.kind == "random" else variant.kind
     oracle = ToyOracle(pipeline.autoencoder, SIZE, NUM_FRAMES, conditioning_frame=shown)
-    made, readings = [], []
+    clips, readings = [], []
     for prompt, image_index in stickers_of(stickers):
         picture = oracle.still(prompt, image_index)
         seeds = [seed_from("sampling", prompt, image_index)]
-        made.append(pipeline.animate(pictures=[picture], prompts=[prompt], seeds=seeds)[0])
+        clips.append(pipeline.animate(pictures=[picture], prompts=[prompt], seeds=seeds)[0])
         scale = oracle.scale(prompt, image_index, grid="coarse", with_landmarks=False)
-        readings.append(read(made[-1], scale))
+        readings.append(read(clips[-1], scale))
     return Result(
         variant,
-        np.stack(made),
-        np.array([each.distance for each in readings]),
-        np.array([each.still_distance for each in readings]),
-        np.array([consistency(each) for each in made]),
-        np.array([motion_score(each) for each in made]),
+        np.stack(clips),
+        np.array([reading.distance for reading in readings]),
+        np.array([reading.still_distance for reading in readings]),
+        np.array([consistency(clip) for clip in clips]),
+        np.array([motion_score(clip) for clip in clips]),
     )
 
 
@@ -308,19 +312,19 @@ def variants(buckets: MotionBuckets, seeds: int) -> list[Variant]:
 
 
 def show_teachers(results: list[Result]) -> None:
-    """Figures of each variant, over all its seeds."""
+    """Print the figures of each variant over all its seeds."""
     table = Table(
         "trained on", "error", "consistency", "motion size", "its spread / mean",
         title="teachers, by clips of stickers they never saw (error: truth 0, frozen still 1)",
     )  # fmt: skip
-    for name in dict.fromkeys(each.variant.name for each in results):
-        mine = [each for each in results if each.variant.name == name]
-        sizes = np.concatenate([each.sizes for each in mine])
-        errors = [each.distances.sum() / each.still_distances.sum() for each in mine]
+    for name in dict.fromkeys(result.variant.name for result in results):
+        of_variant = [result for result in results if result.variant.name == name]
+        sizes = np.concatenate([result.sizes for result in of_variant])
+        errors = [result.distances.sum() / result.still_distances.sum() for result in of_variant]
         table.add_row(
             name,
-            " ".join(f"{each:.2f}" for each in errors),
-            f"{np.mean([each.consistencies.mean() for each in mine]):.3f}",
+            " ".join(f"{error:.2f}" for error in errors),
+            f"{np.mean([result.consistencies.mean() for result in of_variant]):.3f}",
             f"{sizes.mean():.2f}",
             f"{spread(sizes):.3f}",
         )
@@ -328,9 +332,9 @@ def show_teachers(results: list[Result]) -> None:
 
 
 def compare_teachers(
-    count: int, rates: tuple[int, ...], steps: int, seeds: int, stickers: int, out: Path
+    count: int, rates: tuple[int, ...], steps: int, seeds: int, stickers: int, sheet: Path
 ) -> None:
-    """Train every variant and show what their clips are like."""
+    """Train every variant, print the figures of their clips, and write a contact sheet."""
     foundations = TINY.foundation.place
     buckets = buckets_of(draw_videos(count, EDGES_SEED), "vmaf", rates)
     with tempfile.TemporaryDirectory() as folder:
@@ -338,20 +342,22 @@ def compare_teachers(
         draw_videos(count, SEED, foundations).latents.save(data)
         todo = variants(buckets, seeds)
         with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-            running = [pool.submit(train_and_look, each, data, foundations, steps, stickers) for each in todo]
-            results = [each.result() for each in tqdm(running, desc="teachers", unit="teacher")]
+            running = [
+                pool.submit(train_and_look, variant, data, foundations, steps, stickers) for variant in todo
+            ]
+            results = [task.result() for task in tqdm(running, desc="teachers", unit="teacher")]
     show_teachers(results)
-    first = [each for each in results if each.variant.seed == 0]
+    first = [result for result in results if result.variant.seed == 0]
     rows = [
-        (prompt, [each.clips[i] for each in first])
+        (prompt, [result.clips[i] for result in first])
         for i, (prompt, _) in enumerate(stickers_of(stickers)[: len(MOTIONS)])
     ]
-    out.write_bytes(contact_sheet(rows, [each.variant.name for each in first], frames_shown=4))
-    console.print(f"clips: {out.resolve()}", highlight=False, soft_wrap=True)
+    sheet.write_bytes(contact_sheet(rows, [result.variant.name for result in first], frames_shown=4))
+    console.print(f"clips: {sheet.resolve()}", highlight=False, soft_wrap=True)
 
 
 def main(
-    what: Annotated[Literal["clips", "teachers"], tyro.conf.Positional],
+    measurement: Annotated[Literal["clips", "teachers"], tyro.conf.Positional],
     count: int = 400,
     rates: tuple[int, ...] = RATES,
     steps: int = 600,
@@ -359,10 +365,10 @@ def main(
     stickers: int = 48,
     out: Path = Path("teachers.png"),
 ) -> None:
-    """Measure.
+    """Measure what sampling does to clips, or to teachers.
 
     Args:
-        what: clips, or teachers.
+        measurement: clips or teachers.
         count: videos that are drawn, and as many again to set the edges of buckets.
         rates: frames a second of the buckets, slow ones first.
         steps: for teachers, optimiser steps of each training.
@@ -370,7 +376,7 @@ def main(
         stickers: for teachers, pictures that each animates once.
         out: for teachers, a contact sheet of some of the clips.
     """
-    if what == "teachers":
+    if measurement == "teachers":
         compare_teachers(count, rates, steps, seeds, stickers, out)
         return
     drawn = draw_videos(count, SEED)

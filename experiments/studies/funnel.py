@@ -1,13 +1,14 @@
 """How well a quorum chooses, by simulation: `python experiments/studies/funnel.py`. Everybody is simulated.
 
-The paper's funnel (section 2.3): 15,000 prompts, two pictures each, four teachers, jobs of six, two of three people and
-then experts; about 1,500 prompts keep a clip. Few clips are good, so most of what careless people pick is bad, however
-much of what is good they find. Which quorum a lead should ask for follows from how accurate people are.
+The paper's funnel (section 2.3): 15,000 prompts, two pictures each, four teachers, jobs of six clips, two of three
+people and then experts; about 1,500 prompts keep a clip. Few clips are good, so most of the clips that careless people
+pick are bad, however many of the good ones they find. Which quorum a lead should ask for depends on how accurate people
+are.
 
-Assumed: of a prompt's clips a share is good that differs from prompt to prompt by a beta distribution (or, beside it,
-every clip is good or bad for itself); the share is fitted so that under people who never err a tenth of the prompts
-keep a clip. A person errs on good and bad clips alike and independently of others and of the clip: real people err
-together on hard clips, where more of them help less than is said here.
+Assumptions: the share of good clips differs from prompt to prompt by a beta distribution; a second table has clips that
+are good or bad independently of their prompt. The mean is fitted so that a tenth of the prompts keep a clip under
+people who never err. A person errs on good and bad clips alike, independently of other people and of the clip. Real
+people err together on hard clips, where more of them help less than these tables say.
 """
 
 from collections.abc import Sequence
@@ -69,9 +70,9 @@ class World:
 
 
 def _beta(rate: float, correlation: float) -> tuple[float, float]:
-    """The parameters of the beta distribution of that mean whose clips correlate so."""
-    whole = 1 / correlation - 1
-    return rate * whole, (1 - rate) * whole
+    """The parameters of the beta distribution with this mean whose clips have this correlation."""
+    concentration = 1 / correlation - 1
+    return rate * concentration, (1 - rate) * concentration
 
 
 def some_good(rate: float, clips: int, correlation: float) -> float:
@@ -96,8 +97,11 @@ def fitted(prompts: int, clips: int, share: float, correlation: float) -> World:
 
 @dataclass(frozen=True, kw_only=True)
 class RuleOutcome:
-    """What a rule keeps, on average over repeats: clips, good ones among them, prompts with a clip and with a good one;
-    `good` is how many there were to find, `submissions` how many jobs people answered, experts included."""
+    """What a rule keeps, on average over repeats.
+
+    There were `good` good clips. The rule keeps `kept` clips, of which `right` are good, of `prompts` prompts, of which
+    `right_prompts` have a good one. People and experts answered `submissions` jobs.
+    """
 
     rule: Rule
     accuracy: float
@@ -110,15 +114,17 @@ class RuleOutcome:
 
     @property
     def precision(self) -> float:
+        """The share of good clips among the kept ones."""
         return self.right / self.kept if self.kept else 0.0
 
     @property
     def recall(self) -> float:
+        """The share of good clips that are kept."""
         return self.right / self.good if self.good else 0.0
 
     @property
     def price(self) -> float:
-        """Submissions a good clip that is kept."""
+        """Submissions for each good clip that is kept."""
         return self.submissions / self.right if self.right else float("inf")
 
 
@@ -132,7 +138,7 @@ def simulate(
     repeats: int,
     seed: int,
 ) -> list[RuleOutcome]:
-    """Outcomes of every rule at every accuracy, each repeat with other clips and other slips."""
+    """Outcomes of every rule at every accuracy; each repeat draws other clips and other errors."""
     rng, sums = np.random.default_rng(seed), np.zeros((len(accuracies), len(rules), 6))
     for _ in range(repeats):
         good = world.draw(rng)
@@ -142,20 +148,20 @@ def simulate(
             yes = {people: rng.binomial(people, chance) for people in sorted({rule.people for rule in rules})}
             for j, rule in enumerate(rules):
                 kept = yes[rule.people] >= rule.quorum
-                asked = ceil(good.size / clips_per_job) * rule.people
+                submissions = ceil(good.size / clips_per_job) * rule.people
                 if rule.expert:
-                    asked += ceil(int(kept.sum()) / clips_per_job)
+                    submissions += ceil(int(kept.sum()) / clips_per_job)
                     kept &= experts
                 right = kept & good
-                found = (
+                sums_row = (
                     good.sum(),
                     kept.sum(),
                     right.sum(),
                     kept.any(axis=1).sum(),
                     right.any(axis=1).sum(),
-                    asked,
+                    submissions,
                 )
-                sums[i, j] += found
+                sums[i, j] += sums_row
     means = sums / repeats
     names = ("good", "kept", "right", "prompts", "right_prompts", "submissions")
     return [
@@ -172,8 +178,9 @@ def expected(world: World, rule: Rule, accuracy: float, *, expert_accuracy: floa
 
 
 def show(
-    world: World, found: Sequence[RuleOutcome], accuracies: Sequence[float], expert_accuracy: float
+    world: World, outcomes: Sequence[RuleOutcome], accuracies: Sequence[float], expert_accuracy: float
 ) -> None:
+    """Print precision, recall and price of every rule at every accuracy."""
     how = (
         f"correlation {world.correlation:g} within a prompt" if world.correlation else "every clip for itself"
     )
@@ -184,49 +191,61 @@ def show(
         f"{world.rate:.2%} of clips are good; expert's accuracy {expert_accuracy:g})",
     )
     for rule in RULES:
-        mine = [each for each in found if each.rule == rule]
+        rule_outcomes = [outcome for outcome in outcomes if outcome.rule == rule]
         table.add_row(
             str(rule),
-            *(f"{each.precision:.2f} {each.recall:.2f} {each.price:4.0f}" for each in mine),
+            *(
+                f"{outcome.precision:.2f} {outcome.recall:.2f} {outcome.price:4.0f}"
+                for outcome in rule_outcomes
+            ),
             style="bold" if rule == PAPERS else "",
         )
     console.print(table)
 
 
-def show_papers(world: World, found: Sequence[RuleOutcome]) -> None:
+def show_papers(world: World, outcomes: Sequence[RuleOutcome]) -> None:
+    """Print how many clips and prompts the paper's rule keeps."""
     table = Table(
         "accuracy", "clips kept", "of them good", "good in all", "prompts kept", "with a good clip", "submissions",
         title=f"what {PAPERS} keeps of {world.prompts:,} prompts (simulated)",
     )  # fmt: skip
-    for each in (one for one in found if one.rule == PAPERS):
-        counts = (each.kept, each.right, each.good, each.prompts, each.right_prompts, each.submissions)
-        table.add_row(f"{each.accuracy:g}", *(f"{count:,.0f}" for count in counts))
+    for outcome in (row for row in outcomes if row.rule == PAPERS):
+        counts = (
+            outcome.kept,
+            outcome.right,
+            outcome.good,
+            outcome.prompts,
+            outcome.right_prompts,
+            outcome.submissions,
+        )
+        table.add_row(f"{outcome.accuracy:g}", *(f"{count:,.0f}" for count in counts))
     console.print(table)
 
 
-def advice(world: World, found: Sequence[RuleOutcome], wanted: float) -> list[str]:
+def advice(world: World, outcomes: Sequence[RuleOutcome], precision: float) -> list[str]:
     """Sentences for a lead."""
     lines = [
         f"advice (simulated): a clip is bad {(1 - world.rate) / world.rate:.0f} times as often as good; each pick by a "
         "person of accuracy a multiplies the odds of good by a / (1 - a): by 3 at 0.75, 9 at 0.9, 19 at 0.95"
     ]
-    for accuracy in sorted({each.accuracy for each in found}):
-        mine = [each for each in found if each.accuracy == accuracy]
-        able = [each for each in mine if each.precision >= wanted and each.right]
-        if able:
-            cheapest = min(able, key=lambda each: each.price)
-            widest = max(able, key=lambda each: each.recall)
-            said = f"of precision {wanted:g} {_facts(cheapest)} is the cheapest"
-            said += " and finds the most" if widest == cheapest else f", {_facts(widest)} finds the most"
+    for accuracy in sorted({outcome.accuracy for outcome in outcomes}):
+        of_accuracy = [outcome for outcome in outcomes if outcome.accuracy == accuracy]
+        precise = [outcome for outcome in of_accuracy if outcome.precision >= precision and outcome.right]
+        if precise:
+            cheapest = min(precise, key=lambda outcome: outcome.price)
+            widest = max(precise, key=lambda outcome: outcome.recall)
+            sentence = f"of precision {precision:g} {_facts(cheapest)} is the cheapest"
+            sentence += " and finds the most" if widest == cheapest else f", {_facts(widest)} finds the most"
         else:
-            said = f"none reaches precision {wanted:g}, {_facts(max(mine, key=lambda each: each.precision))} is next"
-        lines.append(f"accuracy {accuracy:g}: {said}")
+            best = max(of_accuracy, key=lambda outcome: outcome.precision)
+            sentence = f"none reaches precision {precision:g}, {_facts(best)} comes closest"
+        lines.append(f"accuracy {accuracy:g}: {sentence}")
     return lines
 
 
-def _facts(each: RuleOutcome) -> str:
-    what = f"precision {each.precision:.2f}, recall {each.recall:.2f}"
-    return f"{each.rule} ({what}, {each.price:.0f} submissions a good clip)"
+def _facts(outcome: RuleOutcome) -> str:
+    quality = f"precision {outcome.precision:.2f}, recall {outcome.recall:.2f}"
+    return f"{outcome.rule} ({quality}, {outcome.price:.0f} submissions a good clip)"
 
 
 def main(
@@ -242,19 +261,19 @@ def main(
     repeats: Annotated[int, tyro.conf.arg(help="simulated funnels, over which is averaged")] = 10,
     seed: int = 0,
 ) -> None:
-    """Print what quorums keep of good and bad clips, and what that costs. Everything is simulated.
+    """Print how many good and bad clips quorums keep, and what that costs. Everything is simulated.
 
     Args:
-        prompts: that candidates are made for.
-        pictures: a prompt.
-        teachers: that animate each picture.
-        share: of the prompts that keep a clip when nobody errs.
-        correlation: of two clips of a prompt being good, from 0; the independent case is shown beside it.
+        prompts: prompts that candidates are made for.
+        pictures: pictures of each prompt.
+        teachers: teachers that animate each picture.
+        share: share of the prompts that keep a clip when nobody errs.
+        correlation: correlation of two clips of a prompt being good, from 0; the independent case is shown beside it.
         accuracies: the annotators' share of right answers, on good clips and on bad ones.
-        expert_accuracy: the same of experts.
-        clips_per_job: that a submission judges.
-        precision: that the advice asks for.
-        seed: of all draws.
+        expert_accuracy: the experts' share of right answers.
+        clips_per_job: clips that a submission judges.
+        precision: precision that the advice asks for.
+        seed: seed of all draws.
     """
     for accuracy in (*accuracies, expert_accuracy, precision):
         if not 0.5 <= accuracy <= 1:
@@ -263,13 +282,13 @@ def main(
         raise UserError("there is at least one accuracy, one clip a job and one repeat")
     for alike in dict.fromkeys((correlation, 0.0)):
         world = fitted(prompts, pictures * teachers, share, alike)
-        found = simulate(
+        outcomes = simulate(
             world, RULES, accuracies, expert_accuracy=expert_accuracy, clips_per_job=clips_per_job,
             repeats=repeats, seed=seed,
         )  # fmt: skip
-        show(world, found, accuracies, expert_accuracy)
-        show_papers(world, found)
-        console.print(*advice(world, found, precision), sep="\n", highlight=False, soft_wrap=True)
+        show(world, outcomes, accuracies, expert_accuracy)
+        show_papers(world, outcomes)
+        console.print(*advice(world, outcomes, precision), sep="\n", highlight=False, soft_wrap=True)
     console.print(
         f"simulated, seed {seed}, {repeats} repeats; assumed: errors are symmetric and independent",
         highlight=False,

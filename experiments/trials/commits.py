@@ -66,49 +66,59 @@ def prepare(url: str, num_jobs: int, num_people: int, lease_seconds: float) -> d
         ).result()
 
 
+class BareAnswers:
+    """Simulated people who answer through the store alone, without the service.
+
+    A call writes what the service writes for an answer: the vote, its seat, and a seat of the next job.
+    """
+
+    def __init__(self, store: VoteStore) -> None:
+        self.store, self.settings = store, store.read(read_settings)
+        self.leases: list[Lease] = []
+
+    def __call__(self) -> None:
+        """Write the next answer."""
+        worker = Person(name=f"bare {len(self.leases) % BARE_PEOPLE}", role="annotator", simulated=True)
+        lease = (
+            self.leases[-BARE_PEOPLE]
+            if len(self.leases) >= BARE_PEOPLE
+            else self.store.write(lambda connection: take(connection, worker, self.settings)).result()
+        )
+        assert lease is not None
+        submission = Submission(
+            person=worker,
+            settings=self.settings,
+            job_id=lease.job.job_id,
+            answer=Answer(picks=lease.job.candidates[:2]),
+        )
+        _, following = self.store.write_along(submit, submission).result()
+        assert following is not None
+        self.leases.append(following)
+
+
+def bare_vote() -> Vote:
+    """A vote by somebody new."""
+    job = _job(-1)
+    return Vote(
+        job_id=job.job_id, annotator=f"bare {time.monotonic_ns()}", round=1, plan_id="bare",
+        shown=list(job.candidates), shown_digests=list(job.digests), picks=[], started_at=NOON,
+        submitted_at=NOON, simulated=True,
+    )  # fmt: skip
+
+
 def bare_rates(url: str, seconds: float) -> dict[str, float]:
-    """Durable commits a second, one after the other: of all that an answer writes, of a vote, and of a plain row."""
+    """Durable commits a second, one after another: everything of an answer, a vote alone, and a plain row."""
     prepare(url, BARE_JOBS, 0, LEASE_SECONDS)
     with VoteStore(url) as store:
-        now = store.read(read_settings)
-        held: list[Lease] = []
 
-        def submission() -> None:
-            """Write what the service writes for an answer: the vote, its seat, and a seat of the next job."""
-            worker = Person(name=f"bare {len(held) % BARE_PEOPLE}", role="annotator", simulated=True)
-            lease = (
-                held[-BARE_PEOPLE]
-                if len(held) >= BARE_PEOPLE
-                else store.write(lambda c: take(c, worker, now)).result()
-            )
-            assert lease is not None
-
-            wish = Submission(
-                person=worker,
-                settings=now,
-                job_id=lease.job.job_id,
-                answer=Answer(picks=lease.job.candidates[:2]),
-            )
-            _, following = store.write_along(submit, wish).result()
-            assert following is not None
-            held.append(following)
-
-        def vote() -> Vote:
-            job = _job(-1)
-            return Vote(
-                job_id=job.job_id, annotator=f"bare {time.monotonic_ns()}", round=1, plan_id="bare",
-                shown=list(job.candidates), shown_digests=list(job.digests), picks=[], started_at=NOON,
-                submitted_at=NOON, simulated=True,
-            )  # fmt: skip
-
-        def row() -> None:
+        def insert_row() -> None:
             with store.engine.begin() as connection:
-                connection.execute(insert(votes), vars(vote()))
+                connection.execute(insert(votes), vars(bare_vote()))
 
         commits: dict[str, Callable[[], Any]] = {
-            "the store alone, an answer a commit": submission,
-            "the store alone, a vote a commit": lambda: store.add([vote()]),
-            "a plain insertion a commit": row,
+            "the store alone, an answer a commit": BareAnswers(store),
+            "the store alone, a vote a commit": lambda: store.add([bare_vote()]),
+            "a plain insertion a commit": insert_row,
         }
         rates = {}
         for name, commit in commits.items():

@@ -33,7 +33,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from actors.teacher import CPUS_PER_EXECUTION, Teacher, TeacherWork
-from experiments.candidates import make_candidates
+from experiments.candidates import PlanRequest, make_candidates
 from experiments.cli.ensembles import planned
 from experiments.cli.options import run_script
 from experiments.cli.plans import audit_plan
@@ -60,37 +60,37 @@ console = Console()
 
 
 class Counting(Teacher):
-    """A teacher that writes down every candidate that it has made, where a kill does not reach."""
+    """A teacher that logs every candidate it has made in a file that survives a kill."""
 
     def __init__(self, work: TeacherWork) -> None:
         super().__init__(work)
         make, self.book = self.maker.make, made_of(work.plan) / uuid4().hex
 
         def counted(rows: list[PlanRow]) -> list[Candidate]:
-            found = make(rows)
+            candidates = make(rows)
             with self.book.open("a") as book:
                 book.writelines(f"{row.candidate_id}\n" for row in rows)
-            return found
+            return candidates
 
         self.maker.make = counted  # type: ignore[method-assign]
 
 
 def made_of(uri: str) -> Path:
-    """Where the teachers of a plan write down what they make."""
+    """The folder in which a plan's teachers log their candidates."""
     return Path(uri + "-made")
 
 
 def lines(uri: str) -> list[str]:
-    """The ids of everything that was made for a plan, once each time."""
+    """The id of every candidate that was made for a plan, as often as it was made."""
     return [line for book in made_of(uri).iterdir() for line in book.read_text().splitlines()]
 
 
 def make_teachers(runs: str, settings: SamplerSettings = SETTINGS) -> None:
-    """Finished trainings that never trained: the shipped foundations as they are."""
+    """Write records of finished trainings whose networks are the shipped foundations, untrained."""
     for name in TEACHERS:
-        place = storage.join(runs, "teachers", name)
+        teacher_uri = storage.join(runs, "teachers", name)
         storage.upload_folder(
-            Path(TINY.foundation.place, "video_unets", name), storage.join(place, "checkpoint")
+            Path(TINY.foundation.place, "video_unets", name), storage.join(teacher_uri, "checkpoint")
         )
         record = {
             "prediction": "v_prediction",
@@ -98,45 +98,48 @@ def make_teachers(runs: str, settings: SamplerSettings = SETTINGS) -> None:
             "picture_size": SIZE,
         }
         storage.write_record(
-            place, {"name": name, "weights": weights_digest(Path(place, "checkpoint")), **record}
+            teacher_uri, {"name": name, "weights": weights_digest(Path(teacher_uri, "checkpoint")), **record}
         )
 
 
 def plan_of(runs: str, rows: int, seed: int) -> Plan:
-    """A plan of so many rows: two pictures and two teachers a prompt, and as many seeds as it takes."""
-    found = {n: storage.find_record(runs, "teachers", n) for n in TEACHERS}
+    """A plan of about `rows` rows: two pictures and two teachers for each prompt, and the seeds that this takes."""
+    trainings = {n: storage.find_record(runs, "teachers", n) for n in TEACHERS}
     num_seeds = max(1, rows // 200)
     prompts = toy_prompts(max(1, rows // (4 * num_seeds)), seed)
     stickers = toy_stickers(prompts, SIZE)
-    teachers = [planned(name, each, TINY.foundation.place) for name, each in found.items()]
+    teachers = [planned(name, training, TINY.foundation.place) for name, training in trainings.items()]
     return make_plan(prompts, stickers, teachers, seed, num_seeds=num_seeds)
 
 
 def drive(runs: str, rows: int, seed: int) -> None:
-    """What the driver does: the plan, or what is missing of it."""
+    """Act as the driver: make the plan, or what is missing of it."""
     plan = plan_of(runs, rows, seed)
     made_of(storage.join(runs, "plans", plan.plan_id)).mkdir(parents=True, exist_ok=True)
-    found = {name: storage.find_record(runs, "teachers", name) for name in TEACHERS}
-    make_candidates(
-        runs, plan, found, dict.fromkeys(found, TINY.foundation.place), project="kills", actor=Counting
-    )
+    teachers = {name: storage.find_record(runs, "teachers", name) for name in TEACHERS}
+    encoders = dict.fromkeys(teachers, TINY.foundation.place)
+    request = PlanRequest(plan=plan, teachers=teachers, encoders=encoders)
+    make_candidates(runs, request, project="kills", actor=Counting)
 
 
 @dataclass
 class Round:
-    """One plan from its first driver to its comparison; `own` counts drivers that ended by themselves, unfinished."""
+    """One plan from its first driver to its comparison.
+
+    `self_ended` counts the drivers that ended unfinished without a kill.
+    """
 
     uri: str
     rows: int
     kills: Counter[str]
-    own: int = 0
+    self_ended: int = 0
     seconds: float = 0.0
 
     @property
     def again(self) -> float:
-        """Candidates that were made a second time, a kill."""
-        made = lines(self.uri)
-        return (len(made) - len(set(made))) / max(1, self.kills.total())
+        """Candidates made a second time, for each kill."""
+        ids = lines(self.uri)
+        return (len(ids) - len(set(ids))) / max(1, self.kills.total())
 
 
 class Killer:
@@ -150,21 +153,22 @@ class Killer:
         self.nodes = [self.cluster.add_node(num_cpus=CPUS_PER_EXECUTION) for _ in range(NODES)]
 
     def start(self, runs: str, rows: int, seed: int, log: Path) -> subprocess.Popen[bytes]:
+        """Start a driver on the cluster; its output is appended to `log`."""
         command = [sys.executable, __file__, "--runs", runs, "--rows", str(rows), "--plan-seed", str(seed)]
         environment = {**os.environ, "RAY_ADDRESS": self.cluster.address}
-        with log.open("ab") as out:
-            return subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
+        with log.open("ab") as stream:
+            return subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment)
 
     def kill(self, victim: str, driver: subprocess.Popen[bytes]) -> bool:
-        """Whether there was one to kill."""
+        """Kill a victim; False when there is none."""
         if victim == "driver":
             driver.kill()
             driver.wait()
         elif victim == "worker":
-            there = [each for node in self.nodes for each in workers(node)]
-            if not there:
+            processes = [process for node in self.nodes for process in workers(node)]
+            if not processes:
                 return False
-            self.dice.choice(there).kill()
+            self.dice.choice(processes).kill()
         else:
             node = self.nodes.pop(self.dice.randrange(len(self.nodes)))
             if victim == "raylet":
@@ -174,63 +178,65 @@ class Killer:
         return True
 
     def close(self) -> None:
+        """Shut the cluster down."""
         self.cluster.shutdown()
 
 
 def raylet(node: "ray._private.node.Node") -> psutil.Process:
+    """The raylet process of a node."""
     return psutil.Process(node.all_processes["raylet"][0].process.pid)
 
 
 def workers(node: "ray._private.node.Node") -> list[psutil.Process]:
-    """What a node runs for the driver: teachers, readers, writers."""
+    """The processes that a node runs for the driver: teachers, readers, writers."""
     started = raylet(node).children(recursive=True)
     return [
-        each
-        for each in started
-        if each.name().startswith("ray::") and not each.name().endswith(("Agent", "IDLE"))
+        process
+        for process in started
+        if process.name().startswith("ray::") and not process.name().endswith(("Agent", "IDLE"))
     ]
 
 
 def disturbed(
-    killer: Killer, runs: str, rows: int, seed: int, most: int, victims: Iterator[str], log: Path
+    killer: Killer, runs: str, rows: int, seed: int, max_kills: int, victims: Iterator[str], log: Path
 ) -> Round:
-    """Make one plan, with at most so many kills."""
+    """Make one plan with at most `max_kills` kills."""
     plan, started = plan_of(runs, rows, seed), time.monotonic()
     uri = storage.join(runs, "plans", plan.plan_id)
-    found = Round(uri, len(plan.rows), Counter())
+    round_ = Round(uri, len(plan.rows), Counter())
     made_of(uri).mkdir(parents=True)
     driver = killer.start(runs, rows, seed, log)
     with tqdm(total=len(plan.rows), desc="made", unit="candidate", mininterval=5) as bar:
         while True:
             wait = time.monotonic() + killer.dice.uniform(LEAST, MOST)
-            wanted = len(set(lines(uri))) + killer.dice.randint(0, 1)
-            while driver.poll() is None and (time.monotonic() < wait or len(set(lines(uri))) < wanted):
+            num_awaited = len(set(lines(uri))) + killer.dice.randint(0, 1)
+            while driver.poll() is None and (time.monotonic() < wait or len(set(lines(uri))) < num_awaited):
                 time.sleep(0.2)
             bar.update(len(set(lines(uri))) - bar.n)
             if driver.poll() == 0:
                 break
             if driver.poll() is not None:
-                found.own += 1
-            elif found.kills.total() < most:
+                round_.self_ended += 1
+            elif round_.kills.total() < max_kills:
                 victim = next(victims)
-                found.kills[victim] += killer.kill(victim, driver)
-                bar.set_postfix(kills=found.kills.total())
+                round_.kills[victim] += killer.kill(victim, driver)
+                bar.set_postfix(kills=round_.kills.total())
             if driver.poll() is not None:
                 driver = killer.start(runs, rows, seed, log)
-    found.seconds = time.monotonic() - started
-    return found
+    round_.seconds = time.monotonic() - started
+    return round_
 
 
 def undisturbed(runs: str, rows: int, seed: int, log: Path) -> str:
-    """The same plan, left alone, on a cluster of its own."""
+    """Make the same plan without kills, on a cluster of its own; returns its URI."""
     command = [sys.executable, __file__, "--runs", runs, "--rows", str(rows), "--plan-seed", str(seed)]
-    with log.open("ab") as out:
-        subprocess.run(command, check=True, stdout=out, stderr=subprocess.STDOUT)
+    with log.open("ab") as stream:
+        subprocess.run(command, check=True, stdout=stream, stderr=subprocess.STDOUT)
     return storage.join(runs, "plans", plan_of(runs, rows, seed).plan_id)
 
 
 def differences(one: str, other: str) -> list[str]:
-    """What is not the same of two finished plans: facts that are not measured, and clips byte by byte."""
+    """How two finished plans differ, in facts that are not measured and in the bytes of clips."""
     facts = [name for name in FACTS if name not in MEASURED]
     first, second = Candidates(one), Candidates(other)
     if first.table.select(facts) != second.table.select(facts):
@@ -250,7 +256,7 @@ def rerun(runs: str, rows: int, seed: int, uri: str, log: Path) -> float:
 
 
 def soak(kills: int, rows: int, seed: int, folder: Path) -> list[str]:
-    """Kill so often; returns what is wrong."""
+    """Make plans until `kills` kills have happened; returns the faults."""
     dice, wrong, done = random.Random(seed), list[str](), 0
     order = [VICTIMS[number % len(VICTIMS)] for number in range(10 * kills)]
     dice.shuffle(order)
@@ -264,24 +270,24 @@ def soak(kills: int, rows: int, seed: int, folder: Path) -> list[str]:
         # It ends before the undisturbed one begins: a port that a killed raylet has left would be taken by the other
         # cluster's, which answers for the dead one
         killer = Killer(dice)
-        found = disturbed(killer, runs, rows, seed + number, kills - done, victims, log)
+        round_ = disturbed(killer, runs, rows, seed + number, kills - done, victims, log)
         killer.close()
-        done += found.kills.total()
+        done += round_.kills.total()
         other = undisturbed(quiet, rows, seed + number, log)
-        faults = differences(found.uri, other)
-        if len(set(lines(found.uri))) != found.rows or audit_plan(found.uri):
+        faults = differences(round_.uri, other)
+        if len(set(lines(round_.uri))) != round_.rows or audit_plan(round_.uri):
             faults.append("not the planned rows")
-        if found.kills and found.again > LIMIT:
-            faults.append(f"{found.again:.1f} made again a kill")
-        seconds = rerun(runs, rows, seed + number, found.uri, log)
-        counts = [str(found.kills[victim]) for victim in VICTIMS]
-        name = found.uri.rsplit("/", 1)[1]
-        again = f"{found.again:.1f} ({found.again / found.rows:.2%})"
+        if round_.kills and round_.again > LIMIT:
+            faults.append(f"{round_.again:.1f} made again a kill")
+        seconds = rerun(runs, rows, seed + number, round_.uri, log)
+        counts = [str(round_.kills[victim]) for victim in VICTIMS]
+        name = round_.uri.rsplit("/", 1)[1]
+        again = f"{round_.again:.1f} ({round_.again / round_.rows:.2%})"
         table.add_row(
-            name, str(found.rows), *counts, str(found.own), again, f"{found.seconds:.0f}", f"{seconds:.0f}",
+            name, str(round_.rows), *counts, str(round_.self_ended), again, f"{round_.seconds:.0f}", f"{seconds:.0f}",
             ", ".join(faults[:3]),
         )  # fmt: skip
-        killed = ", ".join(f"{count} {victim}" for victim, count in found.kills.items())
+        killed = ", ".join(f"{count} {victim}" for victim, count in round_.kills.items())
         console.print(
             f"plan {name}: {killed or 'no'} kills, {again} made again a kill, {len(faults)} faults",
             highlight=False,
@@ -294,13 +300,14 @@ def soak(kills: int, rows: int, seed: int, folder: Path) -> list[str]:
 def main(
     kills: int = 100, rows: int = 2000, seed: int = 0, runs: str | None = None, plan_seed: int = 0
 ) -> int:
-    """Kill, compare, and say what was lost.
+    """Kill drivers, workers and nodes while plans are made, and compare with plans that were left alone.
 
     Args:
-        kills: how many in all; one plan after the other until they are spent.
-        rows: of a plan.
-        runs: be the driver, with results here.
-        plan_seed: of the driver's plan.
+        kills: kills in all, spread over as many plans as they take.
+        rows: rows of each plan.
+        seed: seed of the kills and the plans.
+        runs: act as a driver, with results in this folder.
+        plan_seed: seed of the driver's plan.
     """
     if runs is not None:
         drive(runs, rows, plan_seed)

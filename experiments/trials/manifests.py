@@ -1,8 +1,9 @@
-"""A dry run of what `platform/deploy` asks of a cluster: `python experiments/trials/manifests.py`.
+"""A dry run of the manifests in `platform/deploy`: `python experiments/trials/manifests.py`.
 
-No cluster is needed. Every resource is checked against the schema of Kubernetes or KubeRay, unknown fields refused;
-every command against this repository: its script is there and takes those arguments; what a Serve configuration names
-is imported; the image has the Ray and the folders that the manifests count on, and pods find the names they refer to.
+No cluster is needed. Every resource is checked against the schema of Kubernetes or KubeRay, which refuses unknown
+fields. Every command is checked against this repository: its script exists and takes the arguments. Serve
+configurations name applications that can be imported, the image has the Ray and the folders that the manifests need,
+and pods refer to names that exist.
 """
 
 import importlib
@@ -38,27 +39,31 @@ Resource = dict[str, Any]
 
 def read(folder: Path) -> dict[str, Resource]:
     """Every resource of the YAML files in a folder, by `<file> <kind>/<name>`. UserError when a file has none."""
-    found: dict[str, Resource] = {}
+    resources: dict[str, Resource] = {}
     for path in sorted(folder.glob("*.yaml")):
-        for each in yaml.safe_load_all(path.read_text()):
-            if not isinstance(each, dict) or not {"apiVersion", "kind", "metadata"} <= each.keys():
+        for document in yaml.safe_load_all(path.read_text()):
+            if not isinstance(document, dict) or not {"apiVersion", "kind", "metadata"} <= document.keys():
                 raise UserError(f"{path.name} holds something that is no Kubernetes resource")
-            found[f"{path.name} {each['kind']}/{each['metadata']['name']}"] = each
-    if not found:
+            resources[f"{path.name} {document['kind']}/{document['metadata']['name']}"] = document
+    if not resources:
         raise UserError(f"there are no manifests in {folder}")
-    return found
+    return resources
 
 
 def check(folder: Path = FOLDER) -> dict[str, list[str]]:
-    """What is wrong with each resource, and with the Dockerfile; an empty list says nothing is."""
+    """The problems of each resource and of the Dockerfile; an empty list where there is none."""
     resources = read(folder)
-    names = {(each["kind"], each["metadata"]["name"]) for each in resources.values()}
+    names = {(resource["kind"], resource["metadata"]["name"]) for resource in resources.values()}
     problems: dict[str, list[str]] = {}
-    for title, each in resources.items():
-        said = list(_schema_problems(each, folder))
-        if not said:  # the rest counts on the form
-            said = [*_reference_problems(each, names), *_command_problems(each), *_serve_problems(each)]
-        problems[title] = said
+    for title, resource in resources.items():
+        sentences = list(_schema_problems(resource, folder))
+        if not sentences:  # the rest counts on the form
+            sentences = [
+                *_reference_problems(resource, names),
+                *_command_problems(resource),
+                *_serve_problems(resource),
+            ]
+        problems[title] = sentences
     dockerfile = folder / "Dockerfile"
     problems[dockerfile.name] = list(_image_problems(dockerfile.read_text(), resources.values()))
     return problems
@@ -97,6 +102,7 @@ def pods(value: Any) -> Iterator[Resource]:
 
 
 def containers(resource: Resource) -> Iterator[Resource]:
+    """Every container of a resource's pods."""
     for pod in pods(resource):
         yield from pod["spec"]["containers"]
 
@@ -105,32 +111,34 @@ def _reference_problems(resource: Resource, names: set[tuple[str, str]]) -> Iter
     """Names that a pod refers to and no manifest defines."""
     for pod in pods(resource):
         spec = pod["spec"]
-        volumes = {each["name"]: each for each in spec.get("volumes", ())}
-        asked = [("ServiceAccount", spec["serviceAccountName"])] if "serviceAccountName" in spec else []
-        asked += [
-            ("PersistentVolumeClaim", each["persistentVolumeClaim"]["claimName"])
-            for each in volumes.values()
-            if "persistentVolumeClaim" in each
+        volumes = {volume["name"]: volume for volume in spec.get("volumes", ())}
+        references = [("ServiceAccount", spec["serviceAccountName"])] if "serviceAccountName" in spec else []
+        references += [
+            ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"])
+            for volume in volumes.values()
+            if "persistentVolumeClaim" in volume
         ]
         for container in spec["containers"]:
-            asked += [
-                ("ConfigMap", each["configMapRef"]["name"])
-                for each in container.get("envFrom", ())
-                if "configMapRef" in each
+            references += [
+                ("ConfigMap", source["configMapRef"]["name"])
+                for source in container.get("envFrom", ())
+                if "configMapRef" in source
             ]
             for mount in container.get("volumeMounts", ()):
                 if mount["name"] not in volumes:
                     yield f"container {container['name']} mounts {mount['name']}, which the pod does not have"
-        yield from (f"{kind} {name} is in no manifest" for kind, name in asked if (kind, name) not in names)
+        yield from (
+            f"{kind} {name} is in no manifest" for kind, name in references if (kind, name) not in names
+        )
 
 
 def _command_problems(resource: Resource) -> Iterator[str]:
     commands = [resource["spec"]["entrypoint"]] if resource["kind"] == "RayJob" else []
     for text in commands:
         for argv in split(text):
-            said = command_problem(argv)
-            if said:
-                yield f"{shlex.join(argv)}: {said}"
+            problem = command_problem(argv)
+            if problem:
+                yield f"{shlex.join(argv)}: {problem}"
     for container in containers(resource):
         argv = [*container.get("command", ()), *container.get("args", ())]
         if argv and not entry_points(group="console_scripts", name=argv[0]):
@@ -138,7 +146,7 @@ def _command_problems(resource: Resource) -> Iterator[str]:
 
 
 def split(entrypoint: str) -> list[list[str]]:
-    """The single commands of an entry point, those inside `bash -c` too."""
+    """The single commands of an entry point, also those inside `bash -c`."""
     words = shlex.split(entrypoint)
     if words[:2] == ["bash", "-c"]:
         words = shlex.split(words[2])
@@ -152,14 +160,14 @@ def split(entrypoint: str) -> list[list[str]]:
 
 
 def command_problem(argv: list[str]) -> str:
-    """Why a command cannot run here, or nothing. Its arguments are read by its script's own parser."""
+    """Why a command cannot run here, or an empty string. Its script's own parser reads the arguments."""
     if len(argv) < 2 or argv[0] != "python" or not re.fullmatch(r"experiments/\w+\.py", argv[1]):
         return "only scripts of experiments/ are run"
     return argument_problem(argv[1], argv[2:])
 
 
 def _serve_problems(resource: Resource) -> Iterator[str]:
-    """Whether Serve would take the configuration, and the application exists and takes its arguments."""
+    """Whether Serve takes the configuration, and whether the application exists and takes its arguments."""
     if resource["kind"] != "RayService":
         return
     try:
@@ -178,36 +186,43 @@ def _serve_problems(resource: Resource) -> Iterator[str]:
 
 
 def _image_problems(dockerfile: str, resources: Any) -> Iterator[str]:
-    """The image brings our Ray, and copies what is here; all pods run one image, of this project's version."""
+    """The image must bring our Ray and copy existing files; all pods must run one image, of this project's version."""
     base = re.search(r"^FROM rayproject/ray:(\S+)-py311", dockerfile, re.M)
     if base is None or base[1] != ray.__version__:
         yield f"it must start from rayproject/ray:{ray.__version__}-py311-..., as requirements.lock has it"
     for line in re.findall(r"^COPY (?:--\S+ )*(.+)$", dockerfile, re.M):
         *sources, _ = line.split()
-        yield from (f"it copies {each}, which is not there" for each in sources if not (ROOT / each).exists())
+        yield from (
+            f"it copies {source}, which is not there" for source in sources if not (ROOT / source).exists()
+        )
     project = (ROOT / "pyproject.toml").read_text()
     version = re.search(r'^version = "(.+)"', project, re.M)
-    wanted = f"animated-stickers:{version[1] if version else ''}"
-    for each in resources:
-        found = {container["image"].rpartition("/")[2] for container in containers(each)} - {wanted}
-        yield from (f"{each['metadata']['name']} runs {image}, not {wanted}" for image in sorted(found))
-        cluster = each["spec"] if each["kind"] == "RayCluster" else None
+    expected_image = f"animated-stickers:{version[1] if version else ''}"
+    for resource in resources:
+        other_images = {container["image"].rpartition("/")[2] for container in containers(resource)} - {
+            expected_image
+        }
+        yield from (
+            f"{resource['metadata']['name']} runs {image}, not {expected_image}"
+            for image in sorted(other_images)
+        )
+        cluster = resource["spec"] if resource["kind"] == "RayCluster" else None
         for key in ("rayClusterSpec", "rayClusterConfig"):
-            cluster = each.get("spec", {}).get(key, cluster)
+            cluster = resource.get("spec", {}).get(key, cluster)
         if cluster and cluster.get("rayVersion") != ray.__version__:
-            yield f"{each['metadata']['name']} expects Ray {cluster.get('rayVersion')}, not {ray.__version__}"
+            yield f"{resource['metadata']['name']} expects Ray {cluster.get('rayVersion')}, not {ray.__version__}"
 
 
 def main(folder: Path = FOLDER) -> int:
-    """Check the manifests of a folder; returns 1 when something is wrong.
+    """Check the manifests of a folder; returns 1 when there is a problem.
 
     Args:
-        folder: where manifests, Dockerfile and the schema of KubeRay lie.
+        folder: the folder of manifests, Dockerfile and KubeRay's schema.
     """
     problems = check(folder)
     table = Table("resource", "problem", title=f"{folder}, Kubernetes {KUBERNETES}")
-    for title, said in problems.items():
-        table.add_row(title, "\n".join(said) or "none")
+    for title, sentences in problems.items():
+        table.add_row(title, "\n".join(sentences) or "none")
     console.print(table)
     return int(any(problems.values()))
 

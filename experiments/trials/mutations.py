@@ -1,6 +1,6 @@
-"""Bad video files on demand: small good ones of every kind that is read, and the ways in which files are bad.
+"""Bad video files on demand: small good ones of every kind that is read, and the ways to damage them.
 
-Some damage is blind (bits flipped, ends cut off), some is a lie in a header (no frames, a million frames, a rate of
+Some damage is blind (flipped bits, cut ends). Other damage is a lie in a header (no frames, a million frames, a rate of
 zero, pictures of no or of giant size). One seed and index always give the same file.
 """
 
@@ -62,7 +62,7 @@ def good_files() -> dict[str, bytes]:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A bad file: `kind` is the ending of the good one it was made from, `mutation` what was done to it."""
+    """A bad file: `kind` is the ending of the good file that it was made from, `mutation` the damage."""
 
     kind: str
     mutation: str
@@ -70,20 +70,20 @@ class Mutant:
 
 
 def mutants(count: int, seed: int) -> list[Mutant]:
-    """`count` files that go round all kinds and mutations."""
+    """`count` files that go through all kinds and mutations in turn."""
     files, names = good_files(), list(MUTATIONS)
     kinds = list(files)
-    made = []
+    variants = []
     for index in range(count):
         rng = np.random.default_rng([seed, index])
         kind = kinds[index % len(kinds)]
         name = names[index // len(kinds) % len(names)]
-        made.append(Mutant(kind, name, MUTATIONS[name](files[kind], kind, rng)))
-    return made
+        variants.append(Mutant(kind, name, MUTATIONS[name](files[kind], kind, rng)))
+    return variants
 
 
 def flip_bits(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
-    """One to a hundred bits, anywhere."""
+    """Flip one to a hundred bits anywhere."""
     mutated = bytearray(data)
     for _ in range(int(10 ** rng.uniform(0, 2))):
         mutated[rng.integers(len(mutated))] ^= 1 << int(rng.integers(8))
@@ -91,7 +91,7 @@ def flip_bits(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
 
 
 def spoil_head(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
-    """Up to twenty bytes within the first 256 and the last 1024, where formats keep their tables."""
+    """Overwrite up to twenty bytes within the first 256 and the last 1024, where formats keep their tables."""
     mutated = bytearray(data)
     places = [*range(4, min(256, len(data))), *range(max(0, len(data) - 1024), len(data))]
     for _ in range(int(rng.integers(1, 20))):
@@ -102,21 +102,22 @@ def spoil_head(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
 
 
 def truncate(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
+    """Cut the file off at a random position."""
     return data[: int(rng.integers(1, len(data)))]
 
 
 def move_bytes(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
-    """A piece is taken out, repeated, or overwritten with noise."""
+    """Take a piece out, repeat it, or overwrite it with noise."""
     start = int(rng.integers(len(data)))
     end = min(len(data), start + int(rng.integers(1, 200)))
-    what = rng.integers(3)
-    middle = (b"", data[start:end] * 2, rng.bytes(end - start))[what]
+    choice = rng.integers(3)
+    middle = (b"", data[start:end] * 2, rng.bytes(end - start))[choice]
     return data[:start] + middle + data[end:]
 
 
 @dataclass(frozen=True)
 class Field:
-    """Where a header says something: `size` bytes, `offset` after each `marker`."""
+    """A field of a header: `size` bytes, `offset` bytes after each `marker`."""
 
     marker: bytes
     offset: int
@@ -152,7 +153,7 @@ Mutation = Callable[[bytes, str, np.random.Generator], bytes]
 
 
 def lie(about: str, claim: int | None) -> Mutation:
-    """Some of the fields that say something state `claim`, cut to their size; None: something else each time."""
+    """Write `claim` into some of the fields, cut to their size; None writes a random value each time."""
 
     def mutate(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
         fields = FIELDS[about]["mp4" if kind == "mov" else kind]
@@ -170,14 +171,14 @@ def lie(about: str, claim: int | None) -> Mutation:
 def _state(data: bytearray, field: Field, value: int) -> None:
     at = data.find(field.marker)
     while at >= 0:
-        place = at + field.offset
-        if place + field.size <= len(data):
-            data[place : place + field.size] = value.to_bytes(field.size, field.order)  # type: ignore[arg-type]
+        position = at + field.offset
+        if position + field.size <= len(data):
+            data[position : position + field.size] = value.to_bytes(field.size, field.order)  # type: ignore[arg-type]
         at = data.find(field.marker, at + 1)
 
 
 def _checked_again(data: bytearray) -> bytes:
-    """A PNG with its chunks' checksums right again: a lie must not be found out by those."""
+    """A PNG whose chunks have correct checksums again, so that readers get as far as the lie."""
     at = 8
     while at + 12 <= len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4], "big")

@@ -44,7 +44,7 @@ console = Console()
 
 
 def answer(page: Page, jobs: int) -> list[float]:
-    """Answer `jobs` jobs; the milliseconds from each key press to the painted next job."""
+    """Answer `jobs` jobs; returns the milliseconds from each key press to the painted next job."""
     for _ in tqdm(range(jobs), desc="jobs", unit="job"):
         page.locator('#desk[data-ready="1"]').wait_for()
         page.keyboard.press("1")
@@ -65,8 +65,8 @@ def main(
     """Answer jobs in a browser and print how long the next one takes; returns 1 when the 95th percentile is too long.
 
     Args:
-        plan: by default the latest.
-        jobs: how many to answer; a plan has one for every six candidates.
+        plan: the plan; by default the last one.
+        jobs: how many jobs to answer; a plan has one for every six candidates.
         chromium: name or path of the program.
     """
     program = shutil.which(chromium)
@@ -88,24 +88,28 @@ def main(
             raise UserError(
                 f"plan {finished.folder} has {num_jobs} jobs; at least {JOBS_AHEAD + 1} are needed"
             )
-        service = open_annotation(AnnotationOptions(votes=url, limits=Limits(requests="100000 per minute")))
-        with running(service) as address, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=program, args=["--no-sandbox", "--disable-gpu"]
-            )
-            page = browser.new_page(viewport=VIEWPORT)
-            page.goto(sign_in_link(address, token))
-            page.locator(".board .card").first.wait_for()
-            frames = np.diff(page.evaluate(FRAMES))
-            times = answer(page, count)
-            version = browser.version
-            browser.close()
-    show(
-        times,
-        frames.tolist(),
-        f"{count} jobs of plan {finished.folder}, Chromium {re.sub(r'[.].*', '', version)}",
-    )
+        times, frames, version = measure(url, token, program, count)
+    show(times, frames, f"{count} jobs of plan {finished.folder}, Chromium {version}")
     return int(float(np.percentile(times, PERCENTILE)) > LIMIT_MS)
+
+
+def measure(votes: str, token: str, program: str, count: int) -> tuple[list[float], list[float], str]:
+    """Answer `count` jobs of a vote store in a browser.
+
+    Returns:
+        Milliseconds to each next job, milliseconds between frames, and the browser's main version.
+    """
+    service = open_annotation(AnnotationOptions(votes=votes, limits=Limits(requests="100000 per minute")))
+    with running(service) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport=VIEWPORT)
+        page.goto(sign_in_link(address, token))
+        page.locator(".board .card").first.wait_for()
+        frames = np.diff(page.evaluate(FRAMES)).tolist()
+        times = answer(page, count)
+        version = re.sub(r"[.].*", "", browser.version)
+        browser.close()
+    return times, frames, version
 
 
 def show(times: list[float], frames: list[float], title: str) -> None:

@@ -36,7 +36,7 @@ from ray.cluster_utils import Cluster
 
 from actors.ensemble import BATCH_SIZE
 from actors.teacher import CPUS_PER_EXECUTION, Teacher, TeacherWork, rows_per_block
-from experiments.candidates import make_candidates
+from experiments.candidates import PlanRequest, make_candidates
 from experiments.cli.ensembles import planned
 from experiments.cli.options import run_script
 from experiments.cli.plans import audit_plan
@@ -67,7 +67,7 @@ console = Console()
 
 
 class Sleeper(Teacher):
-    """Sleeps instead of drawing, as many seconds a clip as the environment of its cluster says."""
+    """A teacher that sleeps instead of drawing: STICKERS_SLEEP seconds for each clip."""
 
     def __init__(self, work: TeacherWork) -> None:
         self.work, self.seconds = work, float(os.environ["STICKERS_SLEEP"])
@@ -75,7 +75,7 @@ class Sleeper(Teacher):
 
     def __call__(self, table: pa.Table) -> pa.Table:
         time.sleep(self.seconds * table.num_rows)
-        return table_of([self._candidate(each) for each in records_of(table, PlanRow)], Candidate)
+        return table_of([self._candidate(row) for row in records_of(table, PlanRow)], Candidate)
 
     def _candidate(self, row: PlanRow) -> Candidate:
         drawn = self.drawn[row.seed % len(self.drawn)]
@@ -95,21 +95,21 @@ class Sleeper(Teacher):
 
 
 def draw(seed: int) -> tuple[list[dict[str, Any]], list[bytes]]:
-    """Strips with what scorers say of them, and pictures, of full size and each different."""
+    """Clips as strips with their scores, and pictures; all of full size and all different."""
     dice, drawn = np.random.default_rng(seed), []
     prompts = toy_prompts(NUM_DRAWN, seed)
     for prompt in tqdm(prompts, desc="clips to hand out", unit="clip"):
         times = np.arange(SETTINGS.num_frames) / SETTINGS.fps
         motion = meaning(prompt.text).motions[0]
         clip = render_motion(look_of(prompt.text, 0), motion, Mode.draw(dice), times, PICTURE)
-        found = check(clip, SETTINGS.fps)
-        looks = json.dumps({**asdict(found.flags), **asdict(found.measures)})
+        examined = check(clip, SETTINGS.fps)
+        looks = json.dumps({**asdict(examined.flags), **asdict(examined.measures)})
         drawn.append({"clip": encode_strip(clip), "looks": looks})
-    return drawn, [each.png for each in toy_stickers(prompts, PICTURE)]
+    return drawn, [sticker.png for sticker in toy_stickers(prompts, PICTURE)]
 
 
 def sources(num_prompts: int, pictures: list[bytes], seed: int) -> tuple[list[Prompt], list[Sticker]]:
-    """So many prompts, all different, with two pictures each."""
+    """`num_prompts` different prompts with two pictures each."""
     phrases = toy_prompts(NUM_DRAWN, seed)
     prompts, stickers = [], []
     for number in range(num_prompts):
@@ -151,9 +151,13 @@ def write_plan(runs: str, num_prompts: int, seed: int) -> dict[str, Any]:
     teachers = [planned(name, storage.find_record(runs, "teachers", name), base) for name in TEACHERS]
     started = time.monotonic()
     plan = make_plan(prompts, stickers, teachers, seed)
-    made = time.monotonic()
+    planned_at = time.monotonic()
     save_plan(runs, plan)
-    return {"make_plan": made - started, "save_plan": time.monotonic() - made, "rows": len(plan.rows)}
+    return {
+        "make_plan": planned_at - started,
+        "save_plan": time.monotonic() - planned_at,
+        "rows": len(plan.rows),
+    }
 
 
 def drive(runs: str, stage: str, num_prompts: int, seed: int) -> dict[str, Any]:
@@ -164,9 +168,10 @@ def drive(runs: str, stage: str, num_prompts: int, seed: int) -> dict[str, Any]:
     if stage == "audit":
         return audit(uri)
     plan: Plan = load_plan(uri)
-    found = {name: storage.find_record(runs, "teachers", name) for name in TEACHERS}
-    encoders = dict.fromkeys(found, TINY.foundation.place)
-    make_candidates(runs, plan, found, encoders, project="scale", actor=Sleeper)
+    teachers = {name: storage.find_record(runs, "teachers", name) for name in TEACHERS}
+    encoders = dict.fromkeys(teachers, TINY.foundation.place)
+    request = PlanRequest(plan=plan, teachers=teachers, encoders=encoders)
+    make_candidates(runs, request, project="scale", actor=Sleeper)
     return {}
 
 
@@ -180,18 +185,16 @@ def audit(uri: str) -> dict[str, Any]:
 
 def the_plan(runs: str) -> str:
     """The one plan below `runs`."""
-    return next(
-        each for each in storage.listing(storage.join(runs, "plans")) if not each.endswith("/current")
-    )
+    return next(uri for uri in storage.listing(storage.join(runs, "plans")) if not uri.endswith("/current"))
 
 
 @dataclass
 class Measured:
-    """A stage's seconds, the most memory that its driver held, and what it says."""
+    """A stage's seconds, the most memory that its driver held, and its report."""
 
     seconds: float
     peak_bytes: int
-    said: dict[str, Any]
+    report: dict[str, Any]
 
 
 @dataclass
@@ -199,52 +202,53 @@ class Driver:
     """One stage's process."""
 
     process: subprocess.Popen[bytes]
-    out: Path
+    log: Path
     started: float
 
     def end(self, *, kill: bool = False) -> Measured:
-        """Wait for it, or kill it. UserError: it ended with an error."""
+        """Wait until it ends, or kill it. UserError: it ended with an error."""
         if kill:
             self.process.send_signal(signal.SIGKILL)
         _, status, usage = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         if not kill and status:
-            raise UserError(f"{self.out.stem} ended with status {self.process.returncode}; see {self.out}")
-        said = json.loads(self.out.read_text().splitlines()[-1]) if not kill else {}
-        return Measured(time.monotonic() - self.started, usage.ru_maxrss * 1024, said)
+            raise UserError(f"{self.log.stem} ended with status {self.process.returncode}; see {self.log}")
+        report = json.loads(self.log.read_text().splitlines()[-1]) if not kill else {}
+        return Measured(time.monotonic() - self.started, usage.ru_maxrss * 1024, report)
 
 
 def start(runs: str, stage: str, prompts: int, seed: int, environment: dict[str, str], name: str) -> Driver:
+    """Start one stage as a process of its own, with its output in a log."""
     command = [sys.executable, __file__, "--runs", runs, "--stage", stage]
-    out = Path(runs, f"{name}.log")
-    with out.open("wb") as log:
+    log_path = Path(runs, f"{name}.log")
+    with log_path.open("wb") as log:
         process = subprocess.Popen(
             [*command, "--prompts", str(prompts), "--seed", str(seed)],
             stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **environment},
         )  # fmt: skip
-    return Driver(process, out, time.monotonic())
+    return Driver(process, log_path, time.monotonic())
 
 
 @contextmanager
 def cluster(sleep: float) -> Iterator[str]:
     """The address of a head and a node a teacher."""
     os.environ["STICKERS_SLEEP"] = str(sleep)  # the nodes hand it on to what they run
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         for _ in TEACHERS:
-            made.add_node(num_cpus=CPUS_PER_EXECUTION, object_store_memory=256 * MIB)
-        yield made.address
+            nodes.add_node(num_cpus=CPUS_PER_EXECUTION, object_store_memory=256 * MIB)
+        yield nodes.address
     finally:
-        made.shutdown()
+        nodes.shutdown()
 
 
-def files_below(place: Path, pattern: str = "**/*") -> list[int]:
+def files_below(folder: Path, pattern: str = "**/*") -> list[int]:
     """The sizes of the finished files below a folder."""
     sizes = []
-    for each in place.glob(pattern):
+    for path in folder.glob(pattern):
         try:
-            if each.is_file():
-                sizes.append(each.stat().st_size)
+            if path.is_file():
+                sizes.append(path.stat().st_size)
         except FileNotFoundError:  # it was renamed since
             continue
     return sizes
@@ -255,64 +259,68 @@ def count_blocks(rows: Path) -> int:
     return len(files_below(rows, "*/*/rows/*.parquet"))
 
 
-def wait_for(driver: Driver, rows: Path, wanted: int, what: str) -> int:
-    """Until so many blocks are there or the driver has ended; how many there are."""
-    with tqdm(total=wanted, desc=what, unit="block", mininterval=10) as bar:
+def wait_for(driver: Driver, rows: Path, num_awaited: int, title: str) -> int:
+    """Wait until `num_awaited` blocks exist or the driver has ended; returns how many exist."""
+    with tqdm(total=num_awaited, desc=title, unit="block", mininterval=10) as bar:
         while True:
-            there = count_blocks(rows)
-            bar.update(min(there, wanted) - bar.n)
-            if there >= wanted or psutil.Process(driver.process.pid).status() == psutil.STATUS_ZOMBIE:
-                return there
+            num_blocks = count_blocks(rows)
+            bar.update(min(num_blocks, num_awaited) - bar.n)
+            if (
+                num_blocks >= num_awaited
+                or psutil.Process(driver.process.pid).status() == psutil.STATUS_ZOMBIE
+            ):
+                return num_blocks
             time.sleep(1.0)
 
 
 def measure(runs: str, prompts: int, sleep: float, seed: int) -> None:
     """All stages, one after the other."""
     prepare(runs, seed)
-    found: dict[str, Measured] = {"plan": start(runs, "plan", prompts, seed, {}, "plan").end()}
-    block = rows_per_block(found["plan"].said["rows"] // len(TEACHERS), BATCH_SIZE)
-    blocks = found["plan"].said["rows"] // block
+    stages: dict[str, Measured] = {"plan": start(runs, "plan", prompts, seed, {}, "plan").end()}
+    block = rows_per_block(stages["plan"].report["rows"] // len(TEACHERS), BATCH_SIZE)
+    blocks = stages["plan"].report["rows"] // block
     uri = Path(the_plan(runs))
     with cluster(sleep) as address:
-        there = {"RAY_ADDRESS": address}
-        first = start(runs, "make", prompts, seed, there, "make")
+        environment = {"RAY_ADDRESS": address}
+        first = start(runs, "make", prompts, seed, environment, "make")
         wait_for(first, uri / "candidates", blocks // 2, "until killed")
-        found["make, killed"] = first.end(kill=True)
+        stages["make, killed"] = first.end(kill=True)
         before = count_blocks(uri / "candidates")
-        again = start(runs, "make", prompts, seed, there, "resume")
+        again = start(runs, "make", prompts, seed, environment, "resume")
         wait_for(again, uri / "candidates", before + 1, "until it goes on")
         to_first = time.monotonic() - again.started
         most = wait_for(again, uri / "candidates", blocks, "until made")
         to_last = time.monotonic() - again.started
         sizes = files_below(uri / "candidates")
-        found["resume and finish"] = again.end()
-        found["again, finished"] = start(runs, "make", prompts, seed, there, "again").end()
-        found["audit"] = start(runs, "audit", prompts, seed, there, "audit").end()
-    show(found, prompts, sleep)
+        stages["resume and finish"] = again.end()
+        stages["again, finished"] = start(runs, "make", prompts, seed, environment, "again").end()
+        stages["audit"] = start(runs, "audit", prompts, seed, environment, "audit").end()
+    show(stages, prompts, sleep)
     console.print(
         f"resumed at {before} of {blocks} blocks: the first new one after {to_first:.0f} s, "
         f"{(most - before) * block / (to_last - to_first):.0f} candidates/s from there to the last; "
         f"while it is made {len(sizes)} files of {sum(sizes) / 1e9:.2f} GB",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
-    for what in ("plan", "clips", ""):
-        sizes = files_below(uri / what)
+    for part in ("plan", "clips", ""):
+        sizes = files_below(uri / part)
         console.print(
-            f"{what or 'all'}: {len(sizes)} files, {sum(sizes) / 1e9:.2f} GB, largest {max(sizes) / 1e6:.0f} MB",
+            f"{part or 'all'}: {len(sizes)} files, {sum(sizes) / 1e9:.2f} GB, largest {max(sizes) / 1e6:.0f} MB",
             highlight=False,
         )
 
 
-def show(found: dict[str, Measured], prompts: int, sleep: float) -> None:
+def show(stages: dict[str, Measured], prompts: int, sleep: float) -> None:
+    """Print seconds, memory and facts of every stage."""
     table = Table(
         "stage", "s", "driver, MiB", "", title=f"{prompts} prompts, {sleep} s a clip by sleeping teachers"
     )
-    for name, each in found.items():
-        said = ", ".join(
+    for name, stage in stages.items():
+        facts = ", ".join(
             f"{key} {value:.1f} s" if isinstance(value, float) else f"{key} {value}"
-            for key, value in each.said.items()
+            for key, value in stage.report.items()
         )
-        table.add_row(name, f"{each.seconds:.0f}", f"{each.peak_bytes / MIB:.0f}", said)
+        table.add_row(name, f"{stage.seconds:.0f}", f"{stage.peak_bytes / MIB:.0f}", facts)
     console.print(table)
 
 
@@ -323,14 +331,14 @@ def main(
     runs: str | None = None,
     stage: str | None = None,
 ) -> None:
-    """Plan, make, kill, resume, make again and audit; and say what each takes.
+    """Plan, make, kill, resume, make again and audit; print what each stage takes.
 
     Args:
-        prompts: of the plan; it has eight candidates a prompt.
-        sleep: seconds a clip.
-        seed: of the drawings and the plan.
-        runs: keep everything here; by default it is removed in the end.
-        stage: be the driver of one stage: plan, make or audit.
+        prompts: prompts of the plan; each has eight candidates.
+        sleep: seconds that a teacher sleeps for each clip.
+        seed: seed of the drawings and the plan.
+        runs: keep everything in this folder; by default it is removed at the end.
+        stage: act as the driver of one stage: plan, make or audit.
     """
     if stage:
         print(json.dumps(drive(storage.resolve_runs(runs or ""), stage, prompts, seed)), flush=True)

@@ -1,7 +1,8 @@
-"""A thousand bad videos through the door: `make soak`.
+"""A thousand bad videos: `make soak`.
 
-Each file is examined as a stage would, in a process that is watched: a decoder that crashes or hangs ends that
-process, not the run, and counts as a failure. Ends with a table of outcomes and status 1 if any failed.
+Each file is examined as a stage would examine it, in a watched process: a decoder that crashes or hangs ends that
+process and not the run, and counts as a failure. The command ends with a table of outcomes, and with status 1 if any
+failed.
 """
 
 import argparse
@@ -33,17 +34,17 @@ FAILURES = (RAISED, CRASHED, HUNG, NOISY)
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """What became of one file, in how many seconds; `said` is the reason it was refused, or how it failed."""
+    """What became of one file, in how many seconds; `reason` says why it was refused, or how it failed."""
 
     kind: str
     mutation: str
     verdict: str
     seconds: float
-    said: str
+    reason: str
 
 
 def examine_files(pipe: Connection, stderr: str) -> None:
-    """The watched process: paths come in, (verdict, said) go out. What FFmpeg prints goes to the file `stderr`."""
+    """The watched process: paths come in, (verdict, reason) go out. What FFmpeg prints goes to the file `stderr`."""
     os.dup2(os.open(stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     import torch
 
@@ -58,24 +59,25 @@ def examine_files(pipe: Connection, stderr: str) -> None:
         except EOFError:
             return
         try:
-            found = examine(row_of(Listed(path, "", "soak"), path), (SIZE,))
+            examined = examine(row_of(Listed(path, "", "soak"), path), (SIZE,))
         except Exception as error:  # noqa: BLE001  any exception at all is the finding
             pipe.send((RAISED, repr(error)))
             continue
-        if isinstance(found, Examined):
-            said = f"{found.clip.num_frames} frames at {found.clip.fps:g} fps, {found.frames[SIZE].shape}"
-            pipe.send((USABLE, said))
+        if isinstance(examined, Examined):
+            sentence = f"{examined.clip.num_frames} frames at {examined.clip.fps:g} fps, {examined.frames[SIZE].shape}"
+            pipe.send((USABLE, sentence))
         else:
-            pipe.send((REFUSED, found.reason))
+            pipe.send((REFUSED, examined.reason))
 
 
 class Watched:
-    """A process that examines files one by one, and is replaced when it crashes or hangs."""
+    """A process that examines one file after another; it is replaced when it crashes or hangs."""
 
     def __init__(self, folder: str) -> None:
         self.stderr = Path(folder) / "stderr"
 
     def start(self) -> None:
+        """Start the process and wait until it has imported what it needs."""
         self.stderr.touch()
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
@@ -85,25 +87,26 @@ class Watched:
         self.pipe.recv()
 
     def examine(self, path: str) -> tuple[str, str]:
-        """Verdict and what was said."""
+        """The verdict and its reason."""
         before = self.stderr.stat().st_size
         self.pipe.send(path)
         if not self.pipe.poll(LIMIT_SECONDS):
             self.process.kill()
-            verdict, said = HUNG, f"no answer within {LIMIT_SECONDS:g} seconds"
+            verdict, sentence = HUNG, f"no answer within {LIMIT_SECONDS:g} seconds"
         else:
             try:
-                verdict, said = self.pipe.recv()
+                verdict, sentence = self.pipe.recv()
             except EOFError:
                 self.process.join()
-                verdict, said = CRASHED, f"the process ended with status {self.process.exitcode}"
+                verdict, sentence = CRASHED, f"the process ended with status {self.process.exitcode}"
         if verdict in (HUNG, CRASHED):
             self.start()
         elif self.stderr.stat().st_size > before:
             return NOISY, self.stderr.read_text(errors="replace")[before:]
-        return verdict, said
+        return verdict, sentence
 
     def close(self) -> None:
+        """End the process."""
         self.pipe.close()
         self.process.join()
 
@@ -117,31 +120,34 @@ def soak(count: int, seed: int) -> Iterator[FileOutcome]:
             path = Path(folder) / f"{number}.{mutant.kind}"
             path.write_bytes(mutant.data)
             started = time.perf_counter()
-            verdict, said = watched.examine(str(path))
+            verdict, sentence = watched.examine(str(path))
             seconds = time.perf_counter() - started
             path.unlink()
-            yield FileOutcome(mutant.kind, mutant.mutation, verdict, seconds, said.replace(folder, ""))
+            yield FileOutcome(mutant.kind, mutant.mutation, verdict, seconds, sentence.replace(folder, ""))
         watched.close()
 
 
 def show(outcomes: list[FileOutcome], console: Console) -> None:
-    """Counts by mutation, then the slowest file and every failure."""
+    """Print counts by mutation, then the slowest file and every failure."""
     verdicts = (USABLE, REFUSED, *FAILURES)
-    counted = Counter((each.mutation, each.verdict) for each in outcomes)
+    counted = Counter((outcome.mutation, outcome.verdict) for outcome in outcomes)
     table = Table("mutation", *verdicts, title=f"{len(outcomes)} mutated files")
-    for mutation in dict.fromkeys(each.mutation for each in outcomes):
+    for mutation in dict.fromkeys(outcome.mutation for outcome in outcomes):
         table.add_row(mutation, *(str(counted[mutation, verdict] or "") for verdict in verdicts))
-    totals = Counter(each.verdict for each in outcomes)
+    totals = Counter(outcome.verdict for outcome in outcomes)
     table.add_row("all", *(str(totals[verdict]) for verdict in verdicts))
     console.print(table)
-    slowest = max(outcomes, key=lambda each: each.seconds)
+    slowest = max(outcomes, key=lambda outcome: outcome.seconds)
     console.print(f"slowest: {slowest.seconds:.2f} s, {slowest.kind}, {slowest.mutation}, {slowest.verdict}")
-    for each in outcomes:
-        if each.verdict in FAILURES:
-            console.print(f"{each.verdict}: {each.kind}, {each.mutation}: {each.said}", markup=False)
+    for outcome in outcomes:
+        if outcome.verdict in FAILURES:
+            console.print(
+                f"{outcome.verdict}: {outcome.kind}, {outcome.mutation}: {outcome.reason}", markup=False
+            )
 
 
 def main() -> None:
+    """Read the command line, examine the mutated files and print the verdicts."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -152,8 +158,8 @@ def main() -> None:
     outcomes = list(tqdm(soak(args.count, args.seed), total=args.count, desc="examined", mininterval=5))
     show(outcomes, Console(stderr=True))
     if args.json:
-        print(json.dumps([asdict(each) for each in outcomes], indent=2))
-    sys.exit(any(each.verdict in FAILURES for each in outcomes))
+        print(json.dumps([asdict(outcome) for outcome in outcomes], indent=2))
+    sys.exit(any(outcome.verdict in FAILURES for outcome in outcomes))
 
 
 if __name__ == "__main__":

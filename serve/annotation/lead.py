@@ -25,6 +25,13 @@ from stickers.annotation.store.people import Session
 
 def add_lead_routes(app: FastAPI, service: Annotation, gate: Gate) -> None:
     """Add what only a lead may do to the application."""
+    _add_overview_routes(app, service, gate)
+    _add_people_routes(app, service, gate)
+    _add_vote_routes(app, service, gate)
+
+
+def _add_overview_routes(app: FastAPI, service: Annotation, gate: Gate) -> None:
+    """Routes to watch progress and to change settings."""
     Lead = Annotated[Session, Depends(gate.leading)]
 
     @app.get("/api/lead/summary", summary="Progress, agreement, people, what is kept", responses=REFUSED)
@@ -34,6 +41,22 @@ def add_lead_routes(app: FastAPI, service: Annotation, gate: Gate) -> None:
     @app.get("/api/lead/log", summary="The log of events, the latest first", responses=REFUSED)
     async def log(_: Lead, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
         return {"events": await service.trail(limit)}
+
+    @app.post("/api/lead/paused", summary="Pause or resume", responses=REFUSED)
+    async def pause(body: Paused, lead: Lead) -> dict[str, Any]:
+        return await change({"paused": body.paused}, lead)
+
+    @app.post("/api/lead/settings", summary="Change settings", responses=REFUSED)
+    async def new_settings(body: NewSettings, lead: Lead) -> dict[str, Any]:
+        return await change(body.model_dump(exclude_none=True), lead)
+
+    async def change(values: dict[str, Any], lead: Session) -> dict[str, Any]:
+        return asdict(await service.change(values, lead.person))
+
+
+def _add_people_routes(app: FastAPI, service: Annotation, gate: Gate) -> None:
+    """Routes to add people, and to let them in or keep them out."""
+    Lead = Annotated[Session, Depends(gate.leading)]
 
     @app.post("/api/lead/people", summary="Add a person", responses=REFUSED)
     async def add(body: NewPerson, lead: Lead, request: Request) -> dict[str, Any]:
@@ -58,6 +81,11 @@ def add_lead_routes(app: FastAPI, service: Annotation, gate: Gate) -> None:
         )
         return {}
 
+
+def _add_vote_routes(app: FastAPI, service: Annotation, gate: Gate) -> None:
+    """Routes to retire votes, to release jobs, and to decide disagreements."""
+    Lead = Annotated[Session, Depends(gate.leading)]
+
     @app.post("/api/lead/people/{name}/votes", summary="Retire or restore votes", responses=REFUSED)
     async def retire(name: PersonName, body: Retired, lead: Lead) -> dict[str, Any]:
         num_votes = await service.lead(
@@ -76,17 +104,6 @@ def add_lead_routes(app: FastAPI, service: Annotation, gate: Gate) -> None:
         return {
             "jobs": await service.lead(lambda connection: seats.release(connection, name, lead.person.name))
         }
-
-    @app.post("/api/lead/paused", summary="Pause or resume", responses=REFUSED)
-    async def pause(body: Paused, lead: Lead) -> dict[str, Any]:
-        return await change({"paused": body.paused}, lead)
-
-    @app.post("/api/lead/settings", summary="Change settings", responses=REFUSED)
-    async def new_settings(body: NewSettings, lead: Lead) -> dict[str, Any]:
-        return await change(body.model_dump(exclude_none=True), lead)
-
-    async def change(values: dict[str, Any], lead: Session) -> dict[str, Any]:
-        return asdict(await service.change(values, lead.person))
 
     @app.post("/api/lead/rulings/next", summary="A disagreement to decide", responses=REFUSED)
     async def ruling(body: HeldJobs, lead: Lead) -> dict[str, Any]:

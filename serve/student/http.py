@@ -63,6 +63,13 @@ def build_app(student: "Student", animate: Animate) -> FastAPI:
     )
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
+    _add_pages(app, student)
+    _add_animate(app, student, animate)
+    return app
+
+
+def _add_pages(app: FastAPI, student: "Student") -> None:
+    """Add the pages, the health check, and one sentence for a request that cannot be read."""
 
     @app.exception_handler(RequestValidationError)
     async def explain(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -79,6 +86,10 @@ def build_app(student: "Student", animate: Animate) -> FastAPI:
     @app.get("/healthz", summary="Whether the student is ready, and which one it is")
     async def healthz() -> dict[str, Any]:
         return {"status": "ok", **student.describe()}
+
+
+def _add_animate(app: FastAPI, student: "Student", animate: Animate) -> None:
+    """Add the route that animates a picture."""
 
     @app.post(
         "/v1/animate",
@@ -115,8 +126,6 @@ def build_app(student: "Student", animate: Animate) -> FastAPI:
             "Content-Disposition": f'inline; filename="sticker-{chosen}.{SUFFIXES[media_type]}"',
         }
         return Response(body, media_type=media_type, headers=headers)
-
-    return app
 
 
 def negotiate(accept: str) -> str | None:

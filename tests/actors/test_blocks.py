@@ -60,16 +60,18 @@ class Holder:
         self.folder = Path(folder)
 
     def unwritten(self) -> int:
-        made = num_lines(
+        made_path = num_lines(
             self.folder / "made"
         )  # first: what is written meanwhile may only lessen the difference
-        return made - sum(map(num_rows, self.folder.glob("out/rows/*.parquet")))
+        return made_path - sum(map(num_rows, self.folder.glob("out/rows/*.parquet")))
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        made, refusals = self.folder / "made", self.folder / "refusals"
+        made_path, refusals = self.folder / "made", self.folder / "refusals"
         refused = num_lines(refusals)
         wait_for(
-            lambda: num_lines(refusals) > refused or num_lines(made) == ROWS or self.unwritten() > 2 * BOUND
+            lambda: (
+                num_lines(refusals) > refused or num_lines(made_path) == ROWS or self.unwritten() > 2 * BOUND
+            )
         )
         with (self.folder / "lags").open("a") as lags:
             lags.write(f"{self.unwritten()}\n")
@@ -95,7 +97,7 @@ def test_what_is_made_and_not_written_is_bounded(
 
     monkeypatch.setattr(blocks, "BoundUnwritten", Noting)
     names = [f"row {number:03d}" for number in range(ROWS)]
-    source, out = str(tmp_path / "rows.parquet"), str(tmp_path / "out")
+    source, target = str(tmp_path / "rows.parquet"), str(tmp_path / "out")
     storage.write_table(source, pa.table({"name": names}), pa.schema([pa.field("name", pa.string())]))
 
     def make() -> "ray.data.Dataset":
@@ -110,8 +112,8 @@ def test_what_is_made_and_not_written_is_bounded(
         rows = rows.map_batches(Maker, batch_size=BLOCK, **common)
         return rows.map_batches(Holder, batch_size=None, **common)
 
-    write_durable(make, out, "name", Unwritten("Maker", BOUND) if bounded else None)
-    written = pq.read_table(Path(out, "rows"))["name"].to_pylist()
+    write_durable(make, target, "name", Unwritten("Maker", BOUND) if bounded else None)
+    written = pq.read_table(Path(target, "rows"))["name"].to_pylist()
     assert sorted(written) == names == sorted((tmp_path / "made").read_text().splitlines())
     largest = max(map(int, (tmp_path / "lags").read_text().splitlines()))
     # one more block while nothing at all would run

@@ -98,10 +98,10 @@ def options(world: Path, num_prompts: int) -> dict[str, Any]:
 
 
 def start(world: Path, num_prompts: int, gate: Gate) -> subprocess.Popen[bytes]:
-    script, place = str(ROOT / "experiments" / "candidates.py"), ["--runs", str(world / "runs")]
+    script, runs_option = str(ROOT / "experiments" / "candidates.py"), ["--runs", str(world / "runs")]
     choice = ["--num-prompts", str(num_prompts), "--teachers", "calm", "lively"]
     encoders = ["--foundations", str(world / "foundations"), "--encoders", "lively", str(world / "others")]
-    argv = [sys.executable, script, *place, *encoders, *choice]
+    argv = [sys.executable, script, *runs_option, *encoders, *choice]
     return subprocess.Popen(
         argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=gate.environment()
     )
@@ -125,9 +125,9 @@ def test_killed_and_run_again_it_makes_exactly_the_plan(
     # one of which is torn below, as by a storage that lost what it had promised.
     wait_for(lambda: len(written_files(world)) >= 4 or victim.poll() is not None)
     kill_driver(victim)
-    torn, *whole = written_files(world)
+    torn, *intact = written_files(world)
     torn.write_bytes(torn.read_bytes()[:-100])
-    survivors = [row for path in whole for row in pq.read_table(path, columns=LIGHT).to_pylist()]
+    survivors = [row for path in intact for row in pq.read_table(path, columns=LIGHT).to_pylist()]
     assert survivors and not list((world / "runs" / "plans").glob("*/record.json"))
 
     main(**options(world, num_prompts=24))
@@ -150,16 +150,16 @@ def finished(world: Path) -> Candidates:
 
 
 def check_plan(world: Path, num_rows: int) -> None:
-    plan, found = storage.find_record(str(world / "runs"), "plans"), finished(world)
-    wanted = storage.read_table(storage.join(plan.uri, "plan"))["candidate_id"].to_pylist()
-    ids = [row.candidate_id for row in found]
-    assert len(ids) == len(set(ids)) == num_rows and ids == sorted(wanted)
-    assert {row.status for row in found} == {"made"}
+    plan, rows = storage.find_record(str(world / "runs"), "plans"), finished(world)
+    planned_ids = storage.read_table(storage.join(plan.uri, "plan"))["candidate_id"].to_pylist()
+    ids = [row.candidate_id for row in rows]
+    assert len(ids) == len(set(ids)) == num_rows and ids == sorted(planned_ids)
+    assert {row.status for row in rows} == {"made"}
     assert sum(cell["made"] for cell in plan.record["counts"]) == num_rows
     shapes = {"calm": (6, SIZE, SIZE, 4), "lively": (OTHER_FRAMES, OTHER_SIZE, OTHER_SIZE, 4)}
-    for row in found:
-        assert decode_strip(found.clip(row.candidate_id) or b"", row.num_frames).shape == shapes[row.teacher]
-    assert len({row.clip_digest for row in found}) == num_rows
+    for row in rows:
+        assert decode_strip(rows.clip(row.candidate_id) or b"", row.num_frames).shape == shapes[row.teacher]
+    assert len({row.clip_digest for row in rows}) == num_rows
     assert {path.name for path in Path(plan.uri).iterdir()} == {
         "plan", "plan.json", "prompts.parquet", "stickers.parquet", "clips", "index.parquet", "record.json",
     }  # fmt: skip
@@ -199,11 +199,13 @@ def test_rows_that_fail_or_kill_are_tried_again_and_recorded(
     outs = run_ensemble(uri, plan, ensemble, Console(quiet=True))
     assert len(outs) == MAX_ATTEMPTS
     compact(uri, plan, outs)
-    found = {row.sticker_id: row for row in Candidates(uri) if row.status == "failed"}
-    assert found.keys() == {bad, deadly} and len(Candidates(uri)) == 10
-    assert "not a picture" in found[bad].error and found[bad].attempt == MAX_ATTEMPTS - 1
-    assert found[bad].clip_digest is None and Candidates(uri).clip(found[bad].candidate_id) is None
-    assert "its process died 2 times" in found[deadly].error
+    failed_rows = {row.sticker_id: row for row in Candidates(uri) if row.status == "failed"}
+    assert failed_rows.keys() == {bad, deadly} and len(Candidates(uri)) == 10
+    assert "not a picture" in failed_rows[bad].error and failed_rows[bad].attempt == MAX_ATTEMPTS - 1
+    assert (
+        failed_rows[bad].clip_digest is None and Candidates(uri).clip(failed_rows[bad].candidate_id) is None
+    )
+    assert "its process died 2 times" in failed_rows[deadly].error
     assert run_ensemble(uri, plan, ensemble, Console(quiet=True)) == outs
 
 
@@ -242,9 +244,9 @@ def test_pixels_do_not_depend_on_the_neighbours(world: Path, tmp_path: Path) -> 
     for chunk in chunks_of(plan.prompts, plan.stickers):
         ConditionEncoder(str(tmp_path), pipeline.autoencoder, pipeline.text, SIZE).encode(chunk)
 
-    def make(some: list[PlanRow]) -> list[Candidate]:
+    def make(planned_rows: list[PlanRow]) -> list[Candidate]:
         conditions = EncodedConditions(uri, str(tmp_path))
-        return CandidateMaker(pipeline, conditions, plan_id="p", attempt=0, batch_size=4).make(some)
+        return CandidateMaker(pipeline, conditions, plan_id="p", attempt=0, batch_size=4).make(planned_rows)
 
     rows = plan.rows
     together, alone = make(rows), make(rows[:1])[0]

@@ -88,19 +88,19 @@ def undisturbed(
 def workers() -> list[psutil.Process]:
     """Those of this process's own cluster."""
     started = psutil.Process().children(recursive=True)
-    return [each for each in started if "RayTrainWorker" in " ".join(each.cmdline())]
+    return [process for process in started if "RayTrainWorker" in " ".join(process.cmdline())]
 
 
 def is_as_if_undisturbed(job: TrainingJob, runs: Path, undisturbed: dict[str, torch.Tensor]) -> None:
     """The weights are the same bit by bit, and one MLflow run tells of every logged step once."""
-    found = weights(job, runs)
-    assert found.keys() == undisturbed.keys()
-    assert all(torch.equal(found[name], value) for name, value in undisturbed.items())
+    final_weights = weights(job, runs)
+    assert final_weights.keys() == undisturbed.keys()
+    assert all(torch.equal(final_weights[name], value) for name, value in undisturbed.items())
     tracking = Tracking.open(str(runs))
-    every = tracking.client.search_runs([tracking.experiment_id], "tags.role = 'teacher'")
-    assert [each.info.status for each in every] == ["FINISHED"]
-    history = tracking.client.get_metric_history(every[0].info.run_id, "train/loss")
-    assert [each.step for each in history] == [10, 20]
+    runs_found = tracking.client.search_runs([tracking.experiment_id], "tags.role = 'teacher'")
+    assert [run.info.status for run in runs_found] == ["FINISHED"]
+    history = tracking.client.get_metric_history(runs_found[0].info.run_id, "train/loss")
+    assert [metric.step for metric in history] == [10, 20]
 
 
 def checkpointed(job: TrainingJob, runs: Path) -> bool:
@@ -131,7 +131,7 @@ def test_weights_are_those_of_an_undisturbed_training(
         for worker in workers():
             worker.kill()
     else:
-        node = next(each for each in cluster.worker_nodes)
+        node = next(worker for worker in cluster.worker_nodes)
         killed = workers()
         cluster.remove_node(node, allow_graceful=False)
         cluster.add_node(num_cpus=2)

@@ -45,8 +45,8 @@ def make_teacher(runs: str, foundations: Path) -> None:
 def objects(uri: str) -> dict[str, int]:
     """Every Parquet file below, with the time at which it was written."""
     system, path = fs.FileSystem.from_uri(uri)
-    found = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
-    return {each.path: each.mtime_ns for each in found if each.path.endswith(".parquet")}
+    files = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
+    return {file.path: file.mtime_ns for file in files if file.path.endswith(".parquet")}
 
 
 def test_killed_candidates_go_on_in_the_bucket(
@@ -75,18 +75,20 @@ def test_killed_candidates_go_on_in_the_bucket(
     survivors = written()
     assert survivors and not storage.find_records(runs, "plans")
 
-    asked: dict[str, Any] = {"runs": runs, "foundations": base, "teachers": ("calm",)}
-    main(**asked, num_prompts=NUM_PROMPTS)
+    options: dict[str, Any] = {"runs": runs, "foundations": base, "teachers": ("calm",)}
+    main(**options, num_prompts=NUM_PROMPTS)
     plan = storage.find_record(runs, "plans")
     assert [sum(cell[name] for cell in plan.record["counts"]) for name in ("made", "failed")] == [48, 0]
     # while the rows of a pass are kept, those that were durable are the very same objects, and no id lies twice
-    left = written()
-    assert not left or any(left.get(name) == when for name, when in survivors.items())
+    remaining = written()
+    assert not remaining or any(remaining.get(name) == when for name, when in survivors.items())
     system, _ = fs.FileSystem.from_uri(runs)
-    assert not left or sum(pq.read_metadata(name, filesystem=system).num_rows for name in left) == 48
+    assert (
+        not remaining or sum(pq.read_metadata(name, filesystem=system).num_rows for name in remaining) == 48
+    )
     finished = objects(f"{runs}/plans")
     capsys.readouterr()
-    main(**asked, num_prompts=NUM_PROMPTS)
+    main(**options, num_prompts=NUM_PROMPTS)
     assert "nothing to do" in capsys.readouterr().out and objects(f"{runs}/plans") == finished
 
 
@@ -130,18 +132,18 @@ def test_a_training_goes_on_from_its_checkpoint_in_the_bucket(
         thread.start()
         wait_for(lambda: checkpointed() or not thread.is_alive())
         assert thread.is_alive(), outcomes
-        for each in psutil.Process().children(recursive=True):
-            if "RayTrainWorker" in " ".join(each.cmdline()):
-                each.kill()
+        for process in psutil.Process().children(recursive=True):
+            if "RayTrainWorker" in " ".join(process.cmdline()):
+                process.kill()
         gate.open()
         local = job_in(str(prepared_runs), tiny_foundations)
         undisturbed = train_all([local], str(prepared_runs), project=TINY)
         thread.join(timeout=600)
-    assert [each.status for each in (*outcomes, *undisturbed)] == ["trained", "trained"], outcomes
-    found, wanted = weights(job, runs), weights(local, str(prepared_runs))
-    assert found.keys() == wanted.keys()
-    assert all(torch.equal(found[name], value) for name, value in wanted.items())
-    left = storage.listing(job.run_uri(runs), recursive=True)
+    assert [outcome.status for outcome in (*outcomes, *undisturbed)] == ["trained", "trained"], outcomes
+    bucket_weights, local_weights = weights(job, runs), weights(local, str(prepared_runs))
+    assert bucket_weights.keys() == local_weights.keys()
+    assert all(torch.equal(bucket_weights[name], value) for name, value in local_weights.items())
+    uris = storage.listing(job.run_uri(runs), recursive=True)
     inside = f"{job.run_uri(runs)}/{CHECKPOINT}/", f"{job.run_uri(runs)}/{storage.RECORD}"
-    assert all(each.startswith(inside) for each in left), f"what served resuming is left: {left}"
+    assert all(uri.startswith(inside) for uri in uris), f"what served resuming is left: {uris}"
     assert list((tmp_path / "mlflow" / "mlflow-artifacts").rglob("preview.mp4"))

@@ -34,17 +34,18 @@ def test_repeated_command_finds_its_runs_again(tracking: Tracking, runs: str) ->
     assert again.parent("tiny") == parent
     assert again.child(parent, "a", KEY, **DETAILS) == child
     assert len(tracking.client.search_runs([tracking.experiment_id])) == 2
-    found = tracking.client.get_run(child)
-    assert found.data.params == {
+    run = tracking.client.get_run(child)
+    assert run.data.params == {
         "seed": "1",
         "stages.0.lr": "0.1",
         "stages.0.datasets": "artist 0.8, keyword 0.2",
     }
-    assert found.data.tags["mlflow.parentRunId"] == parent
-    assert [(each.dataset.name, each.dataset.digest) for each in found.inputs.dataset_inputs] == [
-        ("artist", "d1")
-    ]
-    assert found.info.artifact_uri.startswith(f"{runs}/mlflow-artifacts/")
+    assert run.data.tags["mlflow.parentRunId"] == parent
+    assert [
+        (dataset_input.dataset.name, dataset_input.dataset.digest)
+        for dataset_input in run.inputs.dataset_inputs
+    ] == [("artist", "d1")]
+    assert run.info.artifact_uri.startswith(f"{runs}/mlflow-artifacts/")
 
 
 def test_resumed_training_doubles_no_figure(tracking: Tracking) -> None:
@@ -56,14 +57,14 @@ def test_resumed_training_doubles_no_figure(tracking: Tracking) -> None:
     for step in (10, 20, 30):
         second.log({"train/loss": 1.0 / step}, step)
     history = tracking.client.get_metric_history(child, "train/loss")
-    assert [(each.step, each.value) for each in history] == [(10, 0.1), (20, 0.05), (30, 1.0 / 30)]
+    assert [(metric.step, metric.value) for metric in history] == [(10, 0.1), (20, 0.05), (30, 1.0 / 30)]
     assert tracking.latest(child)["train/step"] == 30
 
 
 def test_preview_is_an_artifact_of_the_run(tracking: Tracking) -> None:
     child = tracking.child(tracking.parent("tiny"), "c", {**KEY, "run_digest": "c"}, **DETAILS)
     RunTracker(tracking.uri, child).log_preview("preview.png", b"picture")
-    assert [each.path for each in tracking.client.list_artifacts(child, "previews")] == [
+    assert [artifact.path for artifact in tracking.client.list_artifacts(child, "previews")] == [
         "previews/preview.png"
     ]
 
@@ -71,8 +72,8 @@ def test_preview_is_an_artifact_of_the_run(tracking: Tracking) -> None:
 def test_failed_run_says_why(tracking: Tracking) -> None:
     child = tracking.child(tracking.parent("tiny"), "d", {**KEY, "run_digest": "d"}, **DETAILS)
     tracking.finish(child, failed="the loss is nan")
-    found = tracking.client.get_run(child)
-    assert (found.info.status, found.data.tags["failure"]) == ("FAILED", "the loss is nan")
+    run = tracking.client.get_run(child)
+    assert (run.info.status, run.data.tags["failure"]) == ("FAILED", "the loss is nan")
     assert tracking.child(tracking.parent("tiny"), "d", {**KEY, "run_digest": "d"}, **DETAILS) == child
     assert tracking.client.get_run(child).info.status == "RUNNING"
 

@@ -33,20 +33,20 @@ def job_of(recipe: Recipe, foundations: Path, runs: Path) -> TrainingJob:
 
 
 def train(runs: Path, *jobs: TrainingJob) -> dict[str, JobOutcome]:
-    return {each.job.recipe.name: each for each in train_all(jobs, str(runs), project=TINY)}
+    return {outcome.job.recipe.name: outcome for outcome in train_all(jobs, str(runs), project=TINY)}
 
 
 def child_runs(runs: Path) -> list[tuple[str, str, list[float]]]:
     """Name, status and logged steps of every training's MLflow run."""
     tracking = Tracking.open(str(runs))
-    every = tracking.client.search_runs([tracking.experiment_id], "tags.role = 'teacher'")
+    runs_found = tracking.client.search_runs([tracking.experiment_id], "tags.role = 'teacher'")
     return [
         (
-            each.info.run_name,
-            each.info.status,
-            [m.step for m in tracking.client.get_metric_history(each.info.run_id, "train/loss")],
+            run.info.run_name,
+            run.info.status,
+            [m.step for m in tracking.client.get_metric_history(run.info.run_id, "train/loss")],
         )
-        for each in every
+        for run in runs_found
     ]
 
 
@@ -64,22 +64,24 @@ def test_one_fails_alone_and_a_rerun_repeats_nothing(
     assert outcomes[TEACHER.name].status == "trained", outcomes[TEACHER.name].reason
     assert outcomes["wild"].status == "failed"
     assert "the loss is" in outcomes["wild"].reason
-    found = storage.find_record(str(prepared_runs), "teachers", TEACHER.name)
-    assert found.record["recipe_digest"] == TEACHER.digest()
-    assert found.record["prediction"] == "sample_residual"
-    assert {path.name for path in Path(found.uri).iterdir()} == {CHECKPOINT, storage.RECORD}
+    teacher = storage.find_record(str(prepared_runs), "teachers", TEACHER.name)
+    assert teacher.record["recipe_digest"] == TEACHER.digest()
+    assert teacher.record["prediction"] == "sample_residual"
+    assert {path.name for path in Path(teacher.uri).iterdir()} == {CHECKPOINT, storage.RECORD}
     VideoUNet.from_pretrained(
-        storage.join(found.uri, CHECKPOINT), local_files_only=True, use_safetensors=True
+        storage.join(teacher.uri, CHECKPOINT), local_files_only=True, use_safetensors=True
     )
     runs = {name: (status, steps) for name, status, steps in child_runs(prepared_runs)}
     assert runs[TEACHER.name] == ("FINISHED", [10, 20, 24])
     assert runs["wild"][0] == "FAILED"
     tracking = Tracking.open(str(prepared_runs))
-    shown = [each.path for each in tracking.client.list_artifacts(found.record["mlflow_run"], "previews")]
+    shown = [
+        artifact.path for artifact in tracking.client.list_artifacts(teacher.record["mlflow_run"], "previews")
+    ]
     assert shown == ["previews/contact-sheet.png", "previews/preview.mp4"]
-    before = {path: path.stat().st_mtime_ns for path in Path(found.uri).rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in Path(teacher.uri).rglob("*")}
     assert train(prepared_runs, jobs[0])[TEACHER.name].status == "finished before"
-    assert {path: path.stat().st_mtime_ns for path in Path(found.uri).rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in Path(teacher.uri).rglob("*")} == before
     assert len(child_runs(prepared_runs)) == 2
 
 
@@ -91,8 +93,10 @@ def test_student_is_distilled(cluster: None, tiny_foundations: Path, prepared_ru
     outcomes = train(prepared_runs, student)
     assert outcomes["student"].status == "trained", outcomes["student"].reason
     distillation = apply(Changes(steps=2, batch_size=2), TINY.distillations[0])
-    found = storage.find_record(str(prepared_runs), "students", "student")
-    job = TrainingJob.of_distillation(distillation, found, foundations=str(tiny_foundations), sets=kept)
+    student_record = storage.find_record(str(prepared_runs), "students", "student")
+    job = TrainingJob.of_distillation(
+        distillation, student_record, foundations=str(tiny_foundations), sets=kept
+    )
     outcome = train(prepared_runs, job)["distilled"]
     assert outcome.status == "trained", outcome.reason
     assert storage.find_record(str(prepared_runs), "distilled").record["settings"]["num_steps"] == 8

@@ -39,8 +39,8 @@ def videos(folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    made = {"clip": save_clip, "blip": save_blip, "entities": save_entity}
-    return {name: save(tmp_path_factory.mktemp(name)) for name, save in made.items()}
+    savers = {"clip": save_clip, "blip": save_blip, "entities": save_entity}
+    return {name: save(tmp_path_factory.mktemp(name)) for name, save in savers.items()}
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +54,11 @@ def rows_of(table: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def figure(label: str, said: str) -> str:
+def figure(label: str, printed: str) -> str:
     """A number of the summary."""
-    found = re.search(rf"│ {label} +│ (\S+)", said)
-    assert found, said
-    return found[1]
+    match = re.search(rf"│ {label} +│ (\S+)", printed)
+    assert match, printed
+    return match[1]
 
 
 def curate(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -67,20 +67,20 @@ def curate(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_keywords_from_the_command_line(videos: Path, tmp_path: Path) -> None:
-    out = tmp_path / "keyword.csv"
-    done = curate("keywords", "--videos", videos, "--any", "cats", "bear", "--none", "two", "--out", out)
+    target = tmp_path / "keyword.csv"
+    done = curate("keywords", "--videos", videos, "--any", "cats", "bear", "--none", "two", "--out", target)
     assert done.returncode == 0, done.stderr
     captions = [row["caption"] for row in rows_of(videos / "captions.csv")]
-    wanted = [text for text in captions if ("cat" in text or "bear" in text) and "two" not in text]
-    rows = rows_of(out)
-    assert [row["caption"] for row in rows] == wanted and len(wanted) >= 2
+    matching = [text for text in captions if ("cat" in text or "bear" in text) and "two" not in text]
+    rows = rows_of(target)
+    assert [row["caption"] for row in rows] == matching and len(matching) >= 2
     assert {row["matched"] for row in rows} == {"cats", "bear"}
     assert rows[0]["file"].startswith("videos/") and "in the table" in done.stdout
-    assert set(read_videos(out).files) < {each.path for each in list_collection(str(videos), "x")}
+    assert set(read_videos(target).files) < {video.path for video in list_collection(str(videos), "x")}
 
-    nothing = curate("keywords", "--videos", videos, "--out", out)
+    nothing = curate("keywords", "--videos", videos, "--out", target)
     assert nothing.returncode == 1 and nothing.stderr.strip().startswith("error: no words are given")
-    over = curate("keywords", "--videos", out, "--any", "cat", "--out", out)
+    over = curate("keywords", "--videos", target, "--any", "cat", "--out", target)
     assert "is read by this command; write to another table" in over.stderr
 
 
@@ -89,14 +89,14 @@ def test_pages_are_made_once_and_decisions_part_the_table(
 ) -> None:
     pages = ReviewVideos(videos=videos, out=tmp_path / "review", per_page=4)
     pages.run()
-    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "review").glob("page-*.html")}
-    assert len(made) == 3 and (tmp_path / "review" / "index.html").exists()
+    page_times = {path: path.stat().st_mtime_ns for path in (tmp_path / "review").glob("page-*.html")}
+    assert len(page_times) == 3 and (tmp_path / "review" / "index.html").exists()
     assert "text.mp4" in (tmp_path / "review" / "page-0002.html").read_text()
-    first = min(made)
+    first = min(page_times)
     first.unlink()
     pages.run()
     again = {path: path.stat().st_mtime_ns for path in (tmp_path / "review").glob("page-*.html")}
-    assert {path for path in made if made[path] != again[path]} == {first}
+    assert {path for path in page_times if page_times[path] != again[path]} == {first}
     with pytest.raises(ValueError, match="holds the review of another table"):
         replace(pages, per_page=5).run()
     with pytest.raises(ValueError, match="names a table; without --apply"):
@@ -131,37 +131,37 @@ def test_neighbours_leave_out_seeds_and_copies_and_ask_nothing_twice(
     (tmp_path / "few.jsonl").write_text(
         "".join(f'{{"file": "{file}", "caption": ""}}\n' for file in files[:5])
     )
-    asked = Neighbours(
+    command = Neighbours(
         videos=tmp_path / "few.jsonl",
         seeds=(tmp_path / "seeds.csv",),
         clip_model=models["clip"],
         out=tmp_path / "found.csv",
         runs=str(tmp_path / "runs"),
     )
-    asked.run()
+    command.run()
     assert figure("asked now", capsys.readouterr().out) == "5"
-    replace(asked, videos=videos, recall=True).run()
-    said = capsys.readouterr().out
-    assert (figure("asked now", said), figure("known before", said)) == (
+    replace(command, videos=videos, recall=True).run()
+    printed = capsys.readouterr().out
+    assert (figure("asked now", printed), figure("known before", printed)) == (
         "2",
         "5",
     )  # one of the two is no video
-    assert figure("recall of auto against exact", said) == "1.0000"
+    assert figure("recall of auto against exact", printed) == "1.0000"
 
-    found = read_videos(tmp_path / "found.csv")
+    table = read_videos(tmp_path / "found.csv")
     pool = [1, 2, 4, 5]
     vectors = np.array([embed("", file, ClipEmbedder(models["clip"]))["vector"] for file in files[:6]])  # type: ignore[index]
     similarity = vectors[pool] @ vectors[[0, 3]].T
     order = [pool[at] for at in np.argsort(-similarity.max(1))]
-    assert found.files == [files[at] for at in order]
-    scores = [float(score) for score in found.rows["score"].to_pylist()]
+    assert table.files == [files[at] for at in order]
+    scores = [float(score) for score in table.rows["score"].to_pylist()]
     assert scores == pytest.approx(sorted(similarity.max(1), reverse=True), abs=1e-5)
     nearest = [files[(0, 3)[similarity[pool.index(at)].argmax()]] for at in order]
-    assert found.rows["nearest"].to_pylist() == nearest
+    assert table.rows["nearest"].to_pylist() == nearest
     unread = rows_of(tmp_path / "found-unread.csv")
     assert [row["file"] for row in unread] == ["videos/text.mp4", "videos/absent.mp4"] and unread[0]["reason"]
-    replace(asked, videos=videos, limit=2).run()
-    assert read_videos(tmp_path / "found.csv").files == found.files[:2]
+    replace(command, videos=videos, limit=2).run()
+    assert read_videos(tmp_path / "found.csv").files == table.files[:2]
 
 
 @pytest.mark.ray
@@ -177,7 +177,7 @@ def test_captions_become_richer_and_the_old_ones_stay(
         "file,caption,likes\n"
         + "".join(f"{file},hello kitty on the moon {at},{at}\n" for at, file in enumerate(before.files))
     )
-    asked = Captions(
+    command = Captions(
         videos=tmp_path / "all.csv",
         captioner=models["blip"],
         entities=models["entities"],
@@ -186,7 +186,7 @@ def test_captions_become_richer_and_the_old_ones_stay(
         num_beams=2,
         runs=str(tmp_path / "runs"),
     )
-    asked.run()
+    command.run()
     assert figure("asked now", capsys.readouterr().out) == "8"
     rows = rows_of(tmp_path / "captioned.csv")
     assert [row["likes"] for row in rows] == [str(at) for at in range(7)]
@@ -196,14 +196,14 @@ def test_captions_become_richer_and_the_old_ones_stay(
         assert "red" in row["caption"] or "moon" in row["caption"]
     assert len(rows_of(tmp_path / "captioned-unread.csv")) == 2
 
-    again = replace(asked, videos=tmp_path / "captioned.csv", out=tmp_path / "again.csv")
+    again = replace(command, videos=tmp_path / "captioned.csv", out=tmp_path / "again.csv")
     again.run()
     assert figure("asked now", capsys.readouterr().out) == "0"
     assert rows_of(tmp_path / "again.csv") == rows and not (tmp_path / "again-unread.csv").exists()
 
 
 def test_what_cannot_be_meant_is_one_sentence(videos: Path, models: dict[str, Path], tmp_path: Path) -> None:
-    asked = Neighbours(
+    command = Neighbours(
         videos=videos,
         seeds=(videos,),
         clip_model=models["entities"],
@@ -211,11 +211,11 @@ def test_what_cannot_be_meant_is_one_sentence(videos: Path, models: dict[str, Pa
         runs=str(tmp_path),
     )
     with pytest.raises(ValueError, match="cannot be loaded as AutoModel: its weights lack"):
-        asked.run()
-    with pytest.raises(ValueError, match="no seeds are given"):
-        replace(asked, seeds=()).run()
+        command.run()
+    with pytest.raises(ValueError, match="--seeds is empty"):
+        replace(command, seeds=()).run()
     with pytest.raises(ValueError, match="--per-seed must be at least 1, got 0"):
-        replace(asked, per_seed=0).run()
+        replace(command, per_seed=0).run()
     with pytest.raises(ValueError, match="a table is written as .csv, .jsonl, .parquet"):
         Keywords(videos=videos, any=("cat",), out=tmp_path / "o").run()
     with pytest.raises(ValueError, match="give the downloaded decisions too"):

@@ -31,14 +31,14 @@ def test_models_write_and_draw_and_the_same_commands_again_do_nothing(
         assert ("nothing to do" in capsys.readouterr().out) == again
         draw.main(runs, "smoke", model=str(artist), steps=1, size=SIZE)
         assert ("nothing to do" in capsys.readouterr().out) == again
-    made = gather_stickers(runs, SMOKE, None, None)
-    assert 1 <= len(made.prompts) <= 8 and len(made.stickers) == 2 * len(made.prompts)
-    assert not any("cat" in each.text.split() for each in made.prompts)
-    assert {decode_picture(each.png).shape for each in made.stickers} == {(SIZE, SIZE, 4)}
-    assert (decode_picture(made.stickers[0].png)[..., 3] == 0).any(), "the background is cut out"
+    stickers = gather_stickers(runs, SMOKE, None, None)
+    assert 1 <= len(stickers.prompts) <= 8 and len(stickers.stickers) == 2 * len(stickers.prompts)
+    assert not any("cat" in prompt.text.split() for prompt in stickers.prompts)
+    assert {decode_picture(sticker.png).shape for sticker in stickers.stickers} == {(SIZE, SIZE, 4)}
+    assert (decode_picture(stickers.stickers[0].png)[..., 3] == 0).any(), "the background is cut out"
     record = storage.find_record(runs, "prompts").record
     assert record["counts"]["said"] > 8 and record["counts"]["sources"] == {
-        author_folder.name: len(made.prompts)
+        author_folder.name: len(stickers.prompts)
     }
     assert len(gather_stickers(runs, SMOKE, None, 1).prompts) == 1
 
@@ -46,11 +46,11 @@ def test_models_write_and_draw_and_the_same_commands_again_do_nothing(
 def test_tables_and_the_toy_world_without_any_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    known = [each.text for each in toy_prompts(2, seed=8)]
+    toy_texts = [prompt.text for prompt in toy_prompts(2, seed=8)]
     table = tmp_path / "mine.csv"
     rows = [
-        *known,
-        known[0].upper(),
+        *toy_texts,
+        toy_texts[0].upper(),
         "a table full of flowers",
         "bad\x07bell",
         "x" * 100_000,
@@ -60,11 +60,11 @@ def test_tables_and_the_toy_world_without_any_model(
     table.write_text("prompt\n" + "\n".join(rows), encoding="utf-8")
     runs = str(tmp_path / "runs")
     prompts.main(runs, "smoke", table=(str(table),))
-    said = capsys.readouterr().out
-    assert "U+0007" in said and "100000 characters" in said and "it repeats" in said
+    printed = capsys.readouterr().out
+    assert "U+0007" in printed and "100000 characters" in printed and "it repeats" in printed
     draw.main(runs, "smoke")
-    made = gather_stickers(runs, SMOKE, None, None)
-    assert [each.text for each in made.prompts] == known and len(made.refused) == 3, (
+    stickers = gather_stickers(runs, SMOKE, None, None)
+    assert [prompt.text for prompt in stickers.prompts] == toy_texts and len(stickers.refused) == 3, (
         "the renderer knows toy prompts"
     )
     table.write_text("prompt\na table full of flowers\n")

@@ -30,12 +30,12 @@ def host(*arguments: str) -> subprocess.Popen[str]:
 def wait_for(process: subprocess.Popen[str], address: str) -> dict[str, object]:
     """What the service says of itself, once the process has printed its address."""
     assert process.stdout is not None
-    seen = ""
+    printed = ""
     for line in process.stdout:  # ends when the process does
-        seen += line
+        printed += line
         if address in line:
             return dict(httpx.get(f"{address}/healthz", timeout=60).json())
-    raise AssertionError(f"the address was never printed; instead: {seen}")
+    raise AssertionError(f"the address was never printed; instead: {printed}")
 
 
 @pytest.mark.ray

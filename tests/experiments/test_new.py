@@ -54,13 +54,13 @@ def stickers(tmp_path: Path) -> Path:
 def test_a_project_is_written_checked_and_loads(
     videos: Path, stickers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "cats"
-    main(videos=videos, stickers=stickers, out=out, people="random", steps=5, licence="CC0-1.0")
+    target = tmp_path / "cats"
+    main(videos=videos, stickers=stickers, out=target, people="random", steps=5, licence="CC0-1.0")
     screen = capsys.readouterr().out
     assert "2 videos, 0 without a caption" in screen and "2 stickers to animate, 1 held out" in screen
     assert "1 of 3 stickers have no alpha" in screen and "1 of 3 stickers are not square" in screen
     assert "d.png is no picture that can be read" in screen and "H100-hours" in screen
-    project, _ = load_project(out / "project.py")
+    project, _ = load_project(target / "project.py")
     assert project.name == "cats" and project.simulated and project.collections[0].licence == "CC0-1.0"
     assert [recipe.num_steps for recipe in (*project.teachers, *project.students)] == [5, 5, 5]
     to_animate = {prompt.text for prompt in project.stickers.stickers().prompts}
@@ -68,7 +68,7 @@ def test_a_project_is_written_checked_and_loads(
     assert (
         to_animate | held_out == {"a box waves", "a card jumps", "a bar bends"} and not to_animate & held_out
     )
-    environment = yaml.safe_load((out / "runtime-env.yaml").read_text())
+    environment = yaml.safe_load((target / "runtime-env.yaml").read_text())
     job = Path(environment["working_dir"])
     assert (job / "experiments" / "teachers.py").exists() and (job / "project.py").exists()
     assert (
@@ -76,21 +76,21 @@ def test_a_project_is_written_checked_and_loads(
         and environment["env_vars"]["STICKERS_PROJECT"] == "project.py"
     )
     with pytest.raises(UserError, match="holds a project"):
-        main(videos=videos, stickers=stickers, out=out)
+        main(videos=videos, stickers=stickers, out=target)
 
 
 def test_what_cannot_be_a_project_is_refused_in_one_sentence(
     videos: Path, stickers: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "cats"
+    target = tmp_path / "cats"
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="there are no stickers at"):
-        main(videos=videos, stickers=tmp_path / "absent", out=out)
+        main(videos=videos, stickers=tmp_path / "absent", out=target)
     with pytest.raises(UserError, match=r"has no captions.csv; it needs the columns file and caption"):
-        main(videos=videos, stickers=tmp_path / "empty", out=out)
+        main(videos=videos, stickers=tmp_path / "empty", out=target)
     with pytest.raises(UserError, match="is no foundation: it has no network"):
-        main(videos=videos, stickers=stickers, out=out, foundation=tmp_path / "empty")
+        main(videos=videos, stickers=stickers, out=target, foundation=tmp_path / "empty")
     (videos / "captions.csv").unlink()
     with pytest.raises(UserError, match="none of the 2 videos in .* has a caption"):
-        main(videos=videos, stickers=stickers, out=out)
-    assert not out.exists(), "nothing is written before everything is checked"
+        main(videos=videos, stickers=stickers, out=target)
+    assert not target.exists(), "nothing is written before everything is checked"

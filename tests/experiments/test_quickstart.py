@@ -49,9 +49,9 @@ MIDDLE: dict[str, tuple[Callable[..., Any], int, str]] = {
 def start(script: str, runs: Path, log: Path, gate: Gate | None = None) -> subprocess.Popen[bytes]:
     command = [sys.executable, ROOT / "experiments" / script, "--runs", runs, "--project", "smoke"]
     environment = {**(gate.environment() if gate else os.environ), "COLUMNS": "160"}
-    with log.open("ab") as out:
+    with log.open("ab") as stream:
         return subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, cwd=runs.parent, env=environment
+            command, stdout=stream, stderr=subprocess.STDOUT, cwd=runs.parent, env=environment
         )
 
 
@@ -83,13 +83,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def records(runs: Path) -> dict[str, list[dict]]:
     kinds = ("latents", "teachers", "plans", "kept", "students", "distilled", "exported", "evaluation")
-    return {kind: [found.record for found in storage.find_records(str(runs), kind)] for kind in kinds}
+    return {kind: [artifact.record for artifact in storage.find_records(str(runs), kind)] for kind in kinds}
 
 
 @pytest.mark.timeout(2400)
 def test_every_stage_leaves_its_artifact(runs: Path) -> None:
-    found = records(runs)
-    assert {kind: len(each) for kind, each in found.items()} == {
+    by_kind = records(runs)
+    assert {kind: len(entries) for kind, entries in by_kind.items()} == {
         "latents": 1,
         "teachers": 2,
         "plans": 1,
@@ -99,25 +99,25 @@ def test_every_stage_leaves_its_artifact(runs: Path) -> None:
         "exported": 1,
         "evaluation": 1,
     }
-    assert found["latents"][0]["refused"] == 5
-    assert found["kept"][0]["simulated"] and found["exported"][0]["simulated"]
-    planned = sum(row["planned"] for row in found["plans"][0]["counts"])
-    assert planned == 3 * 2 * 2 == sum(row["made"] for row in found["plans"][0]["counts"])
-    figures = {(row["system"], row["metric"]): row["value"] for row in found["evaluation"][0]["figures"]}
+    assert by_kind["latents"][0]["refused"] == 5
+    assert by_kind["kept"][0]["simulated"] and by_kind["exported"][0]["simulated"]
+    planned = sum(row["planned"] for row in by_kind["plans"][0]["counts"])
+    assert planned == 3 * 2 * 2 == sum(row["made"] for row in by_kind["plans"][0]["counts"])
+    figures = {(row["system"], row["metric"]): row["value"] for row in by_kind["evaluation"][0]["figures"]}
     # the still passes through the student's autoencoder, so that it is nearly the still that the error is measured in
     assert figures["still", "error"] == pytest.approx(1, abs=0.02) and figures["truth", "error"] < 0.6
     systems = {system for system, _ in figures}
     assert {"student", "distilled", "foundation student", "wrong motion"} <= systems
-    assert len(found["evaluation"][0]["verdicts"]) == 2
+    assert len(by_kind["evaluation"][0]["verdicts"]) == 2
 
 
 def test_nothing_held_out_is_in_plan_or_kept_set(runs: Path) -> None:
-    for place in ("plans", "kept"):
-        for path in (runs / place).rglob("*.parquet"):
+    for kind in ("plans", "kept"):
+        for path in (runs / kind).rglob("*.parquet"):
             table = storage.read_table(str(path))
             for prompt in table["prompt"].to_pylist() if "prompt" in table.column_names else []:
-                said = meaning(prompt)
-                assert not any(held_out(said.subject, motion) for motion in said.motions)
+                words = meaning(prompt)
+                assert not any(held_out(words.subject, motion) for motion in words.motions)
 
 
 def test_the_registered_student_animates(runs: Path) -> None:
@@ -138,14 +138,14 @@ def test_a_kept_clip_has_a_price_and_a_budget_follows_it(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prices.main(str(runs), "smoke")
-    said, page = capsys.readouterr().out, (runs / "spending.html").read_text()
-    assert "CPU-seconds" in said and "simulated" in said and "simulated people did" in page
+    printed, page = capsys.readouterr().out, (runs / "spending.html").read_text()
+    assert "CPU-seconds" in printed and "simulated" in printed and "simulated people did" in page
     cells = prices.collect(str(runs), "smoke").cells
-    assert sum(each.made for each in cells) == 12 and sum(each.kept for each in cells) > 0
-    seconds = 40 * max(each.seconds_each for each in cells)
+    assert sum(cell.made for cell in cells) == 12 and sum(cell.kept for cell in cells) > 0
+    seconds = 40 * max(cell.seconds_each for cell in cells)
     candidates.main(str(runs), "smoke", budget=seconds, dry_run=True)
-    asked = re.search(r"plan by budget .* (\d+) candidates", capsys.readouterr().out)
-    assert asked and 40 <= int(asked.group(1)) <= seconds / min(each.seconds_each for each in cells)
+    match = re.search(r"plan by budget .* (\d+) candidates", capsys.readouterr().out)
+    assert match and 40 <= int(match.group(1)) <= seconds / min(cell.seconds_each for cell in cells)
     candidates.main(str(runs), "smoke", status=True)
     assert re.search(r"is finished[\s\S]*all\W+12\W+12\W+0\W+0", capsys.readouterr().out)
     budgets.main(str(runs), "smoke", candidates=50, rounds=2, plays=3)

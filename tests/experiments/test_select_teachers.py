@@ -67,10 +67,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_foundations: Path) -> Pa
 
 
 def test_the_command_on_the_page_asks_for_the_same_pilot() -> None:
-    said = command("/runs", "tiny", {"quality": "auto", "num-seeds": 2, "num-prompts": None}, ["calm"])
-    assert "--choose calm --by 'YOUR NAME'" in said
-    said = command("/runs", "tiny", {"quality": "pixels", "num-seeds": 3, "num-prompts": 6}, ["calm"])
-    assert "--quality pixels --num-seeds 3 --num-prompts 6 --choose calm" in said
+    line = command("/runs", "tiny", {"quality": "auto", "num-seeds": 2, "num-prompts": None}, ["calm"])
+    assert "--choose calm --by 'YOUR NAME'" in line
+    line = command("/runs", "tiny", {"quality": "pixels", "num-seeds": 3, "num-prompts": 6}, ["calm"])
+    assert "--quality pixels --num-seeds 3 --num-prompts 6 --choose calm" in line
 
 
 @pytest.mark.ray
@@ -79,14 +79,14 @@ def test_from_evidence_to_a_choice_that_candidates_obey(
     runs: Path, project_file: str, tiny_foundations: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = {"runs": str(runs), "project": project_file, "foundations": str(tiny_foundations)}
-    mine = {"choose": tuple(NAMES[:2]), "by": "Ana", "because": "they move alike"}
+    choose_two = {"choose": tuple(NAMES[:2]), "by": "Ana", "because": "they move alike"}
     with pytest.raises(ValueError, match=r"there is no finished .*plans/.* look at the page"):
-        main(**common, **mine)
+        main(**common, **choose_two)
     assert not (runs / "plans").exists() and not (runs / "choices").exists()
 
     main(**common)
-    said = capsys.readouterr().out
-    assert "48 candidates" in said and "simulated" in said and "it is a person who chooses" in said
+    printed = capsys.readouterr().out
+    assert "48 candidates" in printed and "simulated" in printed and "a person chooses" in printed
     (evidence,) = storage.find_records(str(runs), "selection")
     assert evidence.record["simulated"] and evidence.record["quality"] == "truth"
     assert {row["teacher"] for row in evidence.record["figures"]} == set(NAMES)
@@ -104,8 +104,8 @@ def test_from_evidence_to_a_choice_that_candidates_obey(
         ({"choose": ()}, "--choose is empty"),
     ):
         with pytest.raises(ValueError, match=sentence):
-            main(**common, **mine | wrong)
-    main(**common, **mine)
+            main(**common, **choose_two | wrong)
+    main(**common, **choose_two)
     after = {p: p.stat().st_mtime_ns for p in runs.rglob("*") if p.suffix in (".parquet", ".json")}
     assert all(after[path] == when for path, when in before.items()), "something was made again"
     (choice,) = storage.find_records(str(runs), "choices")
@@ -121,11 +121,14 @@ def check_obedience(
 ) -> None:
     capsys.readouterr()
     candidates.main(**common, dry_run=True)
-    said = capsys.readouterr().out
-    assert "2 of 4 teachers on simulated evidence: Ana chose" in said and "2 teachers, 12 candidates" in said
+    printed = capsys.readouterr().out
+    assert (
+        "2 of 4 teachers on simulated evidence: Ana chose" in printed
+        and "2 teachers, 12 candidates" in printed
+    )
     candidates.main(**common, teachers=(NAMES[3],), dry_run=True)
-    said = capsys.readouterr().out
-    assert "set aside" in said and "1 teachers, 6 candidates" in said
+    printed = capsys.readouterr().out
+    assert "set aside" in printed and "1 teachers, 6 candidates" in printed
     train(runs, NAMES[0], 9, foundations / "video_unets" / "student")
     with pytest.raises(ValueError, match=f"'{NAMES[0]}' as it was in {NAMES[0]}-1 .* it is now {NAMES[0]}-9"):
         candidates.main(**common, dry_run=True)
@@ -146,7 +149,7 @@ def test_votes_count_once_every_clip_was_judged(
 ) -> None:
     common = {"runs": str(runs), "project": project_file, "foundations": str(tiny_foundations)}
     main(**common, quality="pixels")
-    (pilot,) = (each for each in storage.find_records(str(runs), "plans") if each.record["kind"] == KIND)
+    (pilot,) = (plan for plan in storage.find_records(str(runs), "plans") if plan.record["kind"] == KIND)
     rows = list(Candidates(pilot.uri))
     favourite = {row.candidate_id for row in rows if row.teacher == NAMES[2]}
     votes = [
@@ -157,7 +160,7 @@ def test_votes_count_once_every_clip_was_judged(
             plan_id=job.plan_id,
             shown=list(job.candidates),
             shown_digests=list(job.digests),
-            picks=[each for each in job.candidates if each in favourite],
+            picks=[name for name in job.candidates if name in favourite],
             started_at=NOON,
             submitted_at=NOON,
             simulated=False,
@@ -165,18 +168,18 @@ def test_votes_count_once_every_clip_was_judged(
         for job in build_jobs(rows, plan_id=pilot.folder, round_number=1)
     ]
     freeze(votes[:-1], str(runs))
-    some = votes_on(str(runs), pilot.folder)
-    assert len(some) == len(votes) - 1 and votes_on(str(runs), "another") == []
-    assert choose_quality("auto", some, rows, SMOKE.evaluation.truth).name == "truth"
-    assert choose_quality("auto", some, rows, None).name == "pixels"
+    frozen = votes_on(str(runs), pilot.folder)
+    assert len(frozen) == len(votes) - 1 and votes_on(str(runs), "another") == []
+    assert choose_quality("auto", frozen, rows, SMOKE.evaluation.truth).name == "truth"
+    assert choose_quality("auto", frozen, rows, None).name == "pixels"
     with pytest.raises(ValueError, match="were shown to nobody yet"):
-        choose_quality("votes", some, rows, SMOKE.evaluation.truth)
-    with pytest.raises(ValueError, match="no truth is known of these stickers"):
+        choose_quality("votes", frozen, rows, SMOKE.evaluation.truth)
+    with pytest.raises(ValueError, match="there is no truth for these stickers"):
         choose_quality("truth", [], rows, None)
     freeze(votes, str(runs))
     assert len(votes_on(str(runs), pilot.folder)) == len(votes), "the same vote in two snapshots counts once"
     capsys.readouterr()
     main(**common)
-    said = capsys.readouterr().out
-    assert f"a program would take {NAMES[2]} " in said and "simulated" not in said
+    printed = capsys.readouterr().out
+    assert f"a program would take {NAMES[2]} " in printed and "simulated" not in printed
     assert not storage.find_records(str(runs), "selection")[-1].record["simulated"]

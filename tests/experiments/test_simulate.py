@@ -50,8 +50,8 @@ def test_the_panel_keeps_the_good_ones_and_says_simulated(
     script = str(ROOT / "experiments" / "simulate.py")
     argv = [sys.executable, script, "--runs", str(runs), "--project", "tiny"]
     gate, log = Gate(tmp_path / "gate", submit, free_calls=2), tmp_path / "log"
-    with log.open("wb") as out:
-        victim = subprocess.Popen(argv, stdout=out, stderr=out, env=gate.environment())
+    with log.open("wb") as stream:
+        victim = subprocess.Popen(argv, stdout=stream, stderr=stream, env=gate.environment())
     gate.wait(victim, log)
     os.kill(victim.pid, signal.SIGKILL)
     victim.wait()
@@ -59,15 +59,15 @@ def test_the_panel_keeps_the_good_ones_and_says_simulated(
 
     main(runs=str(runs), project="tiny")
     assert "simulated" in capsys.readouterr().out
-    found = storage.find_record(str(runs), "kept")
-    kept = storage.read_table(storage.join(found.uri, "kept.parquet"), KEPT).to_pylist()
+    kept_set = storage.find_record(str(runs), "kept")
+    kept = storage.read_table(storage.join(kept_set.uri, "kept.parquet"), KEPT).to_pylist()
     by_teacher = [sum(row["teacher"] == name for row in kept) for name in ("good", "lazy")]
     assert by_teacher[0] >= 16 and by_teacher[1] <= 2, by_teacher
     assert all(row["simulated"] and len(row["accepted_by"]) >= 2 and row["experts"] for row in kept)
-    assert found.record["simulated"] and found.record["counts"]["kept"] == len(kept)
-    votes = storage.read_table(storage.join(str(runs), "votes", found.record["votes"]), VOTES).to_pylist()
+    assert kept_set.record["simulated"] and kept_set.record["counts"]["kept"] == len(kept)
+    votes = storage.read_table(storage.join(str(runs), "votes", kept_set.record["votes"]), VOTES).to_pylist()
     keys = {(vote["job_id"], vote["annotator"], vote["round"]) for vote in votes}
-    assert len(keys) == len(votes) == found.record["counts"]["votes"]
+    assert len(keys) == len(votes) == kept_set.record["counts"]["votes"]
     assert len(votes) == 8 * 3 + sum(vote["round"] == 2 for vote in votes) and all(
         v["simulated"] for v in votes
     )
@@ -87,7 +87,7 @@ def test_another_threshold_is_another_panel(finished_plan: Path, tmp_path: Path)
         path = tmp_path / f"panel_{threshold:.0f}.py"
         path.write_text(ANOTHER_PANEL.format(threshold=threshold))
         main(runs=str(runs), project=str(path), plan=storage.find_record(str(runs), "plans").folder)
-    counts = [found.record["counts"]["kept"] for found in storage.find_records(str(runs), "kept")]
+    counts = [kept.record["counts"]["kept"] for kept in storage.find_records(str(runs), "kept")]
     assert len(counts) == 2 and counts[1] > counts[0] + 10
 
 

@@ -105,17 +105,17 @@ def save_entity(folder: Path) -> Path:
         **SIDES, vocab_size=len(WORDS), id2label=labels, label2id={name: i for i, name in labels.items()}
     )
     model, words = BertForTokenClassification(config), tokenizer(folder)
-    asked = words(
+    token_ids = words(
         ["a big red cat waving its paw", "hello kitty jumping the moon dog"],
         return_tensors="pt",
         padding=True,
     )
-    truth = torch.zeros_like(asked["input_ids"])
+    truth = torch.zeros_like(token_ids["input_ids"])
     truth[1, 1], truth[1, 2] = 1, 2
     adam = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(60):
         adam.zero_grad()
-        model(**asked, labels=truth).loss.backward()
+        model(**token_ids, labels=truth).loss.backward()
         adam.step()
     model.save_pretrained(folder)
     words.save_pretrained(folder)

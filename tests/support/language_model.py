@@ -16,13 +16,13 @@ ENDS = "<end>"
 def answers() -> list[tuple[str, str]]:
     """Bucket and answer, as a good model would write it."""
     prompts = toy_prompts(180, seed=3)
-    found = []
+    examples = []
     for bucket in KINDS:
-        texts = [each.text for each in prompts if each.bucket == bucket]
+        texts = [prompt.text for prompt in prompts if prompt.bucket == bucket]
         for first in range(0, len(texts) - PROMPTS_PER_ASK, PROMPTS_PER_ASK):
             lines = [f"{i}. {text}" for i, text in enumerate(texts[first : first + PROMPTS_PER_ASK], start=1)]
-            found.append((bucket, "\n".join(lines)))
-    return found
+            examples.append((bucket, "\n".join(lines)))
+    return examples
 
 
 def tokenizer_of(texts: list[str]) -> PreTrainedTokenizerFast:
@@ -30,9 +30,9 @@ def tokenizer_of(texts: list[str]) -> PreTrainedTokenizerFast:
     split = pre_tokenizers.Split(Regex(r"\n|\S+"), "removed", invert=True)
     words = sorted({word for text in texts for word, _ in split.pre_tokenize_str(text)})
     vocabulary = {word: number for number, word in enumerate(["<unknown>", ENDS, *words])}
-    made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unknown>"))
-    made.pre_tokenizer = split
-    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token=ENDS, unk_token="<unknown>")
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unknown>"))
+    tokenizer.pre_tokenizer = split
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=ENDS, unk_token="<unknown>")
 
 
 def save_model(folder: Path) -> Path:
@@ -44,8 +44,10 @@ def save_model(folder: Path) -> Path:
     length = max(map(len, rows))
     end = tokenizer.eos_token_id
     batch = torch.tensor([row + [end] * (length - len(row)) for row in rows])
-    asked = torch.tensor([len(tokenizer(f"{instruction(bucket)}\n\n")["input_ids"]) for bucket, _ in pairs])
-    labels = batch.masked_fill(torch.arange(length) < asked[:, None], -100)
+    num_asked = torch.tensor(
+        [len(tokenizer(f"{instruction(bucket)}\n\n")["input_ids"]) for bucket, _ in pairs]
+    )
+    labels = batch.masked_fill(torch.arange(length) < num_asked[:, None], -100)
     config = GPT2Config(
         vocab_size=len(tokenizer), n_positions=512, n_embd=64, n_layer=2, n_head=2, bos_token_id=end, eos_token_id=end,
         resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
@@ -53,8 +55,8 @@ def save_model(folder: Path) -> Path:
     model = GPT2LMHeadModel(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(STEPS):
-        some = torch.randint(len(batch), (BATCH,))
-        model(input_ids=batch[some], labels=labels[some]).loss.backward()
+        sampled = torch.randint(len(batch), (BATCH,))
+        model(input_ids=batch[sampled], labels=labels[sampled]).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     model.eval().save_pretrained(folder, safe_serialization=True)

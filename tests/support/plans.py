@@ -20,7 +20,7 @@ SIZE = 32
 
 def candidate(row: PlanRow, plan_id: str, frames: np.ndarray) -> Candidate:
     strip = encode_strip(frames)
-    made = Candidate(
+    row_candidate = Candidate(
         **vars(row),
         plan_id=plan_id,
         attempt=0,
@@ -32,15 +32,15 @@ def candidate(row: PlanRow, plan_id: str, frames: np.ndarray) -> Candidate:
         fps=8,
         seconds=0.1,
     )
-    return score(made)
+    return score(row_candidate)
 
 
 def drawn(plan: Plan, row: PlanRow) -> np.ndarray:
     """The teacher `good` draws what the prompt admits, every other the frozen still."""
-    index = next(each.image_index for each in plan.stickers if each.sticker_id == row.sticker_id)
+    index = next(sticker.image_index for sticker in plan.stickers if sticker.sticker_id == row.sticker_id)
     if row.teacher == "good":
-        found = truths(row.prompt, index, size=SIZE, num_frames=8, still_at=3)
-        return found[row.seed % len(found)]
+        clips = truths(row.prompt, index, size=SIZE, num_frames=8, still_at=3)
+        return clips[row.seed % len(clips)]
     return np.repeat(draw_sticker(row.prompt, index, SIZE)[None], 8, axis=0)
 
 
@@ -52,10 +52,10 @@ def finish_plan(
     ensemble = [PlannedTeacher(name, name, {}) for name in teachers]
     plan = make_plan(prompts, toy_stickers(prompts, SIZE), ensemble, num_seeds=num_seeds)
     uri = save_plan(str(runs), plan)
-    made = [candidate(row, plan.plan_id, drawn(plan, row)) for row in plan.rows]
-    out = storage.join(uri, "candidates", "all", "0")
-    storage.write_table(storage.join(out, "rows", "block.parquet"), table_of(made, Candidate), CANDIDATES)
-    compact(uri, plan, [out])
+    rows = [candidate(row, plan.plan_id, drawn(plan, row)) for row in plan.rows]
+    folder = storage.join(uri, "candidates", "all", "0")
+    storage.write_table(storage.join(folder, "rows", "block.parquet"), table_of(rows, Candidate), CANDIDATES)
+    compact(uri, plan, [folder])
     storage.write_record(uri, {"plan_id": plan.plan_id, "project": "tiny"})
     storage.set_current(str(runs), "plans", "tiny", plan.plan_id)
     return plan

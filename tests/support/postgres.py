@@ -18,9 +18,9 @@ USER = "postgres"
 
 def find_programs() -> Path | None:
     """The folder of initdb and pg_ctl, which Debian keeps off the path; none when PostgreSQL is not installed."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    paths = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
-    return found[-1].parent if found else Path(on_path).parent if on_path else None
+    return paths[-1].parent if paths else Path(on_path).parent if on_path else None
 
 
 @contextmanager

@@ -16,9 +16,9 @@ import psutil
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def wait_for(what: Callable[[], object], seconds: float = 600) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 600) -> None:
     end = time.monotonic() + seconds
-    while not what():
+    while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
 
@@ -29,12 +29,12 @@ def kill_driver(process: subprocess.Popen) -> None:
         return
     started = psutil.Process(process.pid).children(recursive=True)
     # agents look for their raylet now and then
-    writers = [each for each in started if "Agent" not in each.name()]
+    writers = [child for child in started if "Agent" not in child.name()]
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     wait_for(lambda: not any(map(lives, writers)))
-    for each in filter(lives, started):
-        each.kill()
+    for child in filter(lives, started):
+        child.kill()
 
 
 def lives(process: psutil.Process) -> bool:

@@ -37,12 +37,12 @@ def object_store(program: str) -> Iterator[dict[str, str]]:
         ports = free_ports(2 * len(PORTS))
         environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{ports[len(PORTS) - 1]}"
         log = Path(folder, "log")
-        with log.open("wb") as out:
+        with log.open("wb") as stream:
             server = subprocess.Popen(
                 [program, "-logtostderr", "server", *arguments(Path(folder), ports)],
                 cwd=folder,
-                stdout=out,
-                stderr=out,
+                stdout=stream,
+                stderr=stream,
             )
         try:
             wait_until_it_serves(server, ports, log)
@@ -52,8 +52,8 @@ def object_store(program: str) -> Iterator[dict[str, str]]:
             server.kill()  # nothing is to be kept, and an orderly end takes 25 seconds
             server.wait()
             for port in ports:
-                for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
-                    left.unlink()
+                for socket_path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                    socket_path.unlink()
 
 
 def make_bucket(environment: dict[str, str]) -> None:

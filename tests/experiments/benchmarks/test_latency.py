@@ -68,16 +68,16 @@ def test_peers_take_turns() -> None:
 @pytest.mark.parametrize("name", peers.NAMES)
 def test_one_clip_of_each_pipeline(name: str) -> None:
     args = Namespace(size="trial", frames=2, picture=64, steps=1, device="cpu")
-    out: Any = peers.pipelines(name, args)()
-    frames = out if name in (peers.OURS, peers.FAST) else out.frames
+    output: Any = peers.pipelines(name, args)()
+    frames = output if name in (peers.OURS, peers.FAST) else output.frames
     assert np.asarray(frames).shape[:4] == (1, 2, 64, 64)
 
 
 @pytest.mark.parametrize("name", peers.NAMES)
 def test_one_forward_of_each_network(name: str) -> None:
     args = Namespace(size="trial", frames=2, picture=64, device="cpu")
-    out: Any = peers.forward(name, args)()
-    frames = out if name in (peers.OURS, peers.FAST) else out.sample.transpose(1, 2)
+    output: Any = peers.forward(name, args)()
+    frames = output if name in (peers.OURS, peers.FAST) else output.sample.transpose(1, 2)
     assert frames.shape == (1, 2, 4, 8, 8) and torch.isfinite(frames).all()
 
 

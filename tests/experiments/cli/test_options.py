@@ -74,7 +74,7 @@ def test_control_c_ends_at_once_with_one_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("options", "says"),
     [
         ({"plan": "x"}, "--plan means nothing for a new plan; it is for --regenerate"),
         ({"regenerate": "made", "audit": True}, "--regenerate and --audit ask for different things"),
@@ -84,7 +84,7 @@ def test_control_c_ends_at_once_with_one_sentence() -> None:
     ],
 )
 def test_a_flag_that_would_change_nothing_is_refused(
-    tmp_path: Path, asked: dict[str, Any], says: str
+    tmp_path: Path, options: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ValueError, match=says):
-        candidates.main(str(tmp_path), "smoke", **asked)
+        candidates.main(str(tmp_path), "smoke", **options)

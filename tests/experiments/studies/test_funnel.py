@@ -42,12 +42,12 @@ def test_a_tenth_of_the_prompts_keeps_a_clip() -> None:
 
 
 def test_people_who_never_err_keep_what_is_good() -> None:
-    for each in outcomes((1.0,), expert_accuracy=1.0):
-        assert each.precision == each.recall == 1.0
-        assert each.prompts == each.right_prompts == pytest.approx(1500, abs=60)
-        experts = each.good / 6 if each.rule.expert else 0
-        assert each.submissions == pytest.approx(20_000 * each.rule.people + experts, abs=1)
-        assert each.price == pytest.approx(each.submissions / each.good)
+    for outcome in outcomes((1.0,), expert_accuracy=1.0):
+        assert outcome.precision == outcome.recall == 1.0
+        assert outcome.prompts == outcome.right_prompts == pytest.approx(1500, abs=60)
+        experts = outcome.good / 6 if outcome.rule.expert else 0
+        assert outcome.submissions == pytest.approx(20_000 * outcome.rule.people + experts, abs=1)
+        assert outcome.price == pytest.approx(outcome.submissions / outcome.good)
 
 
 def test_rates_by_hand() -> None:
@@ -61,17 +61,17 @@ def test_rates_by_hand() -> None:
 @pytest.mark.parametrize("correlation", [0.0, 0.2])
 def test_the_simulation_is_the_closed_form(correlation: float) -> None:
     world = fitted(15_000, 8, 0.1, correlation)
-    for each in outcomes((0.7, 0.95), world=world):
-        precision, recall = expected(world, each.rule, each.accuracy, expert_accuracy=0.95)
+    for outcome in outcomes((0.7, 0.95), world=world):
+        precision, recall = expected(world, outcome.rule, outcome.accuracy, expert_accuracy=0.95)
         # 10 repeats: about 16,000 good clips or more, and at least some 7,000 kept
-        assert each.recall == pytest.approx(recall, abs=0.02), each
-        assert each.precision == pytest.approx(precision, abs=0.025), each
-        assert each.good == pytest.approx(120_000 * world.rate, rel=0.05)
+        assert outcome.recall == pytest.approx(recall, abs=0.02), outcome
+        assert outcome.precision == pytest.approx(precision, abs=0.025), outcome
+        assert outcome.good == pytest.approx(120_000 * world.rate, rel=0.05)
 
 
 def test_advice_says_what_is_cheapest_and_that_it_is_simulated() -> None:
-    found = outcomes((0.7, 0.95))
-    first, careless, careful = advice(WORLD, found, 0.95)
+    results = outcomes((0.7, 0.95))
+    first, careless, careful = advice(WORLD, results, 0.95)
     assert "simulated" in first and "none reaches precision 0.95" in careless
     assert "of precision 0.95 2 of 2 + expert" in careful and "cheapest, 4 of 5 (precision" in careful
 
@@ -87,8 +87,8 @@ def test_impossible_values_are_refused() -> None:
 
 def test_every_table_says_simulated(capsys: pytest.CaptureFixture[str]) -> None:
     main(prompts=300, accuracies=(0.8,), repeats=1)
-    said = capsys.readouterr().out
-    assert said.count("simulated") >= 7 and "2 of 3 + expert" in said
+    printed = capsys.readouterr().out
+    assert printed.count("simulated") >= 7 and "2 of 3 + expert" in printed
 
 
 def test_help() -> None:

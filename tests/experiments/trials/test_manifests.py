@@ -13,7 +13,7 @@ def test_shipped_manifests_are_in_order(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "said"),
+    ("file", "old", "new", "sentence"),
     [
         ("candidates.yaml", "backoffLimit: 5", "backOffLimit: 5", "backOffLimit"),
         ("candidates.yaml", "replicas: 15", 'replicas: "15"', "is not of type 'integer'"),
@@ -36,14 +36,14 @@ def test_shipped_manifests_are_in_order(capsys: pytest.CaptureFixture[str]) -> N
         ("Dockerfile", "rayproject/ray:2.60.0", "rayproject/ray:2.50.0", "must start from"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_found(file: str, old: str, new: str, said: str, tmp_path: Path) -> None:
+def test_what_is_wrong_is_found(file: str, old: str, new: str, sentence: str, tmp_path: Path) -> None:
     for name in {"shared.yaml", "kuberay.json", "Dockerfile", file}:
         shutil.copy(FOLDER / name, tmp_path / name)
     text = (tmp_path / file).read_text()
     assert old in text
     (tmp_path / file).write_text(text.replace(old, new))
-    problems = [problem for found in check(tmp_path).values() for problem in found]
-    assert problems and any(said in problem for problem in problems), problems
+    problems = [problem for sentences in check(tmp_path).values() for problem in sentences]
+    assert problems and any(sentence in problem for problem in problems), problems
 
 
 def test_an_empty_folder_and_a_foreign_file_are_refused(tmp_path: Path) -> None:

@@ -654,8 +654,8 @@ def check_rates(page: Any) -> None:
         low, high = (float(end.split()[0]) for end in row.locator("td").nth(4).inner_text().split(" to "))
         assert 0 <= low <= 100 * kept / judged + 0.05 and 100 * kept / judged - 0.05 <= high <= 100
         top = float(page.locator("#rates-axis").inner_text().split()[-2])
-        left, right = (float(row.locator("svg line").nth(1).get_attribute(end)) for end in ("x1", "x2"))
-        assert left * top / 100 == pytest.approx(low, abs=1) and right * top / 100 == pytest.approx(
+        start, end = (float(row.locator("svg line").nth(1).get_attribute(key)) for key in ("x1", "x2"))
+        assert start * top / 100 == pytest.approx(low, abs=1) and end * top / 100 == pytest.approx(
             high, abs=1
         )
 
