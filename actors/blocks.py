@@ -17,7 +17,7 @@ from stickers import storage
 
 UNWRITTEN = "stickers.unwritten"
 VANISHED = (NodeDiedError, ObjectLostError, RayActorError, WorkerCrashedError)
-#: executions one after the other that write nothing
+#: executions in a row that write nothing, after which we give up
 IN_VAIN = 5
 
 
@@ -110,7 +110,7 @@ def _vanished(error: BaseException | None) -> bool:
 def _execute(
     dataset: ray.data.Dataset, target: str, id_column: str, unwritten: Unwritten | None, writers: int | None
 ) -> None:
-    # On the dataset, not on the process-wide context: executions run side by side, each with its own checkpoint.
+    # Set on the dataset and not on the process-wide context: executions run side by side, each with its own checkpoint.
     dataset.context.checkpoint_config = CheckpointConfig(
         id_column=id_column,
         checkpoint_path=storage.join(target, "checkpoint"),

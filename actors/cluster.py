@@ -21,16 +21,16 @@ from stickers.training.estimate import GIB
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import Distillation, Recipe
 
-#: Ray wants room for a reader, a filter and a writer beside a pool of actors, so two cores count as four
+#: Ray needs room for a reader, a filter and a writer beside a pool of actors, so two cores count as four
 MIN_LOGICAL_CPUS = 4
 OBJECT_STORE_BYTES = 2**29
 #: Ray gives its processes 30 seconds, which a busy laptop may exceed
 START_ATTEMPTS = 3
-#: set unless the user has: nothing is reported, and no process is started for what is not needed here
+#: set unless the user has set them: nothing is reported, and processes that nobody needs here are not started
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
-    # Ray Data reads the footers of every Parquet read with eight actors; our reads are of one file or of few
+    # Ray Data reads footers with eight actors for every Parquet read; our reads are of one file or a few
     "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS": "1",
 }
 
@@ -54,7 +54,7 @@ def connect(*, num_cpus: int | None = None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise  # threads may wait for Ray, which, shut down under them, ends the process with a message of its own
+        raise  # threads may wait for Ray; shut down under them, it would end the process with a message of its own
     except BaseException:
         ray.shutdown()
         raise

@@ -13,10 +13,10 @@ from stickers.curation.neighbours import ClipEmbedder, embed
 from stickers.curation.parts import KEY
 from stickers.curation.video_tables import Unread
 
-#: what goes in; a row that cannot be read comes out with a reason
+#: the columns of a request; a video that cannot be read comes back with a reason
 REQUESTS = pa.schema([(name, pa.string()) for name in (KEY, "file", "caption")])
 REASON = "reason"
-#: a block is what a stopped run loses, in rows
+#: rows of a block, which is what a stopped run loses
 BLOCK = 32
 BATCH = 8
 

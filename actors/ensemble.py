@@ -135,7 +135,7 @@ def run_teacher(
             work = ensemble.work(uri, plan, name, attempt)
             animate_rows(rows_uri, len(todo), work, pass_uri, beside=beside, actor=ensemble.actor)
             statuses = durable(pass_uri)
-        # more may be there: a row that failed before, where its block was torn since
+        # there may be others beside them: rows that failed before, whose block was torn since
         missing = ids - statuses.keys()
         if missing:
             raise UserError(

@@ -58,7 +58,7 @@ class Evaluator:
         self.pipelines: dict[str, AnimationPipeline] = {
             name: assemble(folder, encoders) for name, (folder, encoders) in systems.items()
         }
-        # sizes and rates of references are those of the last system, which is the one that will serve
+        # references have the size and rate of the last system, which is the one that will be served
         self.served = list(self.pipelines.values())[-1]
         for name in self.pipelines:
             if name.startswith(FOUNDATION):  # it was pretrained at another size

@@ -147,7 +147,7 @@ def _animated(
     dataset = ray.data.read_parquet(rows_uri).repartition(
         target_num_rows_per_block=rows_per_block(num_rows, work.batch_size)
     )
-    # From one actor up: a pool of fixed size would hold on to what the tasks beside it need once a node is gone
+    # Start with one actor: once a node is gone, a pool of fixed size would hold on to what the tasks beside it need
     dataset = dataset.map_batches(
         actor,
         fn_constructor_args=(work,),
@@ -171,7 +171,7 @@ def _animated(
     # With one task an actor the pool is as busy as it can be at 1; Ray Data's own threshold, for two, is never reached
     dataset.context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
     dataset.set_name(f"{work.name}, pass {work.attempt + 1}")
-    # whoever runs several side by side shows one bar for all of them
+    # a caller that runs several side by side shows one bar for all of them
     dataset.context.enable_progress_bars = False
     return dataset
 

@@ -57,7 +57,7 @@ def connect_client(uri: str) -> "MlflowClient":
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    # it logs with a traceback what it also raises, and what is raised is said in a sentence
+    # it logs tracebacks of errors that it also raises, and those become sentences
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
@@ -81,7 +81,7 @@ class Tracking:
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is not None:
             return cls(uri, client, experiment.experiment_id)
-        # beside the store, not in the runs folder: a bucket would take a client that MLflow does not bring
+        # beside the store, not in the runs folder: a bucket would need a client that MLflow does not bring
         artifacts_uri = str(Path(local).parent / "mlflow-artifacts") if local else None
         return cls(uri, client, client.create_experiment(EXPERIMENT, artifact_location=artifacts_uri))
 

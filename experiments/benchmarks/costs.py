@@ -37,7 +37,7 @@ from stickers.video.codec import encode_strip
 console = Console()
 #: dense bf16 of an H100 SXM, by its data sheet
 H100_FLOPS = 989.4e12
-#: of a row beside its clip, assumed: ids, prompt, settings and scores, twice, since an index repeats them
+#: assumed bytes of a row beside its clip: ids, prompt, settings and scores, twice, since an index repeats them
 ROW_BYTES = 600
 #: GPUs of the cluster that the days are of
 NUM_GPUS = 16

@@ -38,7 +38,7 @@ from stickers.training.job import TrainingJob
 
 console = Console()
 STEPS = 300
-#: what the trainings are filed under
+#: the project whose MLflow run the trainings belong to
 ORCHESTRATION = replace(TINY, name="orchestration")
 #: this machine's cores, one thread each: what `train_all` gives side by side
 SIDE_BY_SIDE = max(1, os.cpu_count() or 1)

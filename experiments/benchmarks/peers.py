@@ -60,7 +60,7 @@ CONFIGS = {
         "cross_attention_dim": 64,
     },
 }
-#: of the autoencoder: 8 pixels a latent pixel
+#: channels of the autoencoder's blocks; it has 8 pixels to a latent pixel
 AUTOENCODER = (64, 128, 256, 256)
 OURS, FAST = "ours", "ours, fast"
 Run = Callable[[], object]

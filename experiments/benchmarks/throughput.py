@@ -42,7 +42,7 @@ from stickers.export import assemble
 
 console = Console()
 MIB = 1 << 20
-#: of a plan whose memory is measured, and ten times that
+#: rows of the plans whose memory is measured
 LENGTHS = (500, 5000)
 
 

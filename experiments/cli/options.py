@@ -25,7 +25,7 @@ MAKERS = {
     "evaluation": "evaluate.py",
 }
 Runs = Annotated[str, tyro.conf.arg(help="where results go: a folder or URI")]
-#: what a person can mend
+#: errors of the disk that a person can solve
 MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 

@@ -23,7 +23,7 @@ PROJECT_FILE = "project.py"
 STICKERS, HELD_OUT = "stickers.csv", "held-out.csv"
 PICTURES = (".png", ".webp", ".jpg", ".jpeg")
 COLUMNS = ("prompt", "picture", "bucket")
-#: folders of code that a job carries, and what of them it needs not
+#: folders of code that a job carries
 CODE = ("platform", "actors", "recipes", "serve", "experiments")
 #: the job's own folder in a project's: code and project side by side
 JOB = "job"

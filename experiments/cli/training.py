@@ -25,7 +25,7 @@ from stickers.training.job import TrainingJob, foundation_of, latent_factor, net
 from stickers.training.recipe import Distillation, Recipe, Stage
 
 console = Console()
-#: pixels a latent pixel of Stable Diffusion's autoencoders
+#: pixels to a latent pixel of Stable Diffusion's autoencoders
 USUAL_FACTOR = 8
 #: columns that the table of costs needs
 TABLE_WIDTH = 130
@@ -56,7 +56,7 @@ def _overrides() -> type:
     )
 
 
-#: what names a recipe or has a schema of its own
+#: fields that name a recipe or have a schema of their own
 FIXED = ("name", "role", "stages", "student", "sampler", "buckets")
 SAMPLER, BUCKETS = "sampler_", "bucket_"
 Changes = _overrides()

@@ -57,7 +57,7 @@ def check(folder: Path = FOLDER) -> dict[str, list[str]]:
     problems: dict[str, list[str]] = {}
     for title, resource in resources.items():
         sentences = list(_schema_problems(resource, folder))
-        if not sentences:  # the rest counts on the form
+        if not sentences:  # the other checks need the right form
             sentences = [
                 *_reference_problems(resource, names),
                 *_command_problems(resource),

@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from experiments.trials.mutations import mutants
 
-#: how long one small file may take before it counts as hanging, in seconds
+#: seconds after which a small file counts as hanging
 LIMIT_SECONDS = 10.0
-#: pixels a side of what is made of a usable one
+#: pixels a side of the frames of a usable file
 SIZE = 32
 USABLE, REFUSED, RAISED, CRASHED, HUNG, NOISY = "usable", "refused", "raised", "crashed", "hung", "noisy"
 FAILURES = (RAISED, CRASHED, HUNG, NOISY)

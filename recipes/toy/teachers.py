@@ -1,7 +1,7 @@
 """The ensemble: two data orders x two frame rates, over two foundations (paper section 3.2).
 
-Both orders end on the artist set alone, the best there is: a fifth of lesser clips at the end costs more than it
-adds. What comes before, and how far apart frames lie, is what makes teachers fail in different ways.
+Both orders end on the artist set alone, the best there is: a fifth of lesser clips at the end costs more than it adds.
+The data before it and the frame rate make teachers fail in different ways.
 """
 
 from recipes.toy.foundations import toy_sampler
