@@ -199,8 +199,7 @@ def main(
 
     Args:
         teachers: names of teachers; by default those chosen with experiments/select_teachers.py, or all of the project.
-        pictures: a table of prompts and pictures (CSV, JSONL or Parquet: prompt, picture, optionally bucket); by
-            default the stickers that experiments/draw.py drew last, or the project's own.
+        pictures: your own table (CSV, JSONL or Parquet: prompt, picture, optionally bucket) in place of the project's.
         num_prompts: use at most this many prompts.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
         encoders: name and folder for each teacher that was trained with other encoders.

@@ -1,4 +1,4 @@
-"""A candidate with everything in it, for tests that care for a few of its columns."""
+"""A complete candidate, for tests that need a few of its columns."""
 
 from typing import Any
 

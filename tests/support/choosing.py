@@ -1,4 +1,4 @@
-"""People at work on a vote store, for tests of what becomes of their answers."""
+"""People who choose on a vote store, for tests of what their answers lead to."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Ray clusters of their own for jobs, also such that see neither the checkout nor a user's folder."""
+"""Ray clusters for jobs, some of which see neither the checkout nor a user's folder."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ shift; exec "$@"
 
 
 def can_hide() -> bool:
-    """Whether this machine lets us mount in a namespace of our own."""
+    """Whether this machine lets us mount in a mount namespace of our own."""
     done = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True)
     return done.returncode == 0
 
@@ -56,7 +56,7 @@ needs_namespaces = pytest.mark.skipif(
 
 @contextmanager
 def cluster(python: Path, folder: Path, *, prefix: Sequence[str | Path] = ()) -> Iterator[str]:
-    """A head node of its own, started in `folder` by an interpreter; yields the address for jobs."""
+    """A head node of its own, started in `folder` by an interpreter; yields its address for jobs."""
     temporary = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets need a short path
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     arguments = [f"--{name}={port}" for name, port in ports.items()]
@@ -90,7 +90,7 @@ def cluster(python: Path, folder: Path, *, prefix: Sequence[str | Path] = ()) ->
 
 @contextmanager
 def blind_cluster(folder: Path, *, hidden: Sequence[Path]) -> Iterator[str]:
-    """A cluster in a mount namespace of its own: it has the dependencies, and `hidden` folders are empty to it."""
+    """A cluster in a mount namespace of its own: it has the dependencies, and `hidden` folders are empty there."""
     packages = folder / "packages"
     packages.mkdir()
     python = dependencies_only(folder / "venv", packages)
@@ -114,7 +114,7 @@ def dependencies_only(folder: Path, packages: Path | None = None) -> Path:
 
 
 def wait_for_port(port: int, head: subprocess.Popen[bytes], log: Path, seconds: float = 300) -> None:
-    """Until something listens there. AssertionError with the log: the head node ended, or it took too long."""
+    """Wait until something listens on the port. AssertionError with the log: the head node ended, or took too long."""
     end = time.monotonic() + seconds
     while True:
         try:
@@ -126,6 +126,6 @@ def wait_for_port(port: int, head: subprocess.Popen[bytes], log: Path, seconds: 
 
 
 def submit(address: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """`ray job submit`, which waits for the job and answers with its exit code."""
+    """Run `ray job submit`, which waits for the job; returns its result."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", address, *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)

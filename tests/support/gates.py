@@ -1,7 +1,7 @@
 """A gate in the processes that a test starts: a function of ours waits at its nth call until the test lets it go on.
 
-Whoever kills something in the middle of its work must know that it is in the middle. To look out for a sign of that and
-then to be quick is a race, which the test loses on a busy machine. Here the work waits for the test instead.
+A test that kills something in the middle of its work must know that it is in the middle. Watching for a sign of that
+and then being quick is a race, which the test loses on a busy machine. Here the work waits for the test instead.
 """
 
 import json
@@ -19,7 +19,7 @@ FOLDER = Path(__file__).with_name("gating")
 
 @dataclass(frozen=True)
 class Gate:
-    """Closed from the start. `free_calls` of the function in one process pass in any case, later ones wait.
+    """A closed gate. Each process passes it `free_calls` times; later calls wait.
 
     `folder` is the gate's own, on a disk that the processes share with the test.
     """
@@ -33,7 +33,7 @@ class Gate:
         self.close()
 
     def variables(self) -> dict[str, str]:
-        """The environment variables by which a process, and those that it starts, get the gate."""
+        """The environment variables that give the gate to a process and its children."""
         paths = [str(FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
         gate = {
             "module": self.function.__module__,
@@ -44,7 +44,7 @@ class Gate:
         return {"PYTHONPATH": os.pathsep.join(paths), "STICKERS_TEST_GATE": json.dumps(gate)}
 
     def environment(self) -> dict[str, str]:
-        """This process's environment with the gate in it."""
+        """This process's environment with the gate."""
         return {**os.environ, **self.variables()}
 
     def close(self) -> None:
@@ -56,10 +56,10 @@ class Gate:
         (self.folder / "closed").unlink()
 
     def arrivals(self) -> int:
-        """How many processes have come to the gate since it was closed."""
+        """How many processes have reached the gate since it was closed."""
         return len(list(self.folder.glob("arrived-*")))
 
     def wait(self, process: "Popen[Any]", log: Path | None = None, arrivals: int = 1) -> None:
-        """Until so many processes stand at the gate. AssertionError: `process`, which starts them, has ended."""
+        """Wait until `arrivals` processes stand at the gate. AssertionError: `process`, which starts them, has ended."""
         wait_for(lambda: self.arrivals() >= arrivals or process.poll() is not None)
         assert process.poll() is None, log.read_text()[-6000:] if log else f"ended with {process.returncode}"

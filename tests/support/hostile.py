@@ -1,4 +1,4 @@
-"""Files that run code when they are read carelessly: each would make a folder, which a test then looks for."""
+"""Files that run code when they are read carelessly. Each would make a folder, which the test then looks for."""
 
 import json
 import os
@@ -15,7 +15,7 @@ PICKLED = "ray.data.arrow_pickled_object"
 
 
 class MakesFolder:
-    """Unpickled, it makes a folder."""
+    """An object that makes a folder when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -27,7 +27,7 @@ class MakesFolder:
 def pickled_table(
     path: Path, columns: Mapping[str, Any], marker: Path, *, name: str = "extra", nested: bool = False
 ) -> Path:
-    """Write a Parquet table of one row whose column `name` is pickled; `nested`, within a struct within a list."""
+    """Write a Parquet table of one row whose column `name` is pickled; with `nested`, in a struct in a list."""
     data = pa.array([pickle.dumps(MakesFolder(marker))], pa.large_binary())
     field = pa.field(
         name, data.type, metadata={"ARROW:extension:name": PICKLED, "ARROW:extension:metadata": ""}
@@ -43,7 +43,7 @@ def pickled_table(
 
 
 def with_own_code(folder: Path, file: str, marker: Path, **entries: Any) -> Path:
-    """Let a JSON file of a model's folder name code that lies beside it."""
+    """Let a JSON file of a model's folder name a module beside it."""
     (folder / "own.py").write_text(f"import os\nos.mkdir({str(marker)!r})\n")
     path = folder / file
     before = json.loads(path.read_text()) if path.exists() else {}

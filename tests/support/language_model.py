@@ -1,4 +1,4 @@
-"""A tiny language model that learned to write toy prompts, with its tokenizer, in a folder as transformers save it."""
+"""A tiny language model that has learned to write toy prompts, with its tokenizer, as transformers save it."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ ENDS = "<end>"
 
 
 def answers() -> list[tuple[str, str]]:
-    """Bucket and answer, as a good model would write it."""
+    """Buckets with the answers that a good model would write."""
     prompts = toy_prompts(180, seed=3)
     examples = []
     for bucket in KINDS:
@@ -26,7 +26,7 @@ def answers() -> list[tuple[str, str]]:
 
 
 def tokenizer_of(texts: list[str]) -> PreTrainedTokenizerFast:
-    """Words, numbers and line breaks, each a token."""
+    """A tokenizer with a token for each word, number and line break."""
     split = pre_tokenizers.Split(Regex(r"\n|\S+"), "removed", invert=True)
     words = sorted({word for text in texts for word, _ in split.pre_tokenize_str(text)})
     vocabulary = {word: number for number, word in enumerate(["<unknown>", ENDS, *words])}
@@ -36,7 +36,7 @@ def tokenizer_of(texts: list[str]) -> PreTrainedTokenizerFast:
 
 
 def save_model(folder: Path) -> Path:
-    """Train for some seconds and save."""
+    """Train for a few seconds and save."""
     torch.manual_seed(0)
     pairs = answers()
     tokenizer = tokenizer_of([text for _, text in pairs])

@@ -1,4 +1,4 @@
-"""A finished plan of real clips, without any model: one teacher draws what prompts admit, the others stand still."""
+"""A finished plan of real clips without any model: one teacher draws what prompts admit, the others draw stills."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def candidate(row: PlanRow, plan_id: str, frames: np.ndarray) -> Candidate:
 
 
 def drawn(plan: Plan, row: PlanRow) -> np.ndarray:
-    """The teacher `good` draws what the prompt admits, every other the frozen still."""
+    """The clip of a row: of the teacher `good` what the prompt admits, of every other teacher the frozen still."""
     index = next(sticker.image_index for sticker in plan.stickers if sticker.sticker_id == row.sticker_id)
     if row.teacher == "good":
         clips = truths(row.prompt, index, size=SIZE, num_frames=8, still_at=3)
@@ -47,7 +47,7 @@ def drawn(plan: Plan, row: PlanRow) -> np.ndarray:
 def finish_plan(
     runs: Path, num_prompts: int, teachers: tuple[str, ...] = ("good", "lazy"), *, num_seeds: int = 1
 ) -> Plan:
-    """Write a finished plan into a runs folder, where it stands for the tiny project."""
+    """Write a finished plan into a runs folder as the current one of the tiny project."""
     prompts = toy_prompts(num_prompts, seed=0)
     ensemble = [PlannedTeacher(name, name, {}) for name in teachers]
     plan = make_plan(prompts, toy_stickers(prompts, SIZE), ensemble, num_seeds=num_seeds)

@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test's own: in a temporary folder, on a port of its own, as a user that may run one."""
+"""A PostgreSQL for one test: in a temporary folder, on a port of its own, as a user that may run one."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def find_programs() -> Path | None:
 
 @contextmanager
 def postgres(programs: Path) -> Iterator[str]:
-    """The URL of a running server; it ends, and everything in it, with the block."""
+    """The URL of a running server, which is removed when the block ends."""
     # PostgreSQL refuses to run as root
     as_user = ["runuser", "-u", USER, "--"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory(prefix="postgres-", dir="/tmp") as folder:

@@ -24,7 +24,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 600) -> None:
 
 
 def kill_driver(process: subprocess.Popen) -> None:
-    """Kill -9 of the driver alone: what it started and could still write must end by itself."""
+    """Kill the driver alone with SIGKILL; its processes that could still write must end by themselves."""
     if process.poll() is not None:
         return
     started = psutil.Process(process.pid).children(recursive=True)
@@ -45,9 +45,9 @@ def lives(process: psutil.Process) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Free ports that nobody is given by chance: above Ray's workers, below what the kernel hands out.
+    """Free ports that nothing takes by chance: above Ray's workers, below the ports that the kernel gives out.
 
-    Servers take seconds to bind theirs, and another test's cluster takes hundreds of the kernel's meanwhile.
+    Servers take seconds to bind their ports, and another test's cluster takes hundreds of the kernel's meanwhile.
     """
     handed_out = Path("/proc/sys/net/ipv4/ip_local_port_range")
     first = int(handed_out.read_text().split()[0]) if handed_out.exists() else 32768

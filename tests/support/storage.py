@@ -1,4 +1,4 @@
-"""A real S3-compatible server (SeaweedFS, one process, a folder of the test's) for tests of what lies in buckets."""
+"""A real S3-compatible server (SeaweedFS, one process, a folder of the test's) for tests of buckets."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def find_server() -> str | None:
 
 @contextmanager
 def object_store(program: str) -> Iterator[dict[str, str]]:
-    """Runs the server; yields the environment by which every S3 client finds it."""
+    """Run the server; yields the environment by which every S3 client finds it."""
     with TemporaryDirectory() as folder:
         environment = KEYS | {
             "AWS_REGION": "us-east-1",
@@ -57,7 +57,7 @@ def object_store(program: str) -> Iterator[dict[str, str]]:
 
 
 def make_bucket(environment: dict[str, str]) -> None:
-    """One for all tests: each new one takes the server seven volumes."""
+    """Make a bucket for all tests: each bucket costs the server seven volumes."""
     S3FileSystem(
         access_key=environment["AWS_ACCESS_KEY_ID"],
         secret_key=environment["AWS_SECRET_ACCESS_KEY"],
@@ -68,7 +68,7 @@ def make_bucket(environment: dict[str, str]) -> None:
 
 
 def arguments(folder: Path, ports: list[int]) -> list[str]:
-    """One identity that may do everything, loopback alone, nothing reported."""
+    """The server's arguments: one identity with all rights, the loopback interface alone, no reports."""
     access, secret = KEYS.values()
     identity = {
         "name": "tests",
@@ -97,7 +97,7 @@ def arguments(folder: Path, ports: list[int]) -> list[str]:
 
 
 def wait_until_it_serves(server: subprocess.Popen[bytes], ports: list[int], log: Path) -> None:
-    """The S3 port opens last."""
+    """Wait for the S3 port, which opens last."""
     end = time.monotonic() + 300
     while True:
         assert server.poll() is None and time.monotonic() < end, log.read_text()

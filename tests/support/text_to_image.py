@@ -1,4 +1,4 @@
-"""A tiny text-to-image pipeline, as diffusers save them: random weights, and a decoder that draws a square on white."""
+"""A tiny text-to-image pipeline as diffusers save it: random weights, and a decoder that draws a square on white."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 
 def save_pipeline(folder: Path, tokenizer: Any, *, square: bool) -> Path:
-    """Save it. With `square` every picture is a dark square on white, without it noise to the edges."""
+    """Save the pipeline. With `square` every picture is a dark square on white, without it noise to the edges."""
     torch.manual_seed(0)
     text = CLIPTextConfig(
         vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
@@ -36,7 +36,7 @@ def save_pipeline(folder: Path, tokenizer: Any, *, square: bool) -> Path:
 
 @torch.no_grad()
 def draw_square(vae: AutoencoderKL) -> None:
-    """Let the last convolution count the neighbours that it sees: fewer at the edge, which turns white."""
+    """Let the last convolution count its neighbours: there are fewer at the edge, which turns white."""
     decoder = vae.decoder
     decoder.conv_norm_out.weight.zero_()
     decoder.conv_norm_out.bias.fill_(1.0)
