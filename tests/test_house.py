@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parent.parent
 RATCHET = {
     "folders": 25,
     "circles": 0,
-    "vague": 43,
-    "vague-tests": 29,
-    "docstrings": 5,
+    "vague": 15,
+    "vague-tests": 14,
+    "docstrings": 2,
     "magic": 12,
-    "longest": 88,
+    "longest": 60,
     "readme": 700,
 }
 #: The least share of modules with a mirror test that imports them, in percent. It only rises.

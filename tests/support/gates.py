@@ -60,6 +60,6 @@ class Gate:
         return len(list(self.folder.glob("arrived-*")))
 
     def wait(self, process: "Popen[Any]", log: Path | None = None, arrivals: int = 1) -> None:
-        """Wait until `arrivals` processes stand at the gate. AssertionError: `process`, which starts them, has ended."""
+        """Wait until `arrivals` processes stand at the gate. AssertionError: `process`, their parent, ended."""
         wait_for(lambda: self.arrivals() >= arrivals or process.poll() is not None)
         assert process.poll() is None, log.read_text()[-6000:] if log else f"ended with {process.returncode}"
