@@ -34,8 +34,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STAGES = ("fetch", "take", "new", "quickstart", "regenerate", "serve", "search")
 CAPTIONS, PROMPTS = "captions.csv", "prompts.csv"
 SCREEN = "screen.txt"
-#: rows of the plan that are made again: those of one teacher on a few stickers
-AGAIN = "teacher == 'teacher-8fps' and image_index == 0"
+#: which candidates of the plan are made again
+AGAIN = "teacher == 'teacher-8fps'"
 #: what is read as text; pictures, weights and latents hold no words
 TEXTS = {".csv", ".html", ".json", ".log", ".md", ".py", ".txt", ".yaml", ".yml"}
 DATABASES = {".db", ".sqlite"}
