@@ -115,9 +115,9 @@ def check_memory(jobs: Sequence[TrainingJob], side_by_side: int) -> None:
         needed = estimate.bytes_a_worker(device)
         if needed > share:
             raise UserError(
-                f"recipe {job.recipe.name!r} cannot fit: a worker needs {needed / GIB:.1f} GiB of {share / GIB:.1f} "
-                f"({estimate}); lower batch_size, or use more workers, a higher zero_stage, offload or "
-                "gradient_checkpointing"
+                f"recipe {job.recipe.name!r} cannot fit: a worker needs {needed / GIB:.1f} GiB and has "
+                f"{share / GIB:.1f} ({estimate}); lower batch_size, or use more workers, a higher zero_stage, "
+                "offload or gradient_checkpointing"
             )
 
 

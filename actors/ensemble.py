@@ -108,7 +108,7 @@ def run_ensemble(uri: str, plan: Plan, ensemble: Ensemble, console: Console) -> 
     if broken:
         reasons = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in broken.items())
         raise UserError(
-            f"plan {plan.plan_id} is not finished; run the command again after mending this: {reasons}"
+            f"plan {plan.plan_id} is not finished; solve this, then run the command again: {reasons}"
         )
     return outs
 
@@ -126,7 +126,7 @@ def run_teacher(
     for attempt in range(MAX_ATTEMPTS):
         pass_uri = storage.join(uri, "candidates", name, str(attempt))
         for torn in storage.discard_torn(pass_uri):
-            console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
+            console.print(f"[yellow]interrupted, made again: {escape(torn)}", highlight=False, soft_wrap=True)
         ids, statuses = {row.candidate_id for row in todo}, durable(pass_uri)
         if statuses.keys() != ids:
             if attempt:

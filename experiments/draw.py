@@ -61,7 +61,7 @@ def drawn_by_model(uri: str, prompts: list[Prompt], size: int, options: dict[str
     rows = pa.Table.from_pylist([vars(drawing) for drawing in drawings], schema=DRAWINGS)
     storage.write_table(drawings_uri, rows, DRAWINGS)
     for torn in storage.discard_torn(drawn_uri):
-        console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]interrupted, made again: {escape(torn)}", highlight=False, soft_wrap=True)
     with connect():
         draw_stickers(drawings_uri, drawn_uri, size=size, **options)
     rows_by_id = {

@@ -148,7 +148,7 @@ def encode(listing: Iterable[Listed], folder: str, foundations: str, cache: Fram
     """Encode every listed file into a row; a second call after a crash encodes the missing ones."""
     listed, rows = storage.join(folder, "listed"), storage.join(folder, "rows")
     for torn in storage.discard_torn(folder):
-        console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]interrupted, made again: {escape(torn)}", highlight=False, soft_wrap=True)
     total = write_listing(listing, listed)
     # A crash loses one block at most; smaller blocks would mean many small files, which cost more.
     block = max(40, min(1000, total // 100))

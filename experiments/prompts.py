@@ -58,7 +58,7 @@ def written(uri: str, model: str, num: int, seed: int, gpus: float) -> list[Prop
         asks_uri, ASKS.empty_table().from_pylist([vars(ask) for ask in asks], schema=ASKS), ASKS
     )
     for torn in storage.discard_torn(answers_uri):
-        console.print(f"[yellow]half done, made again: {escape(torn)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]interrupted, made again: {escape(torn)}", highlight=False, soft_wrap=True)
     if len(answers_in(answers_uri)) < len(asks):
         with connect():
             write_answers(asks_uri, model, answers_uri, gpus)

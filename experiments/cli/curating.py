@@ -115,7 +115,7 @@ def finish(
     for reason in list(unread.values())[:SHOWN]:
         console.print(f"[yellow]unread[/] {escape(reason)}", highlight=False, soft_wrap=True)
     if len(unread) > SHOWN:
-        console.print(f"{len(unread) - SHOWN} more; {unread_path} has those of the table", highlight=False)
+        console.print(f"{len(unread) - SHOWN} more; {unread_path} lists the table's rows", highlight=False)
 
 
 def say_written(*paths: Path) -> None:

@@ -278,7 +278,7 @@ def soak(kills: int, rows: int, seed: int, folder: Path) -> list[str]:
         if len(set(lines(round_.uri))) != round_.rows or audit_plan(round_.uri):
             faults.append("not the planned rows")
         if round_.kills and round_.again > LIMIT:
-            faults.append(f"{round_.again:.1f} made again a kill")
+            faults.append(f"{round_.again:.1f} made again for each kill")
         seconds = rerun(runs, rows, seed + number, round_.uri, log)
         counts = [str(round_.kills[victim]) for victim in VICTIMS]
         name = round_.uri.rsplit("/", 1)[1]
@@ -289,7 +289,7 @@ def soak(kills: int, rows: int, seed: int, folder: Path) -> list[str]:
         )  # fmt: skip
         killed = ", ".join(f"{count} {victim}" for victim, count in round_.kills.items())
         console.print(
-            f"plan {name}: {killed or 'no'} kills, {again} made again a kill, {len(faults)} faults",
+            f"plan {name}: {killed or 'no'} kills, {again} made again for each kill, {len(faults)} faults",
             highlight=False,
         )
         wrong, number = wrong + faults, number + 1

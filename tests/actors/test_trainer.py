@@ -111,6 +111,8 @@ def test_no_room_is_said_before_anything_starts(
     assert not (prepared_runs / "teachers").exists()
     assert check_room([TEACHER]) >= 1
     huge = replace(TEACHER, batch_size=2_000_000)
-    with pytest.raises(ValueError, match=r"cannot fit: a worker needs [\d.]+ GiB of .* lower batch_size"):
+    with pytest.raises(
+        ValueError, match=r"cannot fit: a worker needs [\d.]+ GiB and has .* lower batch_size"
+    ):
         train(prepared_runs, job_of(huge, tiny_foundations, prepared_runs))
     assert not (prepared_runs / "teachers").exists()
