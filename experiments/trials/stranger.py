@@ -126,7 +126,7 @@ def take(folder: Path, table: str, target: Path, count: int) -> dict[str, str]:
         raise UserError(f"{folder} holds {len(rows)} pictures, {count} are asked for")
     target.mkdir(exist_ok=True)
     for row in rows:
-        shutil.copy(folder / row[picture], target)
+        shutil.copy2(folder / row[picture], target)
     with (target / table).open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
