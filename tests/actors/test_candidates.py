@@ -10,7 +10,6 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -24,12 +23,9 @@ from stickers import storage
 from stickers.artifacts.records import Candidate, PlanRow
 from stickers.candidates.archive import FACTS as LIGHT
 from stickers.candidates.archive import Candidates, compact
-from stickers.candidates.conditions import ConditionEncoder, EncodedConditions, chunks_of
-from stickers.candidates.maker import CandidateMaker
 from stickers.candidates.plan import PlannedTeacher, make_plan, save_plan
 from stickers.data.latents import weights_digest
 from stickers.diffusion.sampling import SamplerSettings
-from stickers.export import assemble
 from stickers.models.autoencoder import RGBAAutoencoder
 from stickers.models.unet import VideoUNet
 from stickers.toy.grammar import toy_prompts, toy_stickers
@@ -233,25 +229,3 @@ def test_an_unknown_teacher_is_one_sentence(world: Path) -> None:
         main(**options(world, num_prompts=3) | {"teachers": ("nobody",)})
     with pytest.raises(ValueError, match="--encoders names lively, which takes no part; teachers: calm"):
         main(**options(world, num_prompts=3) | {"teachers": ("calm",)})
-
-
-def test_pixels_do_not_depend_on_the_neighbours(world: Path, tmp_path: Path) -> None:
-    pipeline = assemble(world / "runs" / "teachers" / "calm-1", world / "foundations")
-    prompts = toy_prompts(3, seed=0)
-    stickers = toy_stickers(prompts, SIZE)
-    plan = make_plan(prompts, stickers, [PlannedTeacher("calm", "d", asdict(SETTINGS))])
-    uri = save_plan(str(tmp_path), plan)
-    for chunk in chunks_of(plan.prompts, plan.stickers):
-        ConditionEncoder(str(tmp_path), pipeline.autoencoder, pipeline.text, SIZE).encode(chunk)
-
-    def make(planned_rows: list[PlanRow]) -> list[Candidate]:
-        conditions = EncodedConditions(uri, str(tmp_path))
-        return CandidateMaker(pipeline, conditions, plan_id="p", attempt=0, batch_size=4).make(planned_rows)
-
-    rows = plan.rows
-    together, alone = make(rows), make(rows[:1])[0]
-    assert together[0].clip_digest == alone.clip_digest
-    assert np.array_equal(decode_strip(together[0].clip or b"", 6), decode_strip(alone.clip or b"", 6))
-    broken = make([rows[0], replace(rows[1], sticker_id="gone"), rows[2]])
-    assert [row.status for row in broken] == ["made", "failed", "made"]
-    assert "gone" in broken[1].error and broken[0].clip_digest == alone.clip_digest

@@ -1,12 +1,10 @@
-"""Budgets: never exceeded, moved to what is kept for its price, with a floor for the rest; and what kept clips cost."""
-
-from math import inf
+"""Budgets: never exceeded, moved to what is kept for its price, with a floor for the rest."""
 
 import numpy as np
 import pytest
 
 from stickers.candidates.budget import allocate
-from stickers.candidates.prices import Cell, together, total
+from stickers.candidates.prices import Cell
 
 
 def cell(teacher: str, kept: int, judged: int = 100, seconds: float = 200.0, made: int = 100) -> Cell:
@@ -48,16 +46,3 @@ def test_what_cannot_be_laid_out_is_one_sentence() -> None:
         allocate(CELLS, 0.0)
     with pytest.raises(ValueError, match="nothing is known of what a candidate of late in action costs"):
         allocate([*CELLS, cell("late", 0, judged=0, seconds=0.0, made=0)], 10.0)
-
-
-def test_the_price_of_a_kept_clip() -> None:
-    good = cell("good", 20)
-    assert good.seconds_each == 2.0 and good.keep_rate == 0.2 and good.seconds_per_kept == pytest.approx(10.0)
-    # Wilson's interval of 20 in 100 by hand: (0.2 + z²/200 ± z sqrt(0.2 · 0.8 / 100 + z² / 40000)) / (1 + z²/100)
-    low, high = good.keep_interval
-    assert (low, high) == (pytest.approx(0.1334, abs=1e-3), pytest.approx(0.2888, abs=1e-3))
-    assert good.seconds_per_kept_interval == (pytest.approx(2 / high), pytest.approx(2 / low))
-    assert cell("none", 0).seconds_per_kept == inf and cell("new", 0, judged=0).seconds_per_kept is None
-    failing = Cell(teacher="f", bucket="action", made=50, failed=50, seconds=200.0)
-    assert failing.seconds_each == 4.0, "what failed is part of the price"
-    assert together([good, good, failing])[1] == total([good, good], "good", "action")

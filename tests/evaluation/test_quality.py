@@ -87,9 +87,3 @@ def test_votes_on_some_of_the_clips_are_refused() -> None:
     by_votes([vote("ana", [good], [])], [good, failed])
     with pytest.raises(ValueError, match="1 of 2 clips of plan pilot were shown to nobody yet"):
         by_votes([vote("ana", [good], [])], [good, bad, failed])
-
-
-def test_what_a_toy_prompt_asks_for() -> None:
-    assert [ToyTruth().group(text) for text in (PROMPT, "a fox")] == ["wave", "any of several"]
-    with pytest.raises(ValueError, match="names none of the toy subjects"):
-        ToyTruth().group("a teapot waving")

@@ -1,6 +1,5 @@
 """The report must stand alone: no network, every number in it, and stickers that really move in a browser."""
 
-import io
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from stickers.evaluation.contact_sheet import contact_sheet
 from stickers.evaluation.report import (
     ComparedSystem,
     FigureRow,
@@ -211,18 +208,3 @@ def test_reduced_motion_is_honoured(browser: Any, html: str, tmp_path: Path) -> 
     assert page.evaluate(PIXELS) == before
     page.get_by_role("button", name="Play").click()
     wait_until_it_moves(page)
-
-
-def test_a_contact_sheet_shows_every_clip() -> None:
-    found = truths("a cat waving", 0, size=SIZE, num_frames=8, still_at=3)
-    still = np.repeat(draw_sticker("a cat waving", 0, SIZE)[None], 8, axis=0)
-    rows = [("a cat waving", [still, found[20]]), ("a dog crying", [still, None])]
-    image = Image.open(io.BytesIO(contact_sheet(rows, ["still", "student"], frames_shown=4, tile=48)))
-    assert image.format == "PNG" and image.width > 5 * 48
-    pixels = np.asarray(image.convert("L")).astype(int)
-    top, bottom = pixels[50:90, -230:], pixels[108:148, -230:]
-    assert top.std() > 20 and bottom.std() == 0, "the absent clip must stay empty"
-    with pytest.raises(ValueError, match="1 clips for 2 labels"):
-        contact_sheet([("a cat waving", [still])], ["still", "student"])
-    with pytest.raises(ValueError, match="at least one row"):
-        contact_sheet([], ["still"])
