@@ -16,19 +16,19 @@ from tests.support.archives import PROMPTS, STICKERS, TEACHERS, audit_plan, writ
 
 def test_every_clip_is_there_once_and_is_one_read(finished: tuple[Plan, str]) -> None:
     plan, uri = finished
-    found = Candidates(uri)
-    assert [row.candidate_id for row in found] == sorted(row.candidate_id for row in plan.rows)
+    candidates = Candidates(uri)
+    assert [row.candidate_id for row in candidates] == sorted(row.candidate_id for row in plan.rows)
     assert len(storage.listing(storage.join(uri, "clips"))) > 1 and not storage.exists(
         storage.join(uri, "candidates")
     )
-    assert any(row.attempt for row in found) and {row.status for row in found} == {"made"}
-    for row in found:
-        clip = found.clip(row.candidate_id)
+    assert any(row.attempt for row in candidates) and {row.status for row in candidates} == {"made"}
+    for row in candidates:
+        clip = candidates.clip(row.candidate_id)
         assert row.clip is None and clip is not None and clip_digest(clip) == row.clip_digest
-    assert [clip_digest(each.clip or b"") for each in found.whole(found)] == [
-        row.clip_digest for row in found
+    assert [clip_digest(row.clip or b"") for row in candidates.whole(candidates)] == [
+        row.clip_digest for row in candidates
     ]
-    assert sum(int(cell["made"]) for cell in counts_of(found)) == len(plan.rows)
+    assert sum(int(cell["made"]) for cell in counts_of(candidates)) == len(plan.rows)
     assert audit_plan(uri) == []
     for part in storage.listing(storage.join(uri, "clips")):
         groups = pq.ParquetFile(part).metadata
@@ -62,7 +62,7 @@ def test_a_regeneration_replaces_its_rows_and_leaves_the_rest(finished: tuple[Pl
     third = regeneration(again.plan_id, [*new][:3], PROMPTS, STICKERS, [TEACHERS[0], better], reseed=1)
     last = Candidates(write_finished(Path(uri).parents[1], third))
     assert len(last) == len(old) and audit_plan(last.uri) == [] and len({row.plan_id for row in last}) == 3
-    assert [clip_digest(each.clip or b"") for each in last.whole(last)] == [row.clip_digest for row in last]
+    assert [clip_digest(row.clip or b"") for row in last.whole(last)] == [row.clip_digest for row in last]
 
 
 def test_the_same_weights_make_the_same_ids(finished: tuple[Plan, str]) -> None:

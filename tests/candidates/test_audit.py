@@ -106,7 +106,7 @@ def test_faults_of_a_part_are_named(finished: tuple[Plan, str]) -> None:
     assert by_digests() == []
     rewrite(index, table)
     rewrite(part, clips.slice(1))
-    assert {name for name, what in kinds(uri) if what == "missing"} == {first}
+    assert {name for name, kind in kinds(uri) if kind == "missing"} == {first}
     rewrite(part, clips)
     Path(part).write_bytes(Path(part).read_bytes()[:-9])
     assert kinds(uri) == {(name, "corrupt") for name in clips["candidate_id"].to_pylist()}
@@ -122,4 +122,4 @@ def test_a_regeneration_answers_for_the_rows_that_it_left(finished: tuple[Plan, 
     }
     old_part = next(part for part in parts_of(new) if f"/{plan.plan_id}/" in part)
     Path(old_part).unlink()
-    assert {what for _, what in kinds(new)} == {"corrupt"}, "its clips lie in the plan before it"
+    assert {kind for _, kind in kinds(new)} == {"corrupt"}, "its clips lie in the plan before it"

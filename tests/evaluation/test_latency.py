@@ -34,12 +34,12 @@ def test_percentiles() -> None:
 
 
 def test_flops_are_two_a_multiply_add() -> None:
-    left, right = torch.empty(7, 5, device="meta"), torch.empty(5, 3, device="meta")
-    assert count_flops(lambda: left @ right) == 2 * 7 * 5 * 3
+    wide, tall = torch.empty(7, 5, device="meta"), torch.empty(5, 3, device="meta")
+    assert count_flops(lambda: wide @ tall) == 2 * 7 * 5 * 3
     picture = torch.empty(1, 4, 10, 10, device="meta")
     convolution = torch.nn.Conv2d(4, 6, 3, padding=1, device="meta")
     assert count_flops(lambda: convolution(picture)) == 2 * (4 * 9) * 6 * 10 * 10
-    assert count_flops(lambda: left + 1) == 0
+    assert count_flops(lambda: wide + 1) == 0
 
 
 def test_peak_memory_is_what_a_call_held_at_most() -> None:

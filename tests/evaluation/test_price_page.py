@@ -48,7 +48,13 @@ def test_the_page_says_everything_escaped_and_fetches_nothing() -> None:
     for text in ("Prices of tiny", "2.0 s", "16.0 s", "none kept", "not judged", "&lt;i&gt;new"):
         assert text in page, text
     assert "<i>new" not in page and "http" not in page.replace("http-equiv", "")
-    assert "simulated" not in page and "simulated" in render_spending(replace(DATA, simulated=True))
+    assert "simulated" not in page
+
+
+def test_a_page_of_simulated_people_says_so_and_names_no_world() -> None:
+    page = render_spending(replace(DATA, simulated=True))
+    assert "simulated people did" in page and '<span class="chip">simulated</span>' in page
+    assert "toy" not in page and "oracle" not in page
 
 
 def test_an_empty_page_is_refused() -> None:

@@ -79,10 +79,10 @@ def test_the_phase_shifts_a_motion_in_time() -> None:
 
 @pytest.mark.parametrize(("motion", "pair"), [("wave", "arm"), ("kick", "leg"), ("stomp", "lift")])
 def test_the_direction_chooses_the_limb(motion: str, pair: str) -> None:
-    right, left = (natural_pose_at(motion, Mode(direction=side, hz=0.5), 1.0) for side in (1, -1))
-    assert getattr(right, f"{pair}_right") > 0 and getattr(right, f"{pair}_left") == pytest.approx(0)
-    assert getattr(left, f"{pair}_left") == getattr(right, f"{pair}_right")
-    assert right.lean == -left.lean
+    to_right, to_left = (natural_pose_at(motion, Mode(direction=side, hz=0.5), 1.0) for side in (1, -1))
+    assert getattr(to_right, f"{pair}_right") > 0 and getattr(to_right, f"{pair}_left") == pytest.approx(0)
+    assert getattr(to_left, f"{pair}_left") == getattr(to_right, f"{pair}_right")
+    assert to_right.lean == -to_left.lean
 
 
 def test_stickers_exaggerate_what_a_limb_alone_would_say_too_quietly() -> None:

@@ -56,8 +56,8 @@ class SimulatedPeople(Protocol):
 class RandomPeople:
     """People who look at nothing: each shares a clip with probability `share`, decided by `seed`, name and clip.
 
-    They show that a chain runs. What is kept says nothing about quality. By default the usual two rounds keep two
-    thirds of the clips, so that a plan of few clips keeps some.
+    They show that a chain runs. What is kept says nothing about quality. By default the usual two rounds keep seven
+    eighths of the clips, so that a plan of few clips keeps some.
     """
 
     share: float = 0.9

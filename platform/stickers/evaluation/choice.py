@@ -27,7 +27,7 @@ class Choice:
     """A person's choice among a project's teachers.
 
     `by` and `because` are the person's words, `evidence` names the folder below `selection` that they looked at,
-    `simulated` says whether simulated people or the toy world's oracle had a part in it.
+    `simulated` says whether simulated people or a simulated world's truth had a part in it.
     """
 
     project: str

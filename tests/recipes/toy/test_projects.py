@@ -7,10 +7,10 @@ from stickers.evaluation.reservation import reservation, without_reserved
 from stickers.models.folders import network_names
 from stickers.project import Project, places_of
 
-ALL = pytest.mark.parametrize("project", (TINY, FULL, SMOKE), ids=lambda project: project.name)
+BY_PROJECT = pytest.mark.parametrize("project", (TINY, FULL, SMOKE), ids=lambda project: project.name)
 
 
-@ALL
+@BY_PROJECT
 def test_one_size_runs_through_a_project(project: Project) -> None:
     trained = {
         stage.resolution for recipe in (*project.teachers, *project.students) for stage in recipe.stages
@@ -20,14 +20,14 @@ def test_one_size_runs_through_a_project(project: Project) -> None:
     assert len(sizes) == 1 and project.teacher_sizes == tuple(sizes)
 
 
-@ALL
+@BY_PROJECT
 def test_networks_start_from_the_shipped_foundation(project: Project) -> None:
     networks = {f"video_unets/{name}" for name in network_names(FOUNDATIONS / "tiny")}
     assert {recipe.foundation for recipe in (*project.teachers, *project.students)} <= networks
     assert places_of(project) == [str(FOUNDATIONS / "tiny")] and project.foundation.licence == "Apache-2.0"
 
 
-@ALL
+@BY_PROJECT
 def test_teachers_use_every_collection_that_the_project_draws(project: Project) -> None:
     datasets = {name for recipe in project.teachers for stage in recipe.stages for name, _ in stage.datasets}
     assert datasets == {collection.name for collection in project.collections}
@@ -36,7 +36,7 @@ def test_teachers_use_every_collection_that_the_project_draws(project: Project) 
         assert collection.draw.collection == collection.name  # type: ignore[attr-defined]
 
 
-@ALL
+@BY_PROJECT
 def test_students_learn_from_kept_clips_and_a_baseline_from_all(project: Project) -> None:
     datasets = {
         recipe.name: [name for stage in recipe.stages for name, _ in stage.datasets]
@@ -55,7 +55,7 @@ def test_students_learn_from_kept_clips_and_a_baseline_from_all(project: Project
     ), "what is distilled is the guidance that the student uses"
 
 
-@ALL
+@BY_PROJECT
 def test_people_are_simulated_and_so_is_the_truth(project: Project) -> None:
     assert project.simulated
     truth = project.evaluation.truth

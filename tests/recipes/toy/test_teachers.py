@@ -8,7 +8,7 @@ from recipes.toy.teachers import ENSEMBLE, ORDERS, toy_teachers
 from stickers.training.recipe import Recipe
 
 TEACHERS = toy_teachers(size=40, steps=(30, 300), lr=1e-3)
-EACH = pytest.mark.parametrize("teacher", TEACHERS, ids=lambda teacher: teacher.name)
+BY_TEACHER = pytest.mark.parametrize("teacher", TEACHERS, ids=lambda teacher: teacher.name)
 
 
 def test_orders_rates_and_foundations_are_crossed() -> None:
@@ -24,7 +24,7 @@ def test_teachers_are_named_by_order_and_rate_and_draw_other_numbers() -> None:
     assert len({teacher.seed for teacher in TEACHERS}) == len({teacher.digest() for teacher in TEACHERS}) == 4
 
 
-@EACH
+@BY_TEACHER
 def test_lesser_videos_come_first_and_artists_last(teacher: Recipe) -> None:
     first, last = teacher.stages
     assert last.datasets == (("artist", 1.0),) and first.datasets[0][0] == teacher.name.split("-")[0]
@@ -32,7 +32,7 @@ def test_lesser_videos_come_first_and_artists_last(teacher: Recipe) -> None:
     assert (first.steps, last.steps) == (30, 300)
 
 
-@EACH
+@BY_TEACHER
 def test_a_teacher_has_one_rate_and_size(teacher: Recipe) -> None:
     assert {stage.fps for stage in teacher.stages} == {teacher.sampler.fps}
     assert {stage.resolution for stage in teacher.stages} == {40} and teacher.role == "teacher"
