@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stickers.metrics.checks import FLAGS
+from stickers.metrics.clip_checks import FLAGS
 from stickers.toy.faults import (
     FAULTS,
     Fault,
