@@ -29,7 +29,8 @@ def test_the_other_direction_is_the_mirror_image(motion: str) -> None:
     seconds = np.array([0.7])
     one = render_puppet(PUPPET, motion, MODE, seconds, SIZE)[0].astype(int)
     other = render_puppet(PUPPET, motion, replace(MODE, direction=-1), seconds, SIZE)[0].astype(int)
-    assert np.abs(one[:, ::-1] - other).mean() < 4 < np.abs(one - other).mean()
+    # the arms overlap the body in one order, and some of the lag has no side
+    assert np.abs(one[:, ::-1] - other).mean() < 0.5 * np.abs(one - other).mean()
 
 
 def test_kinds_and_bands_are_told_apart() -> None:

@@ -17,7 +17,7 @@ SCALE = 0.95  # leaves room for a jump, a kick and a sway inside the canvas
 INK = (45, 35, 50)
 WHITE = (255, 255, 255)
 
-#: ears, tail, belly and snout by subject: what tells the twelve silhouettes apart
+#: ears, tail and colour by subject: what tells the twelve apart; robot and chick differ in colour alone
 SUBJECTS: dict[str, tuple[str, str, tuple[int, int, int]]] = {
     "cat": ("pointed", "long", (242, 153, 74)),
     "dog": ("floppy", "short", (176, 124, 84)),
