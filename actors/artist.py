@@ -5,6 +5,7 @@ import ray
 from ray.data import ActorPoolStrategy
 
 from actors.blocks import gpus_of_one, write_durable
+from actors.cluster import own_device
 from stickers import storage
 from stickers.artifacts.records import Sticker
 from stickers.artifacts.schema import records_of
@@ -17,7 +18,7 @@ class Artist:
     """Takes a table of drawings and returns a table of the pictures drawn, or of the reasons why there is none."""
 
     def __init__(self, folder: str, size: int, template: str, seed: int, steps: int | None) -> None:
-        draw = TextToImage(storage.local_folder(folder), "cuda" if ray.get_gpu_ids() else "cpu", steps)
+        draw = TextToImage(storage.local_folder(folder), own_device(), steps)
         self.artist = StickerArtist(draw, size, template, seed)
 
     def __call__(self, table: pa.Table) -> pa.Table:

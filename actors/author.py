@@ -5,6 +5,7 @@ import ray
 from ray.data import ActorPoolStrategy
 
 from actors.blocks import gpus_of_one, write_durable
+from actors.cluster import own_device
 from stickers import storage
 from stickers.artifacts.schema import records_of
 from stickers.prompts.language_model import ANSWERS, Ask, Author
@@ -14,7 +15,7 @@ class AuthorActor:
     """Takes a table of questions and returns a table of answers."""
 
     def __init__(self, folder: str) -> None:
-        self.author = Author(storage.local_folder(folder), "cuda" if ray.get_gpu_ids() else "cpu")
+        self.author = Author(storage.local_folder(folder), own_device())
 
     def __call__(self, table: pa.Table) -> pa.Table:
         asks = records_of(table, Ask)

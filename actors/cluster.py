@@ -87,6 +87,14 @@ def _start_private(num_cpus: int) -> None:
             ray.shutdown()
 
 
+def own_device() -> str:
+    """What this process computes on: cuda in an actor that was given a GPU, else cpu.
+
+    Asked outside a cluster, Ray itself would join one that it finds, or start one.
+    """
+    return "cuda" if ray.is_initialized() and ray.get_gpu_ids() else "cpu"
+
+
 def worker_resource() -> str:
     """The resource of which a training worker takes one: GPU where the cluster has any, else CPU."""
     return "GPU" if ray.cluster_resources().get("GPU", 0) >= 1 else "CPU"

@@ -5,6 +5,7 @@ import torch
 from ray.util import ActorPool
 from tqdm import tqdm
 
+from actors.cluster import own_device
 from stickers import storage
 from stickers.candidates.conditions import Chunk, ConditionEncoder, chunk_file, chunks_of
 from stickers.candidates.plan import Plan
@@ -15,7 +16,7 @@ class Encoder(ConditionEncoder):
     """`ConditionEncoder` with the models of a foundations folder, on a GPU where it has one."""
 
     def __init__(self, folder: str, foundations: str, size: int) -> None:
-        device = "cuda" if ray.get_gpu_ids() else "cpu"
+        device = own_device()
         if device == "cpu":
             torch.set_num_threads(1)
         autoencoder = load_autoencoder(foundations).to(device)

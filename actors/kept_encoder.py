@@ -11,6 +11,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 from tqdm import tqdm
 
+from actors.cluster import own_device
 from stickers import storage
 from stickers.data.encoding import canonical, encode_frames
 from stickers.data.latents import LatentSet
@@ -36,7 +37,7 @@ class KeptEncoder:
     """Holds an autoencoder, on a GPU where it has one, and encodes clips at `size` pixels."""
 
     def __init__(self, encoders: str, size: int) -> None:
-        device = "cuda" if ray.get_gpu_ids() else "cpu"
+        device = own_device()
         if device == "cpu":
             torch.set_num_threads(1)
         self.autoencoder, self.size = load_autoencoder(encoders).to(device), size

@@ -11,6 +11,7 @@ import torch
 from ray.data import ActorPoolStrategy
 
 from actors.blocks import Unwritten, write_durable
+from actors.cluster import own_device
 from actors.scorer import Scorer
 from stickers import storage
 from stickers.artifacts.records import Candidate, PlanRow
@@ -67,7 +68,7 @@ class Teacher:
     """
 
     def __init__(self, work: TeacherWork) -> None:
-        device = "cuda" if ray.get_gpu_ids() else "cpu"
+        device = own_device()
         if device == "cpu":
             torch.set_num_threads(1)  # several single-threaded teachers beat one with many threads
         folder = storage.local_folder(work.record)

@@ -24,35 +24,16 @@ from stickers.artifacts.records import Candidate, PlanRow
 from stickers.candidates.archive import FACTS as LIGHT
 from stickers.candidates.archive import Candidates, compact
 from stickers.candidates.plan import PlannedTeacher, make_plan, save_plan
-from stickers.data.latents import weights_digest
-from stickers.diffusion.sampling import SamplerSettings
 from stickers.models.autoencoder import RGBAAutoencoder
-from stickers.models.unet import VideoUNet
 from stickers.toy.grammar import toy_prompts, toy_stickers
 from stickers.video.codec import decode_strip
 from tests.support.gates import Gate
 from tests.support.processes import kill_driver, wait_for
+from tests.support.teachers import SETTINGS, SIZE, save_teacher
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = SamplerSettings(num_steps=3, guided_steps=1, solver="ddim", num_frames=6, fps=6)
-SIZE = 32
-
-
 #: the other teacher's pixels a side, frames and latent channels
 OTHER_SIZE, OTHER_FRAMES, OTHER_CHANNELS = 48, 4, 4
-
-
-def make_teacher(runs: Path, name: str, seed: int, like: Path, **unlike: Any) -> None:
-    """A finished training with random weights: the plumbing is what is tested."""
-    torch.manual_seed(seed)
-    folder, channels = runs / "teachers" / f"{name}-{seed}", unlike.pop("channels", 8)
-    config = VideoUNet.load_config(like) | {"in_channels": 2 * channels, "out_channels": channels}
-    VideoUNet.from_config(config).save_pretrained(folder / "checkpoint")
-    settings = asdict(replace(SETTINGS, num_frames=unlike.pop("num_frames", SETTINGS.num_frames)))
-    record = {"prediction": "v_prediction", "settings": settings, "picture_size": SIZE} | unlike
-    storage.write_record(
-        str(folder), {"name": name, "weights": weights_digest(folder / "checkpoint"), **record}
-    )
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +50,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, tiny_foundations: Path) -> P
     other = RGBAAutoencoder.from_config(shape | scales | {"latent_channels": OTHER_CHANNELS})
     other.save_pretrained(folder / "others" / "autoencoder")
     like, unlike = tiny_foundations / "video_unets" / "student", {"picture_size": OTHER_SIZE}
-    make_teacher(folder / "runs", "calm", 1, like)
-    make_teacher(
+    save_teacher(folder / "runs", "calm", 1, like)
+    save_teacher(
         folder / "runs", "lively", 2, like, channels=OTHER_CHANNELS, num_frames=OTHER_FRAMES, **unlike
     )
     return folder
@@ -224,8 +205,3 @@ def test_weights_that_changed_since_their_training_draw_nothing(
     assert not list(Path(uri).rglob("rows/*.parquet"))
 
 
-def test_an_unknown_teacher_is_one_sentence(world: Path) -> None:
-    with pytest.raises(ValueError, match=r"no finished teacher nobody .* finished are: calm, lively"):
-        main(**options(world, num_prompts=3) | {"teachers": ("nobody",)})
-    with pytest.raises(ValueError, match="--encoders names lively, which takes no part; teachers: calm"):
-        main(**options(world, num_prompts=3) | {"teachers": ("calm",)})

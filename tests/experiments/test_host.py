@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 
 from actors.tracking import Tracking
+from experiments.host import main
 from serve.apps import find_model
+from stickers.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,17 +75,13 @@ def test_taken_port_is_one_sentence(student_folder: Path, tmp_path: Path) -> Non
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        process = host("--runs", str(tmp_path), "--model", str(student_folder), "--port", port)
-        output = process.communicate(timeout=180)[0]
-    assert process.returncode == 1
-    assert f"error: port {port} cannot be used" in output and "Traceback" not in output
+        with pytest.raises(UserError, match=f"port {port} cannot be used"):
+            main(runs=str(tmp_path), model=str(student_folder), port=int(port))
 
 
 def test_missing_models_are_one_sentence(student_folder: Path, tmp_path: Path) -> None:
-    process = host("--runs", str(tmp_path))
-    output = process.communicate(timeout=180)[0]
-    assert process.returncode == 1
-    assert "is not registered" in output and "Traceback" not in output
+    with pytest.raises(UserError, match="is not registered"):
+        main(runs=str(tmp_path))
     with pytest.raises(ValueError, match=r"pipeline\.json is missing"):
         find_model(str(tmp_path), str(tmp_path))
     assert find_model(str(student_folder), str(tmp_path)) == str(student_folder.resolve())

@@ -15,9 +15,6 @@ from transformers import (
     CLIPTextModelWithProjection,
 )
 
-from experiments import foundation
-from stickers.export import check_fit
-from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
 from stickers.models.weights import add_alpha, inflate, load_image_model, load_image_unet
 from tests.conftest import byte_tokenizer
 
@@ -183,19 +180,6 @@ def test_alpha_is_added_without_changing_rgb(folders: dict[str, Path]) -> None:
     assert torch.allclose(ours[0], theirs, atol=1e-6)
     drawn = rgba.decode(ours)[0]
     assert torch.allclose(drawn[:, :3], shown, atol=1e-5) and (drawn[:, 3] == 1).all()
-
-
-def test_a_foundation_is_written_once_and_loads(folders: dict[str, Path], tmp_path: Path) -> None:
-    foundation.main(str(folders["sd2"]), tmp_path, name="sd2", latent_channels=4)
-    start = load_image_model(folders["sd2"], latent_channels=4)
-    again = load_unet(tmp_path / "video_unets" / "sd2")
-    torch.manual_seed(0)
-    for name, weight in inflate(start.unet).state_dict().items():
-        assert torch.equal(again.state_dict()[name], weight)
-    check_fit(again, load_autoencoder(tmp_path))
-    assert torch.equal(load_text_encoder(tmp_path).encode(["a cat"]), start.text.encode(["a cat"]))
-    with pytest.raises(ValueError, match="exists; give another --name or --out"):
-        foundation.main(str(folders["sd2"]), tmp_path, name="sd2", latent_channels=4)
 
 
 def broken(folder: Path, tmp_path: Path, part: str, **changes: Any) -> Path:

@@ -4,14 +4,11 @@ import errno
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from ray.exceptions import RayTaskError
 from sqlalchemy.exc import OperationalError
 
-from experiments import candidates
 from experiments.cli.options import run_script
 from stickers.errors import UserError
 
@@ -71,20 +68,3 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) ->
 def test_control_c_ends_at_once_with_one_sentence() -> None:
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120)
     assert done.returncode == 130 and done.stderr.strip() == "stopped; the same command goes on"
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"plan": "x"}, "--plan means nothing for a new plan; it is for --regenerate"),
-        ({"regenerate": "made", "audit": True}, "--regenerate and --audit ask for different things"),
-        ({"audit": True, "teachers": ("a",)}, "--teachers means nothing for --audit"),
-        ({"budget": 1.0, "reseed": 1}, "--reseed means nothing for --budget; it is for --regenerate"),
-        ({"num_prompts": 0}, "at least 1"),
-    ],
-)
-def test_a_flag_that_would_change_nothing_is_refused(
-    tmp_path: Path, options: dict[str, Any], says: str
-) -> None:
-    with pytest.raises(ValueError, match=says):
-        candidates.main(str(tmp_path), "smoke", **options)

@@ -1,14 +1,30 @@
-"""The annotation service as a Ray Serve application, as a cluster runs it."""
+"""The annotation service as an application, alone and as a cluster runs it by Ray Serve."""
 
 from pathlib import Path
 
 import httpx
 import pytest
 
+from serve.annotation.deployment import AnnotationDeployment, AnnotationOptions
+from serve.standalone import running
 from stickers import storage
 from stickers.annotation.store.people import add_person
 from stickers.annotation.store.votes import VoteStore
+from stickers.errors import UserError
 from tests.support.processes import free_ports
+
+
+def test_a_replica_opens_the_store_in_its_own_process_and_takes_its_hosts(tmp_path: Path) -> None:
+    options = AnnotationOptions(votes=f"sqlite:///{tmp_path}/votes.db", hosts=("stickers.example",))
+    replica = AnnotationDeployment(options)
+    assert not (tmp_path / "votes.db").exists()
+    with running(replica.__serve_build_asgi_app__()) as address, httpx.Client(base_url=address) as client:
+        assert (tmp_path / "votes.db").exists()
+        assert client.get("/healthz", headers={"Host": "stickers.example"}).json() == {"status": "ok"}
+        assert client.get("/healthz", headers={"Host": "other.example"}).status_code == 400
+    missing = AnnotationDeployment(AnnotationOptions(votes=f"sqlite:///{tmp_path}/nowhere/votes.db"))
+    with pytest.raises(UserError):
+        missing.__serve_build_asgi_app__()
 
 
 @pytest.mark.ray

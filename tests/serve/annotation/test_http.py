@@ -11,6 +11,7 @@ import httpx
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 
+from serve.annotation.http import CRITERIA, MAX_BODY_BYTES, SKIP_REASONS
 from stickers import storage
 from stickers.annotation.store.votes import VoteStore
 from stickers.artifacts.records import CANDIDATES, Candidate
@@ -116,6 +117,17 @@ def test_a_session_is_its_own_and_ends(annotation: Running, signed_in: SignedIn)
     assert bob.get("/api/me").status_code == 401
 
 
+def test_a_person_is_told_how_to_choose(signed_in: SignedIn) -> None:
+    ann = signed_in("ann")
+    told = ann.get("/api/me").json()
+    assert (told["name"], told["role"], told["answered"], told["paused"]) == ("ann", "annotator", 0, False)
+    assert told["criteria"] == list(CRITERIA) and told["skip_reasons"] == list(SKIP_REASONS)
+    answer(ann, next_job(ann), 0)
+    assert ann.get("/api/me").json()["answered"] == 1
+    assert signed_in("lea").post("/api/lead/paused", json={"paused": True}).status_code == 200
+    assert "paused" in signed_in("bob").post("/api/next", json={}).json()["reason"]
+
+
 def test_other_pages_and_other_names_are_refused(annotation: Running, signed_in: SignedIn) -> None:
     ann = signed_in("ann")
     for headers in (
@@ -202,13 +214,13 @@ def test_sql_and_markup_are_only_text(annotation: Running, signed_in: SignedIn) 
 
 def test_large_bodies_are_refused(annotation: Running, signed_in: SignedIn) -> None:
     ann = signed_in("ann")
-    huge = b'{"have": ["' + b"a" * (300 << 10) + b'"]}'
+    huge = b'{"have": ["' + b"a" * MAX_BODY_BYTES + b'"]}'
     assert (
         ann.post("/api/next", content=huge, headers={"Content-Type": "application/json"}).status_code == 413
     )
 
     def unannounced() -> Iterator[bytes]:
-        for _ in range(300):
+        for _ in range(MAX_BODY_BYTES // 1024 + 1):
             yield b" " * 1024
 
     assert ann.post("/api/next", content=unannounced()).status_code == 413
