@@ -14,6 +14,7 @@ from ray.data.checkpoint import CheckpointConfig
 from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError, RayError, WorkerCrashedError
 
 from stickers import storage
+from stickers.errors import UserError
 
 UNWRITTEN = "stickers.unwritten"
 VANISHED = (NodeDiedError, ObjectLostError, RayActorError, WorkerCrashedError)
@@ -96,6 +97,23 @@ def _blocks(target: str) -> list[str]:
         for uri in storage.listing(storage.join(target, "rows"), recursive=True)
         if uri.endswith(".parquet")
     ]
+
+
+class DurableRows:
+    """Counts the rows that are durable in `<out>/rows`; every block is read once."""
+
+    def __init__(self, out: str, id_column: str) -> None:
+        self.out, self.id_column = out, id_column
+        self.rows_of: dict[str, int] = {}
+
+    def __call__(self) -> int:
+        for block in _blocks(self.out):
+            if block not in self.rows_of:
+                try:
+                    self.rows_of[block] = storage.read_table(block, columns=[self.id_column]).num_rows
+                except UserError:  # it is being written, or torn: it does not count yet
+                    continue
+        return sum(self.rows_of.values())
 
 
 def _vanished(error: BaseException | None) -> bool:

@@ -10,17 +10,20 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import ray
 import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.screen import screen
 from stickers.errors import UserError
 from stickers.training.estimate import GIB
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import Distillation, Recipe
 
+logger = logging.getLogger(__name__)
 #: Ray needs room for a reader, a filter and a writer beside a pool of actors, so two cores count as four
 MIN_LOGICAL_CPUS = 4
 OBJECT_STORE_BYTES = 2**29
@@ -47,10 +50,12 @@ def connect(*, num_cpus: int | None = None) -> Iterator[None]:
         return
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+    screen.tell_log()
     if not is_private():
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(**_talk())
     else:
         _start_private(num_cpus or max(MIN_LOGICAL_CPUS, os.cpu_count() or 1))
+    logger.info("cluster: %s", _resources())
     try:
         yield
     except KeyboardInterrupt:
@@ -59,6 +64,21 @@ def connect(*, num_cpus: int | None = None) -> Iterator[None]:
         ray.shutdown()
         raise
     ray.shutdown()
+
+
+def _talk() -> dict[str, Any]:
+    """How much Ray and its workers say: everything where a log takes it, else nothing."""
+    return {
+        "log_to_driver": screen.takes_chatter,
+        "logging_level": logging.INFO if screen.takes_chatter else logging.ERROR,
+    }
+
+
+def _resources() -> str:
+    """The machines of the connected cluster and what they have."""
+    total = ray.cluster_resources()
+    counts = (f"{int(total.get(kind, 0))} {kind}s" for kind in ("CPU", "GPU"))
+    return ", ".join([f"{sum(node['Alive'] for node in ray.nodes())} machines", *counts])
 
 
 def is_private() -> bool:
@@ -77,8 +97,7 @@ def _start_private(num_cpus: int) -> None:
                 num_cpus=num_cpus,
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
+                **_talk(),
             )
             return
         except Exception as error:  # Ray raises nothing narrower

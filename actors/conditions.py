@@ -3,9 +3,9 @@
 import ray
 import torch
 from ray.util import ActorPool
-from tqdm import tqdm
 
 from actors.cluster import own_device
+from actors.screen import track
 from stickers import storage
 from stickers.candidates.conditions import Chunk, ConditionEncoder, chunk_file, chunks_of
 from stickers.candidates.plan import Plan
@@ -38,7 +38,7 @@ def encode_conditions(plan: Plan, folder: str, foundations: str, size: int) -> N
     make = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=-1, max_task_retries=3)(Encoder)
     pool = ActorPool([make.remote(folder, foundations, size) for _ in range(count)])
     done = pool.map_unordered(_encode, todo)
-    for _ in tqdm(done, total=len(todo), desc="prompts and pictures", unit="chunk"):
+    for _ in track(done, "encode prompts and pictures", len(todo), "chunks"):
         pass
 
 

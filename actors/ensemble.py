@@ -3,6 +3,7 @@
 A teacher's failed rows get further passes. Each pass leaves one folder of blocks.
 """
 
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from stickers.candidates.conditions import conditions_place
 from stickers.candidates.plan import Plan
 from stickers.errors import UserError
 
+logger = logging.getLogger(__name__)
 BATCH_SIZE = 8
 MAX_ATTEMPTS = 3
 
@@ -133,6 +135,9 @@ def run_teacher(
                 rows_uri = storage.join(pass_uri, "plan.parquet")
                 storage.write_table(rows_uri, table_of(todo, PlanRow), PLAN)
             work = ensemble.work(uri, plan, name, attempt)
+            logger.info(
+                "teacher %s, pass %d: %d candidates of plan %s", name, attempt + 1, len(todo), plan.plan_id
+            )
             animate_rows(rows_uri, len(todo), work, pass_uri, beside=beside, actor=ensemble.actor)
             statuses = durable(pass_uri)
         # there may be others beside them: rows that failed before, whose block was torn since

@@ -9,9 +9,9 @@ import torch
 from ray.util import ActorPool
 from safetensors.torch import load, save
 from torch import Tensor
-from tqdm import tqdm
 
 from actors.cluster import own_device
+from actors.screen import track
 from stickers import storage
 from stickers.data.encoding import canonical, encode_frames
 from stickers.data.latents import LatentSet
@@ -81,7 +81,7 @@ def encode_kept(clips: Iterator[KeptClip], count: int, folder: str, encoders: st
 
     pool = ActorPool([make.remote(encoders, size) for _ in range(num_actors)])
     done = pool.map_unordered(lambda actor, work: actor.encode.remote(folder, *work), todo())
-    for _ in tqdm(done, total=num_chunks, desc=f"encode clips at {size} pixels", unit="chunk"):
+    for _ in track(done, f"encode clips at {size} pixels", num_chunks, "chunks"):
         pass
     return _joined(folder, num_chunks, fps, length, prompts, encoders)
 

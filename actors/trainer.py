@@ -5,6 +5,7 @@ A run's folder holds Ray Train's checkpoints (for resuming), then `checkpoint/` 
 command leaves it alone.
 """
 
+import logging
 import os
 import subprocess
 import tempfile
@@ -29,6 +30,8 @@ from rich.table import Table
 from actors.board import Board
 from actors.cluster import check_memory, check_room, connect, is_private, worker_resource
 from actors.preview import NUM_CLIPS, Preview, film
+from actors.screen import console as shared_console
+from actors.screen import log_to_errors
 from actors.tracking import RunTracker, SilentTracker, Tracking
 from stickers import storage
 from stickers.data.latents import weights_digest
@@ -38,6 +41,7 @@ from stickers.training import loop
 from stickers.training.engine import DeepSpeedEngine
 from stickers.training.job import FOLDERS, ROOT, TrainingJob, training_name
 
+logger = logging.getLogger(__name__)
 #: how often workers that vanish (killed, out of memory, a lost node) are replaced
 RESTARTS = 3
 POLL_SECONDS = 1.0
@@ -73,6 +77,7 @@ class JobOutcome:
 
 def train_worker(config: dict[str, Assignment]) -> None:
     """Run in each worker: build, resume, train, and on rank 0 hand over the network."""
+    log_to_errors()
     work = config["work"]
     job, device = work.job, get_device()
     torch.set_num_threads(work.num_threads)
@@ -86,11 +91,13 @@ def train_worker(config: dict[str, Assignment]) -> None:
             if isinstance(tracker, RunTracker):
                 film(folder, job, work.preview, tracker, str(device), step=done)
 
+    start_step = _resume(engine)
+    logger.info("%s: worker %d on %s goes on from step %d", job.recipe.name, engine.rank, device, start_step)
     loop.train(
         job.task(engine.model, device),
         engine,
         tracker,
-        start_step=_resume(engine),
+        start_step=start_step,
         save=lambda done: hand_over(engine, done),
         save_every=job.recipe.checkpoint_every,
         validate=look,
@@ -126,6 +133,7 @@ def drive(work: Assignment) -> str:
     """
     for attempt in range(1 + RESTARTS):
         start = time.monotonic()
+        logger.info("%s: training starts, try %d of %d", work.job.folder, attempt + 1, 1 + RESTARTS)
         try:
             _trainer(work).fit()
         except train.WorkerGroupError as error:
@@ -182,6 +190,7 @@ def _finish(work: Assignment, seconds: float) -> None:
         "seconds": round(seconds, 1),
     }
     storage.write_record(run_uri, record)
+    logger.info("%s: trained in %.0f s", work.job.folder, seconds)
     for leftover in storage.listing(run_uri):  # Ray Train's checkpoints, larger than the result
         if not leftover.endswith((f"/{CHECKPOINT}", f"/{storage.RECORD}")):
             storage.remove(leftover)
@@ -215,7 +224,7 @@ def train_all(
     Raises:
         UserError: a job cannot be trained, or the cluster has no room for it; then nothing was started.
     """
-    console = console or Console()
+    console = console or shared_console
     todo = [job for job in jobs if not job.finished(runs)]
     outcomes = [JobOutcome(job=job, status="finished before") for job in jobs if job not in todo]
     for job in todo:

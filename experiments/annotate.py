@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 from sqlalchemy import Connection
 
+from actors.screen import console
 from experiments.cli.annotating import COMMAND_LINE, PlanOptions, StoreOptions, create_link, print_status
 from experiments.cli.keeping import join_queue, keep, show, votes_on
 from experiments.cli.options import run_script
@@ -41,7 +41,6 @@ from stickers.storage.outside import open_table
 PORT = 8100
 #: twenty jobs of six clips: enough to measure a person, few enough to be met once
 GOLD_CLIPS = 120
-console = Console()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +57,14 @@ class Serve(PlanOptions):
 
     def run(self) -> None:
         """Serve until interrupted."""
-        plan, bound = self.find_plan(), listen(self.port)
+        project = choose_project(self.project)
+        plan, bound = self.find_plan(project), listen(self.port)
         with self.open() as store:
+            settings = project.people.settings
+            if store.write(
+                lambda connection: rounds.begin_settings(connection, settings, COMMAND_LINE)
+            ).result():
+                console.print(f"rounds and jobs are as project {project.name} has them", highlight=False)
             num_jobs = join_queue(store, plan, COMMAND_LINE)
             console.print(f"plan {plan.folder}: {num_jobs} new jobs in the queue", highlight=False)
             for name, role in ((_login_name(), "annotator"), ("expert", "expert"), ("lead", "lead")):
@@ -134,7 +139,7 @@ class Status(StoreOptions):
             candidates = Library.of(store).candidates
             summary = store.read(lambda connection: overview(connection, candidates))
         if self.json:
-            print(json.dumps(summary, indent=2))
+            console.out(json.dumps(summary, indent=2), highlight=False)
         else:
             print_status(console, summary)
 
@@ -307,7 +312,8 @@ class Keep(PlanOptions):
 
     def run(self) -> None:
         """Make the kept set unless it exists, and print it."""
-        project, plan = choose_project(self.project), self.find_plan()
+        project = choose_project(self.project)
+        plan = self.find_plan(project)
         with self.open() as store:
             votes, settings = votes_on(store, plan.record["plan_id"])
         kept, fresh = keep(storage.resolve_runs(self.runs), plan, votes, settings, project)

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
-from experiments.cli.options import RUNS, Runs, current, foundations_of, run_script
+from actors.screen import console, track
+from experiments.cli.options import RUNS, Runs, current, run_script
 from experiments.cli.project_choice import ProjectName, choose_project
 from stickers import storage
 from stickers.curation.bucket_page import EXAMPLE_FPS, Window, sample_windows, suggest_edges, write_page
@@ -25,7 +24,6 @@ from stickers.models.folders import load_autoencoder
 from stickers.video.motion import motion_score
 from stickers.video.reading import read_frames
 
-console = Console()
 SEED = 5
 #: pixels a side of an example, at most
 SHOWN = 128
@@ -45,7 +43,7 @@ def videos_of(latents: storage.Artifact, collection: str) -> list[str]:
 
 def films(windows: list[Window], videos: list[str], latents: LatentSet) -> Iterator[np.ndarray]:
     """Each window's pixels as it looks at `EXAMPLE_FPS`."""
-    for window in tqdm(windows, desc="examples", unit="clip"):
+    for window in track(windows, "examples", unit="clips"):
         times = latents.tracked(window.video)[window.indices, TIME].numpy()
         instants = np.arange(times[0], times[-1] + 1e-6, 1 / EXAMPLE_FPS)
         taken = window.indices[np.searchsorted(times, instants, side="right") - 1]
@@ -104,7 +102,7 @@ def main(
     latents_set = current(runs_uri, "latents", chosen)
     videos = videos_of(latents_set, collection)
     size = latents_set.record["sizes"][0]
-    autoencoder = load_autoencoder(foundations_of(chosen, None)) if latents_set.record["online"] else None
+    autoencoder = load_autoencoder(chosen.foundation.place) if latents_set.record["online"] else None
     latents = LatentSet.load(storage.join(latents_set.uri, f"{collection}-{size}.safetensors"), autoencoder)
     windows = sample_windows(latents, score, count=examples, num_frames=8, slowest_fps=min(rates), seed=SEED)
     buckets = MotionBuckets(score=score, edges=edges or suggest_edges(windows, len(rates)), rates=rates)

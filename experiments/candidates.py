@@ -8,24 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from actors.ensemble import Encoders, Ensemble, run_ensemble
+from actors.screen import console
 from actors.teacher import Teacher
 from experiments.cli.ensembles import encoders_of, find_teachers, obey_choice, origins, planned
-from experiments.cli.options import (
-    RUNS,
-    Runs,
-    absolute,
-    current,
-    encoder_digests,
-    foundations_of,
-    run_script,
-)
+from experiments.cli.options import RUNS, Runs, current, encoder_digests, run_script
 from experiments.cli.plans import audit_plan, budgeted, regenerated, show_status, source_of, watching
-from experiments.cli.project_choice import ProjectName, check_cluster, choose_project
+from experiments.cli.project_choice import ProjectName, absolute, check_cluster, choose_project
+from experiments.cli.stages import Stages
 from experiments.draw import read_stickers
 from experiments.prices import collect
 from stickers import storage
@@ -40,7 +33,8 @@ from stickers.project import Project
 from stickers.prompts.sources import first_prompts
 from stickers.prompts.sticker_tables import Stickers, import_stickers
 
-console = Console()
+#: the stages of this command
+STAGES = ("teachers animate the stickers", "pack and index the candidates")
 
 
 def gather_stickers(runs: str, project: Project, pictures: str | None, num_prompts: int | None) -> Stickers:
@@ -220,10 +214,10 @@ def main(
         "--reseed": reseed, "--floor": None if floor == FLOOR else floor, "--no-decode": not decode,
         "--teachers": teachers, "--pictures": pictures, "--num-prompts": num_prompts,
     })  # fmt: skip
-    chosen, runs = choose_project(project), storage.resolve_runs(runs)
+    chosen, runs = choose_project(project, foundations), storage.resolve_runs(runs)
     if status or audit:
         return inspect_plan(runs, chosen, plan, audit=audit, decode=decode)
-    planner = Planner(runs, chosen, teachers, foundations_of(chosen, foundations), encoders or {})
+    planner = Planner(runs, chosen, teachers, chosen.foundation.place, encoders or {})
     if regenerate is not None:
         request = planner.regeneration(plan, regenerate, reseed)
     elif budget is not None:
@@ -317,9 +311,12 @@ def make_candidates(
         digests = {folder: encoder_digests(folder) for folder in sorted(set(request.encoders.values()))}
         encoders = {name: Encoders(folder, digests[folder]) for name, folder in request.encoders.items()}
         ensemble = Ensemble(teachers=request.teachers, encoders=encoders, gpus=gpus, actor=actor)
+        stages = Stages(*STAGES)
+        stages.begin(STAGES[0])
         with driving(uri):
             with watching(uri, stored):
                 passes = run_ensemble(uri, stored, ensemble, console)
+            stages.begin(STAGES[1])
             compact(uri, stored, passes)
             storage.write_record(uri, plan_record(uri, stored, request, project))
     remove_blocks(uri)

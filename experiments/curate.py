@@ -17,14 +17,13 @@ import numpy as np
 import pyarrow as pa
 import tyro
 from rich.markup import escape
-from tqdm import tqdm
 
 from actors.curator import VideoCaptioner, VideoEmbedder
+from actors.screen import console, track
 from experiments.cli.curating import (
     check_out,
     check_positive,
     collect,
-    console,
     contents_of,
     finish,
     mean_words,
@@ -79,7 +78,7 @@ class Keywords:
         """Choose the rows and write the table."""
         words, table = Words(any=self.any, all=self.all, none=self.none), read_videos(self.videos)
         check_out(self.out, self.videos)
-        chosen = choose(tqdm(table.captions, desc="captions", unit="row"), words)
+        chosen = choose(track(table.captions, "look for words", unit="captions"), words)
         rows = table.rows.take(pa.array(chosen.rows, pa.int64()))
         write_videos(
             self.out, with_column(rows, "matched", ["; ".join(matches) for matches in chosen.matched])
@@ -258,7 +257,7 @@ def cards_of(table: VideoTable, pages: list[range]) -> Iterator[tuple[int, list[
         previews = (
             pool.map(make_card, *zip(*shown_rows, strict=True), chunksize=4) if shown_rows else iter(())
         )
-        cards = iter(tqdm(previews, total=len(shown_rows), desc="previews", unit="video"))
+        cards = track(previews, "previews", len(shown_rows), "videos")
         for number, page in enumerate(pages):
             yield number, [next(cards) for _ in page]
 

@@ -1,9 +1,9 @@
 """Distil students, guidance and steps together, to eight single passes: `python experiments/distil.py`."""
 
 from experiments.cli.options import current, current_training, run_script
-from experiments.cli.project_choice import choose_project
+from experiments.cli.stages import Stages
 from experiments.cli.training import Options, choose, show
-from experiments.students import kept_sets
+from experiments.students import STAGES, kept_sets
 from stickers import storage
 from stickers.errors import UserError
 from stickers.project import Project
@@ -33,13 +33,16 @@ def distillation_job(
 
 def main(options: Options) -> int:
     """Make every distillation of a project."""
-    project = choose_project(options.project)
+    project = options.chosen_project()
     recipes = choose(project.distillations, options.only, options.changes)
-    base = options.base(project)
+    base = project.foundation.place
     if options.dry_run:
         return show(recipes, base, project)
     kept = current(options.runs_uri, "kept", project)
+    stages = Stages(*STAGES)
+    stages.begin(STAGES[0])
     jobs = [distillation_job(options.runs_uri, project, recipe, kept, base) for recipe in recipes]
+    stages.begin(STAGES[1])
     return options.train(jobs, project, simulated=bool(kept.record["simulated"]))
 
 

@@ -6,14 +6,15 @@ It draws the prompts that `experiments/prompts.py` made last; `experiments/candi
 from typing import Any
 
 import pyarrow as pa
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from actors.artist import draw_stickers
+from actors.blocks import DurableRows
 from actors.cluster import connect
-from experiments.cli.options import RUNS, Runs, absolute, run_script
-from experiments.cli.project_choice import ProjectName, choose_project
+from actors.screen import Bar, console, watching
+from experiments.cli.options import RUNS, Runs, run_script
+from experiments.cli.project_choice import ProjectName, absolute, choose_project
 from experiments.prompts import prompt_set
 from stickers import storage
 from stickers.artifacts.ids import content_id, sticker_id
@@ -27,7 +28,6 @@ from stickers.prompts.sources import DrawnStickers, StickerSource
 from stickers.prompts.sticker_tables import IMAGES_PER_PROMPT, Stickers
 from stickers.prompts.text_to_image import DRAWINGS, DRAWN, TEMPLATE, drawings_of
 
-console = Console()
 REFUSED_SHOWN = 10
 #: pixels a side: what text-to-image models draw
 STICKER_SIZE = 512
@@ -62,7 +62,8 @@ def drawn_by_model(uri: str, prompts: list[Prompt], size: int, options: dict[str
     storage.write_table(drawings_uri, rows, DRAWINGS)
     for torn in storage.discard_torn(drawn_uri):
         console.print(f"[yellow]interrupted, made again: {escape(torn)}", highlight=False, soft_wrap=True)
-    with connect():
+    bar = Bar("the model draws", len(drawings), "pictures")
+    with connect(), watching(bar, DurableRows(drawn_uri, "drawing_id")):
         draw_stickers(drawings_uri, drawn_uri, size=size, **options)
     rows_by_id = {
         row["drawing_id"]: row

@@ -14,21 +14,20 @@ from typing import Any
 import pyarrow as pa
 import ray
 from ray.util import ActorPool
-from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.evaluator import STILL, Evaluator, HeldOut, foundation_systems
-from experiments.cli.options import RUNS, Runs, current_training, encoder_digests, foundations_of, run_script
+from actors.screen import console, track
+from experiments.cli.options import RUNS, Runs, current_training, encoder_digests, run_script
 from experiments.cli.project_choice import ProjectName, choose_project
+from experiments.cli.stages import Stages
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.evaluation.comparisons import Difference, Figure, MeasuredClip, difference, figure
 from stickers.evaluation.verdict import verdicts
 from stickers.project import Project
 
-console = Console()
 READINGS = pa.schema(
     [
         ("item", pa.string()),
@@ -46,6 +45,8 @@ READINGS = pa.schema(
         ("clip", pa.binary()),
     ]
 )
+#: the stages of this command
+STAGES = ("every system animates and is measured", "compare")
 
 
 def trained_systems(runs: str, project: Project) -> dict[str, storage.Artifact]:
@@ -85,7 +86,7 @@ def evaluate_all(
     evaluation = project.evaluation
     pool = ActorPool([make.remote(systems, evaluation.metrics, evaluation.truth) for _ in range(num_actors)])
     results = pool.map_unordered(lambda actor, work: actor.evaluate.remote(work), todo)
-    for rows in tqdm(results, total=len(todo), desc="evaluate", unit="sticker"):
+    for rows in track(results, "animate and measure", len(todo), "stickers"):
         readings = pa.Table.from_pylist(
             [
                 {**row, "values": list(row["values"].items()), "weights": list(row["weights"].items())}
@@ -166,8 +167,8 @@ def main(runs: Runs = RUNS, project: ProjectName = None, foundations: str | None
     Args:
         foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
     """
-    chosen, runs_uri = choose_project(project), storage.resolve_runs(runs)
-    base = foundations_of(chosen, foundations)
+    chosen, runs_uri = choose_project(project, foundations), storage.resolve_runs(runs)
+    base = chosen.foundation.place
     trained = trained_systems(runs_uri, chosen)
     todo = held_out(chosen)
     evaluation = chosen.evaluation
@@ -187,9 +188,12 @@ def main(runs: Runs = RUNS, project: ProjectName = None, foundations: str | None
         name: (folder, encoders.get(name, base))
         for name, folder in {**foundation_systems(storage.local_folder(base)), **folders}.items()
     }
+    stages = Stages(*STAGES)
     if not storage.exists(record):
+        stages.begin(STAGES[0])
         with connect():
             evaluate_all(todo, target, systems, chosen)
+    stages.begin(STAGES[1])
     figures, differences = compare(read_rows(target), chosen)
     show(figures, differences, chosen)
     if not storage.exists(record):

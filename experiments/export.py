@@ -3,17 +3,9 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rich.console import Console
-
+from actors.screen import console
 from actors.tracking import CHAMPION, STUDENT, Tracking
-from experiments.cli.options import (
-    RUNS,
-    Runs,
-    current_training,
-    encoder_digests,
-    foundations_of,
-    run_script,
-)
+from experiments.cli.options import RUNS, Runs, current_training, encoder_digests, run_script
 from experiments.cli.project_choice import ProjectName, choose_project
 from experiments.cli.training import NO_CHANGES, choose
 from stickers import storage
@@ -21,8 +13,6 @@ from stickers.artifacts.ids import content_id
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
 from stickers.export import assemble
-
-console = Console()
 
 
 def main(
@@ -39,7 +29,7 @@ def main(
         alias: the registry alias that serving follows.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
     """
-    chosen, runs_uri = choose_project(project), storage.resolve_runs(runs)
+    chosen, runs_uri = choose_project(project, foundations), storage.resolve_runs(runs)
     (recipe,) = choose(chosen.distillations, only or chosen.distillations[0].name, NO_CHANGES)
     training = current_training(runs_uri, "distilled", chosen, recipe.name)
     if training is None:
@@ -47,7 +37,7 @@ def main(
             f"{runs_uri} holds no distilled student {recipe.name!r} of project {chosen.name!r}; "
             "run experiments/distil.py first"
         )
-    base = training.record.get("own_encoders") or foundations_of(chosen, foundations)
+    base = training.record.get("own_encoders") or chosen.foundation.place
     folder = Path(storage.local_folder(training.uri))
     digests = [weights_digest(folder / "checkpoint"), *encoder_digests(base)]
     name = f"{training.record['name']}-{training.record['recipe_digest']}-{content_id('exported', *digests)[:12]}"

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Column, Table
-from tqdm import tqdm
 
+from actors.screen import BYTES, Bar, console
 from experiments.cli.options import run_script
 from stickers import storage
 from stickers.curation.clusters import PARTS
@@ -98,7 +97,6 @@ NAMES_FILE = "data-by-emoji.json"
 #: how the names of files begin that are kept beside the stickers
 TEXTS = (MANIFEST.upper(), "README", "LICEN", "NOTICE", "COPYING")
 STATE_FOLDER = ".packages"
-console = Console()
 
 
 @dataclass(frozen=True)
@@ -242,10 +240,10 @@ def bring(tarballs: list[Tarball]) -> None:
     total = sum(tarball.package.num_bytes for tarball in missing)
     if not missing:
         return
-    with tqdm(total=total, desc="fetch", unit="B", unit_scale=True) as bar:
+    with Bar("fetch", total, BYTES) as bar:
         for tarball in missing:
-            bar.set_postfix_str(tarball.package.name.rsplit("/", 1)[-1])
-            fetch(tarball.package, tarball.path, bar.update)
+            bar.update(bar.done, tarball.package.name.rsplit("/", 1)[-1])
+            fetch(tarball.package, tarball.path, bar.advance)
 
 
 def look_through(folder: StickerFolder, tarballs: list[Tarball]) -> tuple[list[Picture], list[Unused]]:
@@ -257,9 +255,10 @@ def look_through(folder: StickerFolder, tarballs: list[Tarball]) -> tuple[list[P
     ]
     bring(new)
     total = sum(tarball.package.num_bytes for tarball in new)
-    with tqdm(total=total, desc="look", unit="B", unit_scale=True, disable=not new) as bar:
-        for tarball in new:
-            list_package(folder, tarball, bar)
+    if new:
+        with Bar("look", total, BYTES) as bar:
+            for tarball in new:
+                list_package(folder, tarball, bar)
     pictures, others = [], []
     for tarball in tarballs:
         package = tarball.package
@@ -269,11 +268,11 @@ def look_through(folder: StickerFolder, tarballs: list[Tarball]) -> tuple[list[P
     return pictures, others
 
 
-def list_package(folder: StickerFolder, tarball: Tarball, bar: tqdm) -> None:
+def list_package(folder: StickerFolder, tarball: Tarball, bar: Bar) -> None:
     """Look at every picture of a package and write its texts; the listing is written last."""
     package = tarball.package
     pictures, others = [], []
-    for member in read_members(tarball.path, bar.update):
+    for member in read_members(tarball.path, bar.advance):
         name = member.path.upper()
         if is_picture(member):
             pictures.append(look_at(package.spec, member))
@@ -316,13 +315,13 @@ def write_files(folder: StickerFolder, tarballs: list[Tarball], arrangement: Arr
         return
     needed = [tarball for tarball in tarballs if tarball.package.spec in missing]
     bring(needed)
-    with tqdm(total=total, desc="write", unit="file") as bar:
+    with Bar("write", total, "files") as bar:
         for tarball in needed:
             targets = missing[tarball.package.spec]
             for member in read_members(tarball.path):
                 if member.path in targets:
                     storage.write_bytes(str(targets[member.path]), member.data)
-                    bar.update()
+                    bar.advance()
             if not tarball.is_local:
                 tarball.path.unlink()
 

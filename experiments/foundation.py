@@ -8,13 +8,11 @@ motion, with its spatial layers frozen or not.
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
+from actors.screen import console
 from experiments.cli.options import run_script
 from stickers.errors import UserError
 from stickers.models.weights import LATENT_CHANNELS, inflate, load_image_model
-
-console = Console()
 
 
 def main(

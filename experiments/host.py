@@ -8,16 +8,14 @@ import signal
 from types import FrameType
 
 from ray import serve
-from rich.console import Console
 
 from actors.cluster import connect
+from actors.screen import console
 from actors.tracking import CHAMPION, STUDENT
 from experiments.cli.options import RUNS, Runs, run_script
 from serve.apps import find_model, serve_student
 from serve.standalone import check_port
 from stickers import storage
-
-console = Console()
 
 
 def main(

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from actors.screen import console
 from experiments.cli.options import run_script
 from experiments.cli.project_choice import choose_project
 from experiments.cli.scaffold import (
@@ -35,7 +35,6 @@ from stickers.project import Project
 from stickers.training.estimate import GIB, H100_PEAK_FLOPS, SECONDS_AN_HOUR, UTILISATION
 from stickers.training.job import foundation_of, latent_factor, network_config
 
-console = Console()
 REFUSED_SHOWN = 10
 #: steps of each training: about a quarter of an hour for each network on one core
 STEPS = 600

@@ -7,7 +7,7 @@ earlier run has decoded and encoded by its content, under any name.
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, replace
 from hashlib import blake2b
 from itertools import chain, islice
 from pathlib import Path
@@ -17,15 +17,16 @@ import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.data.checkpoint import CheckpointConfig
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from tqdm import tqdm
 
+from actors.blocks import DurableRows
 from actors.cluster import connect
 from actors.encoder import COLUMNS, ClipEncoder
-from experiments.cli.options import RUNS, Runs, absolute, encoder_digests, foundations_of, run_script
-from experiments.cli.project_choice import ProjectName, check_cluster, choose_project
+from actors.screen import Bar, console, track, watching
+from experiments.cli.options import RUNS, Runs, encoder_digests, latents_name, run_script
+from experiments.cli.project_choice import ProjectName, absolute, check_cluster, choose_project
+from experiments.cli.stages import Stages
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import CLIPS
@@ -37,13 +38,14 @@ from stickers.models.folders import load_autoencoder
 from stickers.project import Collection, Project, VideoSource
 from stickers.storage.outside import MEMBER
 
-console = Console()
 LISTED = pa.schema([(name, pa.string()) for name in COLUMNS])
 CHUNK = 10
 #: rows of a listing that are in memory at a time
 PART = 20_000
 #: how many reasons are printed; the manifest has all of them
 SHOWN = 20
+#: the stages of this command
+DRAW, ENCODE, WRITE = "draw the videos", "decode and encode the files", "write the sets"
 T = TypeVar("T")
 Listing = Callable[[], Iterable[Listed]]
 
@@ -62,7 +64,7 @@ def drawn_collections(project: Project, root: Path) -> list[Listed]:
             count = source.num_videos
             chunks = [list(range(i, min(i + CHUNK, count))) for i in range(0, count, CHUNK)]
             waiting = [write.remote(source, str(folder), chunk) for chunk in chunks]
-            done = tqdm(waiting, desc=f"draw {collection.name}", unit="chunk")
+            done = track(waiting, f"draw {collection.name}", unit="chunks")
             source.finish(str(folder), [row for chunk in done for row in ray.get(chunk)])
         listed += list_collection(str(folder), collection.name)
     return listed
@@ -135,7 +137,7 @@ def write_listing(listing: Iterable[Listed], folder: str) -> int:
     total = 0
     rows = (
         {"clip_id": content_id("file", row.source, row.path), **vars(row)}
-        for row in tqdm(listing, desc="list", unit="file")
+        for row in track(listing, "list", unit="files")
     )
     for number, part in enumerate(in_parts(rows)):
         table = pa.Table.from_pylist(part, schema=LISTED)
@@ -160,14 +162,16 @@ def encode(listing: Iterable[Listed], folder: str, foundations: str, cache: Fram
     )
     gpus = int(ray.cluster_resources().get("GPU", 0))
     dataset = ray.data.read_parquet(listed).repartition(target_num_rows_per_block=block)
-    dataset.map_batches(
+    encoded = dataset.map_batches(
         ClipEncoder,
         fn_constructor_args=(foundations, *astuple(cache)),
         batch_size=8,
         compute=ActorPoolStrategy(size=gpus or max(1, min(4, os.cpu_count() or 1))),
         num_cpus=1,
         num_gpus=1 if gpus else 0,
-    ).write_parquet(rows)
+    )
+    with watching(Bar("decode and encode", total, "files"), DurableRows(folder, "clip_id")):
+        encoded.write_parquet(rows)
 
 
 def rows_of(folder: str, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -269,58 +273,129 @@ def main(
         videos: other videos than the project's: a folder with a captions.csv (file, caption), a table (CSV, JSONL,
             Parquet) or a .tar of WebDataset.
         sets: further collections as NAME=PATH; recipes name them.
-        sizes: pixels a side, one or several; by default those that the project's teachers ask for.
+        sizes: pixels a side, one or several; by default those that the project's teachers ask for. Teachers with
+            encoders of their own get latents by those.
         online: keep no frame latents: decode and encode in training, for collections too large to cache; by default as
             the project has it.
         foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
     """
     runs = storage.resolve_runs(runs)
-    chosen, absent = with_own_videos(choose_project(project), videos, sets)
-    base = foundations_of(chosen, foundations)
-    drawn = drawn_names(chosen, runs)
-    picture_sizes = tuple(sorted(set(sizes))) or chosen.teacher_sizes
-    is_online = chosen.online if online is None else online
-    autoencoder, *text = encoder_digests(base)
-    cache = FrameCache(
-        runs=runs, autoencoder=autoencoder, text=content_id(*text), sizes=picture_sizes, with_frames=not is_online
-    )  # fmt: skip
+    chosen, absent = with_own_videos(choose_project(project, foundations), videos, sets)
+    if online is not None:
+        chosen = replace(chosen, online=online)
+    check_drawn(chosen, runs)
     listing = file_listing(chosen, absent)
-    names = [row.name for row in chosen.collections]
-    state = [fingerprint(listing), [repr(row.draw) for row in chosen.collections if row.draw], names]
-    key = content_id("latents", state, list(picture_sizes), is_online, autoencoder, *text)
-    target = storage.join(runs, "latents", key)
-    if storage.exists(storage.join(target, storage.RECORD)):
-        storage.set_current(runs, "latents", chosen.name, key)
-        console.print(f"prepared already: {target}")
-        return
-    check_cluster(chosen)
+    state = [
+        fingerprint(listing),
+        [repr(row.draw) for row in chosen.collections if row.draw],
+        [row.name for row in chosen.collections],
+    ]
+    preparations = [
+        preparation(runs, chosen, state, encoders, sizes or of_teachers)
+        for encoders, of_teachers in encoder_groups(chosen).items()
+    ]
+    for work in preparations:
+        if storage.exists(storage.join(work.target, storage.RECORD)):
+            console.print(f"prepared already: {work.target}", soft_wrap=True)
+        else:
+            prepare(work, listing, drawings=Path(runs) / "collections" / preparations[0].key)
+        storage.set_current(runs, "latents", work.name, work.key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """What is made for the teachers of one autoencoder and text encoder: every set at every size."""
+
+    project: Project
+    #: under which it is current, and its folder
+    name: str
+    key: str
+    target: str
+    encoders: str
+    cache: FrameCache
+
+
+def encoder_groups(project: Project) -> dict[str, tuple[int, ...]]:
+    """The folders of encoders that the project's teachers name, its own first, and the sizes that each is needed at.
+
+    Folders of the same weights are one.
+    """
+    foundations = project.foundation.place
+    groups: dict[str, set[int]] = {foundations: set()}
+    folder_of_weights = {tuple(encoder_digests(foundations)): foundations}
+    for recipe in project.teachers:
+        folder = recipe.encoders or foundations
+        first = folder_of_weights.setdefault(tuple(encoder_digests(folder)), folder)
+        groups.setdefault(first, set()).update(stage.resolution for stage in recipe.stages)
+    if not groups[foundations]:  # others than teachers read what the project's own encoders make
+        groups[foundations] = set(project.teacher_sizes)
+    return {folder: tuple(sorted(sizes)) for folder, sizes in groups.items()}
+
+
+def preparation(
+    runs: str, project: Project, state: Sequence[Any], encoders: str, sizes: Sequence[int]
+) -> Preparation:
+    """What is to be made by the encoders of a folder, of videos in that state."""
+    num_pixels = tuple(sorted(set(sizes)))
+    autoencoder, *text = encoder_digests(encoders)
+    cache = FrameCache(
+        runs=runs,
+        autoencoder=autoencoder,
+        text=content_id(*text),
+        sizes=num_pixels,
+        with_frames=not project.online,
+    )
+    key = content_id("latents", state, list(num_pixels), project.online, autoencoder, *text)
+    return Preparation(
+        project=project,
+        name=latents_name(project, encoders),
+        key=key,
+        target=storage.join(runs, "latents", key),
+        encoders=encoders,
+        cache=cache,
+    )
+
+
+def prepare(work: Preparation, listing: Listing, drawings: Path) -> None:
+    """Make the manifest and the sets of a preparation.
+
+    Args:
+        drawings: where the videos lie that the project draws itself.
+    """
+    project, target = work.project, work.target
+    is_drawn = any(row.draw for row in project.collections)
+    stages = Stages(*([DRAW] if is_drawn else []), ENCODE, WRITE)
+    check_cluster(project)
     with connect():
-        drawings = drawn_collections(chosen, Path(runs) / "collections" / key) if drawn else []
-        encode(chain(drawings, listing()), target, base, cache)
-    counts = write_sets(target, cache, base, names)
-    show(target, counts)
-    cache.remember(key, rows_of(target))
-    licences = {row.name: row.licence for row in chosen.collections}
-    facts = {"project": chosen.name, "sizes": list(picture_sizes), "online": is_online, "licences": licences}
-    storage.write_record(target, {**facts, **counts})
-    storage.set_current(runs, "latents", chosen.name, key)
-    for leftover in ("rows", "checkpoint", "listed"):  # they serve to resume
+        drawn: list[Listed] = []
+        if is_drawn:
+            stages.begin(DRAW)
+            drawn = drawn_collections(project, drawings)
+        stages.begin(ENCODE)
+        encode(chain(drawn, listing()), target, work.encoders, work.cache)
+    stages.begin(WRITE)
+    record = write_sets(target, work.cache, work.encoders, [row.name for row in project.collections])
+    show(target, record)
+    work.cache.remember(work.key, rows_of(target))
+    facts = {
+        "project": project.name,
+        "sizes": list(work.cache.sizes),
+        "online": project.online,
+        "licences": {row.name: row.licence for row in project.collections},
+    }
+    storage.write_record(target, {**facts, **record})
+    for leftover in ("rows", "checkpoint", "listed"):  # what served resuming alone
         storage.remove(storage.join(target, leftover))
 
 
-def drawn_names(project: Project, runs: str) -> list[str]:
-    """The names of the collections that the project draws itself.
-
-    Raises:
-        UserError: there are some, and the runs folder is no folder of this machine.
-    """
+def check_drawn(project: Project, runs: str) -> None:
+    """UserError: the project draws collections itself, and the runs folder is no folder of this machine."""
     names = [row.name for row in project.collections if row.draw]
     if names and "://" in runs:
         raise UserError(
             f"collection {names[0]!r} is drawn and cannot be drawn into {runs}; give --videos, or --runs a "
             "folder of this machine"
         )
-    return names
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -20,12 +20,12 @@ import numpy as np
 import torch
 import tyro
 from diffusers import UNet2DConditionModel
-from rich.console import Console
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, normalize
-from tqdm import trange
 from transformers import CLIPConfig, CLIPModel, CLIPTextModel, CLIPTokenizer, PreTrainedTokenizerBase
 
+from actors.screen import Bar, console
+from experiments.cli.options import run_script
 from recipes.toy.foundations import (
     AUTOENCODER,
     CLIP,
@@ -42,6 +42,7 @@ from stickers.data.encoding import canonical
 from stickers.data.latents import LatentSet, encode_clips
 from stickers.data.mixture import Mixture
 from stickers.diffusion.schedule import NoiseSchedule
+from stickers.errors import UserError
 from stickers.models.autoencoder import RGBAAutoencoder
 from stickers.models.folders import load_autoencoder, load_unet
 from stickers.models.text import TextEncoder
@@ -51,8 +52,6 @@ from stickers.training.loop import PlainEngine, train
 from stickers.training.objective import RecipeTask
 from stickers.training.recipe import Recipe, sized
 from stickers.video.reading import read_video
-
-console = Console()
 
 
 def collect(work: Path, processes: int) -> None:
@@ -93,8 +92,8 @@ def run_steps(title: str, steps: int, lr: float, model: nn.Module, loss_at: Call
     """Train with AdamW and a cosine decay, for the parts that are no video recipe."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=0.01)
     average = 0.0
-    with trange(steps, desc=title, mininterval=5) as bar:
-        for step in bar:
+    with Bar(title, steps, "steps") as bar:
+        for step in range(steps):
             warm, decay = min(1.0, (step + 1) / 50), 0.5 * (1 + math.cos(math.pi * step / steps))
             for group in optimizer.param_groups:
                 group["lr"] = lr * warm * max(0.02, decay)
@@ -104,7 +103,7 @@ def run_steps(title: str, steps: int, lr: float, model: nn.Module, loss_at: Call
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             average = loss.item() if step == 0 else 0.98 * average + 0.02 * loss.item()
-            bar.set_postfix(loss=f"{average:.4f}", refresh=False)
+            bar.update(step + 1, f"loss {average:.4f}")
 
 
 def train_autoencoder(work: Path, folder: Path) -> None:
@@ -248,19 +247,15 @@ def train_image_unet(work: Path, folder: Path, name: str) -> None:
     model.save_pretrained(folder / "image_unets" / name)
 
 
-class Bar:
-    """A tracker that shows figures as they come."""
+@dataclass(frozen=True)
+class BarTracker:
+    """A tracker that shows the loss beside a bar."""
 
-    def __init__(self, name: str, steps: int) -> None:
-        self.name, self.steps, self.start = name, steps, time.monotonic()
+    bar: Bar
 
     def log(self, metrics: dict[str, float], step: int) -> None:
-        """Show the loss beside the progress bar."""
-        if step % 50 == 0:
-            spent = time.monotonic() - self.start
-            console.print(
-                f"{self.name}: step {step}/{self.steps}, loss {metrics['train/loss']:.4f}, {spent:.0f} s"
-            )
+        """Show the loss beside the bar."""
+        self.bar.update(step, f"loss {metrics['train/loss']:.4f}")
 
 
 def train_video_unet(work: Path, target: Path, recipe: Recipe, folder: Path) -> None:
@@ -283,7 +278,8 @@ def train_video_unet(work: Path, target: Path, recipe: Recipe, folder: Path) -> 
     def save(done: int) -> None:
         write_foundation(folder, model, recipe)
 
-    train(task, engine, Bar(recipe.name, task.num_steps), save=save, save_every=task.num_steps)
+    with Bar(recipe.name, task.num_steps, "steps") as bar:
+        train(task, engine, BarTracker(bar), save=save, save_every=task.num_steps)
 
 
 def trunk_folder(work: Path) -> Path:
@@ -331,7 +327,7 @@ def main(
         parts[recipe.name] = (folder, partial(train_video_unet, work, out, recipe, folder))
     unknown = [name for name in only if name not in parts]
     if unknown:
-        raise SystemExit(f"there is no part {unknown[0]!r}; parts: {', '.join(parts)}")
+        raise UserError(f"there is no part {unknown[0]!r}; parts: {', '.join(parts)}")
     collect(work, processes)
     for name in only or parts:
         path, make = parts[name]
@@ -344,4 +340,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

@@ -2,17 +2,15 @@
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from actors.screen import console
 from experiments.cli.options import RUNS, Runs, run_script
 from experiments.cli.project_choice import ProjectName, choose_project
 from stickers import storage
 from stickers.candidates.prices import Cell, spending, spent, together, total, unit_of
 from stickers.errors import UserError
 from stickers.evaluation.price_page import SpendingData, price, render_spending
-
-console = Console()
 
 
 def judgement(runs: str, plan: storage.Artifact) -> dict[str, Any] | None:

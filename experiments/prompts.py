@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from actors.author import write_answers
+from actors.blocks import DurableRows
 from actors.cluster import connect
-from experiments.cli.options import RUNS, Runs, absolute, run_script
-from experiments.cli.project_choice import ProjectName, choose_project
+from actors.screen import Bar, console, watching
+from experiments.cli.options import RUNS, Runs, run_script
+from experiments.cli.project_choice import ProjectName, absolute, choose_project
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import PROMPTS, REFUSED, Prompt, Refused
@@ -31,7 +32,6 @@ from stickers.prompts.sorting import PromptSet, ProposedPrompt, sort_out
 from stickers.prompts.sources import DrawnStickers
 from stickers.prompts.sticker_tables import read_prompts
 
-console = Console()
 REFUSED_SHOWN = 10
 
 
@@ -60,7 +60,8 @@ def written(uri: str, model: str, num: int, seed: int, gpus: float) -> list[Prop
     for torn in storage.discard_torn(answers_uri):
         console.print(f"[yellow]interrupted, made again: {escape(torn)}", highlight=False, soft_wrap=True)
     if len(answers_in(answers_uri)) < len(asks):
-        with connect():
+        bar = Bar("the language model writes", len(asks), "answers")
+        with connect(), watching(bar, DurableRows(answers_uri, "ask_id")):
             write_answers(asks_uri, model, answers_uri, gpus)
     answers = answers_in(answers_uri)
     return said_in([(ask.bucket, answers[ask.ask_id]) for ask in asks], model.rstrip("/").rsplit("/", 1)[-1])

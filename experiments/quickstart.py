@@ -15,18 +15,19 @@ import time
 from pathlib import Path
 
 import psutil
-from rich.console import Console
 from rich.table import Table
 
+from actors.screen import console, screen
 from experiments.cli import times
+from experiments.cli.logs import child_environment, tail_of
 from experiments.cli.options import run_script
 from experiments.cli.project_choice import ProjectName, choose_project, project_path
+from experiments.cli.stages import NUMBERED, Stages
 from stickers import storage
 from stickers.errors import UserError
 from stickers.project import Project
 from stickers.prompts.sources import DrawnStickers
 
-console = Console()
 RUNS = os.environ.get("STICKERS_RUNS", "runs")
 #: what each stage does
 STAGES = {
@@ -69,29 +70,18 @@ def main(runs: str = RUNS, project: ProjectName = None, videos: Path | None = No
         raise UserError(
             f"the quickstart keeps its videos and votes in a folder of this machine, not in {place}"
         )
-    stages, spent = stages_of(chosen), {}
-    before = times.recall(place, chosen.name)
+    names = stages_of(chosen)
+    stages, spent = Stages(*names), dict[str, float]()
     with PeakMemory() as memory:
-        for number, stage in enumerate(stages, 1):
-            announce(number, stages, stage, before)
-            if stage == PEOPLE and not chosen.simulated:
+        for name in names:
+            stages.begin(name, STAGES[name])
+            if name == PEOPLE and not chosen.simulated:
                 if storage.current(place, "kept", chosen.name) is None:
                     ask_people(place, chosen, path)
                     return
                 continue
-            spent[stage] = run_stage(stage, place, chosen, path, videos)
+            spent[name] = run_stage(name, place, chosen, path, videos)
     show(place, chosen, spent, memory.peak_gib)
-
-
-def announce(number: int, stages: list[str], stage: str, before: dict[str, float]) -> None:
-    """Stage n of m, and when all will be done as far as an earlier run tells."""
-    known = [before[name] for name in stages[number - 1 :] if name in before]
-    rest = (
-        f", about {sum(known) / 60:.0f} min to go by the last run"
-        if len(known) == len(stages) - number + 1
-        else ""
-    )
-    console.rule(f"[bold]stage {number} of {len(stages)}: {stage}[/]  {STAGES[stage]}{rest}", align="left")
 
 
 def ask_people(runs: str, project: Project, path: str) -> None:
@@ -107,20 +97,31 @@ def ask_people(runs: str, project: Project, path: str) -> None:
 
 
 def run_stage(stage: str, runs: str, project: Project, path: str, videos: Path | None) -> float:
-    """One stage in a process of its own, its output shown as it comes. Returns its seconds."""
+    """One stage in a process of its own, on the same screen and with the same log. Returns its seconds."""
     script = Path(__file__).with_name(f"{stage}.py")
     command = [*TIED, sys.executable, str(script), "--runs", runs, "--project", path]
     if videos and stage == "prepare":
         command += ["--videos", str(videos)]
+    log_size = screen.log_size()
     start = time.monotonic()
     try:
-        code = subprocess.run(command, check=False).returncode
+        code = subprocess.run(
+            command,
+            check=False,
+            stdout=screen.output,
+            stderr=screen.errors,
+            env=child_environment() | {NUMBERED: "1"},
+        ).returncode
     finally:
         seconds = time.monotonic() - start
         times.remember(runs, project.name, stage, seconds)
+    if code < 0:  # it could not say why itself
+        console.print(tail_of(log_size), highlight=False, markup=False, soft_wrap=True)
     if code:
+        reason = f"signal {-code}" if code < 0 else f"exit {code}"
         raise SystemExit(
-            f"error: stage {stage} failed (exit {code}); its output stands above. The same command resumes"
+            f"error: stage {stage} failed ({reason}); its output stands above, what libraries said in {screen.log}. "
+            "The same command resumes"
         )
     return seconds
 

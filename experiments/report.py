@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from actors.evaluator import ERROR, FOUNDATION, RIGHT, STILL
+from actors.screen import console
 from experiments.cli import times
 from experiments.cli.options import RUNS, Runs, current, run_script
 from experiments.cli.project_choice import ProjectName, choose_project
@@ -29,7 +29,6 @@ from stickers.evaluation.report import (
 from stickers.project import Project
 from stickers.video.codec import decode_strip
 
-console = Console()
 ROWS_SHOWN = 12
 PICTURE_ROWS = 6
 
@@ -206,6 +205,7 @@ def build(runs: str, project: Project) -> tuple[str, bytes]:
             ),
         ],
         simulated=kept["simulated"],
+        simulated_by=kept.get("panel", {}).get("rule", "simulated people"),
     )
     pictured = [column for column in columns if column.kind not in ("reference",)]
     return render_report(data), picture(rows, pictured)

@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from actors.screen import console
 from experiments.candidates import PlanRequest, announce, gather_stickers, make_candidates, origin_of
-from experiments.cli.ensembles import find_teachers, planned
-from experiments.cli.options import RUNS, Runs, foundations_of, run_script
+from experiments.cli.ensembles import encoders_of, find_teachers, planned
+from experiments.cli.options import RUNS, Runs, run_script
 from experiments.cli.pilot import (
     KIND,
     QualityName,
@@ -45,7 +45,6 @@ from stickers.project import Project
 from stickers.prompts.sources import first_prompts
 from stickers.video.codec import strip_size
 
-console = Console()
 NUM_PROMPTS, NUM_SEEDS = 30, 2
 THRESHOLD = 0.01
 """A gain of quality below this is not worth a teacher's clips."""
@@ -262,13 +261,13 @@ def record_the_choice(
 
 
 def gather_evidence(
-    runs: str, truth: Truth | None, request: PlanRequest, project: str, quality: QualityName
+    runs: str, truth: Truth | None, request: PlanRequest, project: Project, quality: QualityName
 ) -> Evidence:
     """Make, measure and score the pilot's clips, also by the project's truth where there is one."""
-    finished = make_candidates(runs, request, project=project)
+    finished = make_candidates(runs, request, project=project.name)
     archive = Candidates(finished.uri)
     candidates = [*archive.whole(archive)]
-    measured = measure_clips(runs, finished, candidates, truth, next(iter(request.encoders.values())))
+    measured = measure_clips(runs, finished, candidates, truth, project.foundation.place)
     chosen = choose_quality(quality, votes_on(runs, request.plan.plan_id), candidates, truth)
     return Evidence(
         plan=request.plan,
@@ -347,18 +346,16 @@ def main(
         foundations: folder of autoencoder, text encoder and tokenizer; by default the project's.
         dry_run: show the pilot and stop.
     """
-    chosen, runs = choose_project(project), storage.resolve_runs(runs)
+    chosen, runs = choose_project(project, foundations), storage.resolve_runs(runs)
     check_words(choose, by, because)
-    request = pilot_request(
-        runs, chosen, pictures, num_prompts, num_seeds, foundations_of(chosen, foundations)
-    )
+    request = pilot_request(runs, chosen, pictures, num_prompts, num_seeds)
     announce(KIND, request.plan)
     if dry_run:
         return
     if choose:
         refuse_unseen(runs, "plans", request.plan.plan_id)
     truth = chosen.evaluation.truth if pictures is None else None
-    evidence = gather_evidence(runs, truth, request, chosen.name, quality)
+    evidence = gather_evidence(runs, truth, request, chosen, quality)
     suggested = decide(runs, chosen.name, evidence, threshold, choose, by, because)
     options = {"quality": quality, "pictures": pictures, "num-prompts": num_prompts, "num-seeds": num_seeds}
     again = command(runs, project, {**options, "foundations": foundations}, suggested)
@@ -368,20 +365,17 @@ def main(
 
 
 def pilot_request(
-    runs: str, project: Project, pictures: str | None, num_prompts: int, num_seeds: int, foundations: str
+    runs: str, project: Project, pictures: str | None, num_prompts: int, num_seeds: int
 ) -> PlanRequest:
-    """The pilot: a few prompts by every finished teacher, several times each.
-
-    Args:
-        foundations: folder of the encoders that all teachers share.
-    """
+    """The pilot: a few prompts by every finished teacher, several times each."""
     teachers = find_teachers(runs, project, ())
     stickers = first_prompts(gather_stickers(runs, project, pictures, None), num_prompts)
-    ensemble = [planned(name, training, foundations) for name, training in teachers.items()]
+    encoders = encoders_of(teachers, project.foundation.place, {})
+    ensemble = [planned(name, training, encoders[name]) for name, training in teachers.items()]
     return PlanRequest(
         plan=pilot_plan(project, stickers, ensemble, num_seeds),
         teachers=teachers,
-        encoders=dict.fromkeys(teachers, foundations),
+        encoders=encoders,
         stickers_from=origin_of(runs, project, pictures),
         kind=KIND,
         refused=stickers.refused,

@@ -13,13 +13,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import httpx
-from rich.console import Console
 from sqlalchemy import Connection
-from tqdm import tqdm
 
+from actors.screen import console, track
 from experiments.cli.keeping import join_queue, keep, show, votes_on, votes_url
 from experiments.cli.options import RUNS, Runs, current, run_script
 from experiments.cli.project_choice import ProjectName, choose_project
+from experiments.cli.stages import Stages
 from serve.annotation.deployment import AnnotationOptions, open_annotation
 from serve.annotation.engine import Limits
 from serve.standalone import running
@@ -34,9 +34,10 @@ from stickers.candidates.archive import Candidates
 from stickers.errors import UserError
 from stickers.project import People
 
-console = Console()
 #: who does what simulated people need done, in the trail of the vote store
 SIMULATION = "simulated-panel"
+#: the stages of this command
+STAGES = ("simulated people look at every clip", "they answer their jobs", "make the kept set")
 #: processes that look at clips
 MOST_LOOKERS = 4
 #: how long an answer of the service may take
@@ -69,7 +70,7 @@ def look_at(
     work = [(people, *sticker, clips) for sticker, clips in strips.items()]
     values: dict[str, float] = {}
     with ProcessPoolExecutor(min(MOST_LOOKERS, os.cpu_count() or 1)) as pool:
-        looks = tqdm(pool.map(_look, work), total=len(work), desc="simulated people look", unit="sticker")
+        looks = track(pool.map(_look, work), "simulated people look", len(work), "stickers")
         for seen_values in looks:
             values |= seen_values
     storage.write_json(kept_looks, values)
@@ -188,6 +189,8 @@ def main(
     if dry_run:
         return
     plan_id, archive = judged.record["plan_id"], Candidates(judged.uri)
+    stages = Stages(*STAGES)
+    stages.begin(STAGES[0])
     values = look_at(runs_uri, people, judged, archive, [row for row in archive if row.status == MADE])
     with VoteStore(url) as store:
         if store.read(read_settings) != people.settings:
@@ -195,12 +198,14 @@ def main(
             store.write(lambda connection: change_settings(connection, changes, SIMULATION)).result()
         tokens = store.write(lambda connection: seat_people(connection, people, plan_id)).result()
         join_queue(store, judged, SIMULATION)
+        stages.begin(STAGES[1])
         all_rounds(url, tokens, values, people)
         cast, settings = votes_on(store, plan_id)
 
     def further(candidates: list[Candidate], kept: list[Kept]) -> dict[str, Any]:
         return {"panel": people.description(), **people.summary(candidates, kept, values)}
 
+    stages.begin(STAGES[2])
     kept, fresh = keep(runs_uri, judged, cast, settings, chosen, further)
     if not fresh:
         console.print(f"nothing to do, the kept set is finished: {kept.uri}")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from experiments.cli.keeping import kept_latents
 from experiments.cli.options import current, run_script
-from experiments.cli.project_choice import choose_project
+from experiments.cli.stages import Stages
 from experiments.cli.training import Options, choose, show
 from stickers import storage
 from stickers.training.job import TrainingJob
@@ -16,6 +16,9 @@ from stickers.training.recipe import Distillation, Recipe, sized
 
 #: the sets that a plan's votes can make
 KEPT_SETS = ("kept", "all")
+
+#: the stages of this command
+STAGES = ("encode the kept clips", "train")
 
 
 def kept_sets(kept: storage.Artifact, recipe: Recipe | Distillation, base: str) -> dict[str, str]:
@@ -41,13 +44,17 @@ def student_jobs(kept: storage.Artifact, recipes: Sequence[Recipe], base: str) -
 
 def main(options: Options) -> int:
     """Train every student of a project."""
-    project = choose_project(options.project)
+    project = options.chosen_project()
     recipes = choose(project.students, options.only, options.changes)
-    base = options.base(project)
+    base = project.foundation.place
     if options.dry_run:
         return show(recipes, base, project)
     kept = current(options.runs_uri, "kept", project)
-    return options.train(student_jobs(kept, recipes, base), project, simulated=bool(kept.record["simulated"]))
+    stages = Stages(*STAGES)
+    stages.begin(STAGES[0])
+    jobs = student_jobs(kept, recipes, base)
+    stages.begin(STAGES[1])
+    return options.train(jobs, project, simulated=bool(kept.record["simulated"]))
 
 
 if __name__ == "__main__":

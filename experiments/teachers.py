@@ -4,8 +4,7 @@ Teachers train side by side and fail alone. The command can be stopped at any in
 is missing, and a finished teacher is left alone.
 """
 
-from experiments.cli.options import current, run_script
-from experiments.cli.project_choice import choose_project
+from experiments.cli.options import current_latents, run_script
 from experiments.cli.training import Options, choose, show
 from stickers import storage
 from stickers.training.job import TrainingJob
@@ -23,14 +22,20 @@ def prepared_sets(latents: storage.Artifact) -> dict[str, str]:
 
 def main(options: Options) -> int:
     """Train every teacher of a project."""
-    project = choose_project(options.project)
+    project = options.chosen_project()
     recipes = choose(project.teachers, options.only, options.changes)
-    base = options.base(project)
+    base = project.foundation.place
     if options.dry_run:
         later: list[Recipe | Distillation] = [*project.students, *project.distillations]
         return show([*recipes, *(later if options.only is None else ())], base, project)
-    sets = prepared_sets(current(options.runs_uri, "latents", project))
-    jobs = [TrainingJob.of_recipe(recipe, foundations=base, sets=sets) for recipe in recipes]
+    jobs = [
+        TrainingJob.of_recipe(
+            recipe,
+            foundations=base,
+            sets=prepared_sets(current_latents(options.runs_uri, project, recipe.encoders or base)),
+        )
+        for recipe in recipes
+    ]
     return options.train(jobs, project)
 
 

@@ -12,11 +12,11 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
-from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from actors.ensemble import BATCH_SIZE
+from actors.screen import console
 from actors.teacher import rows_per_block
 from experiments.benchmarks.sizes import FACTOR, NUM_FRAMES, flops
 from experiments.cli.options import run_script
@@ -34,7 +34,6 @@ from stickers.training.estimate import SECONDS_AN_HOUR
 from stickers.video.clips import on_white
 from stickers.video.codec import encode_strip
 
-console = Console()
 #: dense bf16 of an H100 SXM, by its data sheet
 H100_FLOPS = 989.4e12
 #: assumed bytes of a row beside its clip: ids, prompt, settings and scores, twice, since an index repeats them

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from actors.cluster import connect
 from actors.preview import NUM_CLIPS, Preview, film
+from actors.screen import console
 from actors.tracking import RunTracker, Tracking
 from actors.trainer import train_all
 from experiments.cli.options import RUNS, Runs, current, run_script
@@ -36,7 +37,6 @@ from stickers.training import loop
 from stickers.training.engine import DeepSpeedEngine
 from stickers.training.job import TrainingJob
 
-console = Console()
 STEPS = 300
 #: the project whose MLflow run the trainings belong to
 ORCHESTRATION = replace(TINY, name="orchestration")

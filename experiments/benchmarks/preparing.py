@@ -22,10 +22,9 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 import tyro
-from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
+from actors.screen import console, track
 from experiments.benchmarks.reading import draw_frames
 from experiments.cli.options import run_script
 from recipes.toy.projects import TINY
@@ -42,7 +41,6 @@ from stickers.training.objective import RecipeTask
 from stickers.training.recipe import sized
 from stickers.video.codec import write_video
 
-console = Console()
 SCRIPT = Path(__file__).parents[1] / "prepare.py"
 VIDEO_SIDE, VIDEO_FRAMES, VIDEO_FPS = 256, 120, 24
 (SIZE,) = TINY.teacher_sizes
@@ -52,7 +50,7 @@ def write_videos(folder: Path, count: int) -> list[tuple[str, Listed]]:
     """Write H.264 videos of 256 pixels and five seconds."""
     rng = np.random.default_rng(0)
     paths = []
-    for number in tqdm(range(count), desc="draw", unit="video"):
+    for number in track(range(count), "draw", unit="videos"):
         rgb = draw_frames(rng, VIDEO_SIDE, VIDEO_FRAMES)
         alpha = np.full((*rgb.shape[:3], 1), 255, np.uint8)
         path = folder / f"{number:03d}.mp4"

@@ -11,10 +11,10 @@ from typing import Annotated
 
 import torch
 import tyro
-from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from actors.screen import console
 from experiments.cli.options import run_script
 from recipes.paper import PAPER_TEACHERS
 from stickers.errors import UserError
@@ -22,7 +22,6 @@ from stickers.models.sizes import LATENT_256, LATENT_512, NUM_TOKENS, SIZES, Siz
 from stickers.models.unet import VideoUNet
 from stickers.training.estimate import estimate
 
-console = Console()
 NUM_FRAMES = 8
 #: pixels a latent pixel
 FACTOR = 8
@@ -112,7 +111,7 @@ def main(
         return
     rows = [measure(size) for name, size in SIZES.items() if only in (None, name)]
     if as_json:
-        print(json.dumps([asdict(row) for row in rows], indent=2))
+        console.out(json.dumps([asdict(row) for row in rows], indent=2), highlight=False)
     else:
         console.print(table(rows))
 

@@ -22,6 +22,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from actors.screen import console
 from stickers.errors import UserError
 
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # before Ray's first import
@@ -40,7 +41,6 @@ from stickers.candidates.plan import Plan, save_plan
 from stickers.candidates.scoring import score
 from stickers.export import assemble
 
-console = Console()
 MIB = 1 << 20
 #: rows of the plans whose memory is measured
 LENGTHS = (500, 5000)

@@ -16,6 +16,7 @@ from serve.annotation.lead import sign_in_link
 from stickers import storage
 from stickers.annotation.store.people import add_person, new_link, people_in
 from stickers.annotation.store.votes import VoteStore
+from stickers.project import Project
 
 T = TypeVar("T")
 #: who the log of events names for a change made at the command line
@@ -60,12 +61,16 @@ class PlanOptions(StoreOptions):
     project: ProjectName = None
     plan: Annotated[str | None, tyro.conf.arg(help="a finished plan; by default the latest")] = None
 
-    def find_plan(self) -> storage.Artifact:
-        """The finished plan. UserError: there is none."""
+    def find_plan(self, project: Project | None = None) -> storage.Artifact:
+        """The finished plan. UserError: there is none.
+
+        Args:
+            project: the one that the options name, where it is loaded already.
+        """
         runs = storage.resolve_runs(self.runs)
         if self.plan:
             return storage.find_record(runs, "plans", self.plan)
-        return current(runs, "plans", choose_project(self.project))
+        return current(runs, "plans", project or choose_project(self.project))
 
 
 def create_link(store: VoteStore, name: str, role: str, address: str) -> str:

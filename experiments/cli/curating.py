@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.curator import REASON, VideoCaptioner, VideoEmbedder, ask
+from actors.screen import Bar, console, track
 from stickers import storage
 from stickers.curation.keywords import tokens
 from stickers.curation.parts import Parts
@@ -28,7 +27,6 @@ from stickers.curation.video_tables import (
 )
 from stickers.errors import UserError
 
-console = Console()
 #: how many unreadable videos are printed; a table names all of them
 SHOWN = 10
 #: seconds of work that a killed command loses; parts grow with the speed of the machine
@@ -41,9 +39,8 @@ def contents_of(files: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
     contents: dict[str, str] = {}
     unread: dict[str, str] = {}
     with ThreadPoolExecutor(4) as pool:
-        for file, content in zip(
-            unique_files, tqdm(pool.map(content_of, unique_files), "hash", len(unique_files), unit="video")
-        ):
+        hashed = track(pool.map(content_of, unique_files), "hash", len(unique_files), "videos")
+        for content, file in zip(hashed, unique_files, strict=True):
             if isinstance(content, Unread):
                 unread[file] = content.reason
             else:
@@ -70,12 +67,12 @@ def collect(
     unread: dict[str, str] = {}
     held: list[dict[str, Any]] = []
     kept_at = time.monotonic()
-    with connect(), tqdm(total=len(rows), desc="model", unit="video") as bar:
+    with connect(), Bar("ask the model", len(rows), "videos") as bar:
         try:
             for block in ask(rows, actor, *settings):
                 held += [{name: row[name] for name in parts.schema.names} for row in block if not row[REASON]]
                 unread |= {row["file"]: row[REASON] for row in block if row[REASON]}
-                bar.update(len(block))
+                bar.advance(len(block))
                 if time.monotonic() - kept_at > KEEP_EVERY_S:
                     parts.add(held)
                     held, kept_at = [], time.monotonic()

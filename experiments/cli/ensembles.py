@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.markup import escape
 
-from experiments.cli.options import absolute, current_training, encoder_digests
+from actors.screen import console
+from experiments.cli.options import current_training, encoder_digests
+from experiments.cli.project_choice import absolute
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.candidates.plan import PlannedTeacher
@@ -14,8 +15,6 @@ from stickers.diffusion.sampling import SamplerSettings
 from stickers.errors import UserError
 from stickers.evaluation.choice import Origin, current_choice
 from stickers.project import Project
-
-console = Console()
 
 
 def find_teachers(runs: str, project: Project, names: tuple[str, ...]) -> dict[str, storage.Artifact]:

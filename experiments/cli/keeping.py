@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from actors.cluster import connect
 from actors.kept_encoder import KeptClip, encode_kept
+from actors.screen import console
 from experiments.cli.options import encoder_digests
 from stickers import storage
 from stickers.annotation.kept import keep_rates, kept_rows, survivors
@@ -27,7 +27,6 @@ from stickers.errors import UserError
 from stickers.project import Project
 from stickers.training.job import latent_factor
 
-console = Console()
 KEPT_TABLE = "kept.parquet"
 #: clips are large; small row groups let a reader fetch a few of them
 ROWS_PER_GROUP = 64

@@ -3,15 +3,18 @@
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from ray.exceptions import RayTaskError
 from sqlalchemy.exc import OperationalError
 
+from experiments.cli.logs import keeping_log, log_error
 from stickers import storage
+from stickers.artifacts.ids import content_id
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
 from stickers.project import Project
@@ -30,13 +33,13 @@ MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def run_script(main: Callable[..., int | None]) -> None:
-    """Run `main` from the command line.
+    """Run `main` from the command line; what libraries print goes to a log (see `experiments.cli.logs`).
 
     A problem that a person can solve (a wrong value, a full or unwritable disk) ends in one sentence and exit code 1.
     Everything else is a bug of ours and keeps its traceback.
     """
     try:
-        raise SystemExit(tyro.cli(main))
+        raise SystemExit(tyro.cli(_logged(main)))
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on", file=sys.stderr, flush=True)
         os._exit(130)  # at once, Ray and its threads included: a private cluster ends with its driver
@@ -45,6 +48,31 @@ def run_script(main: Callable[..., int | None]) -> None:
         if not sentence:
             raise
         raise SystemExit(f"error: {sentence}") from None
+
+
+def _logged(main: Callable[..., int | None]) -> Callable[..., int | None]:
+    """`main`, to be called from the command line, with a log."""
+
+    @wraps(main)
+    def logged(*args: Any, **values: Any) -> int | None:
+        with keeping_log(Path(sys.argv[0]).stem, _runs_of([*args, *values.items()])):
+            try:
+                return main(*args, **values)
+            except Exception as error:
+                log_error(_mendable(error))
+                raise
+
+    return logged
+
+
+def _runs_of(arguments: Iterable[Any]) -> str | None:
+    """The runs folder among the arguments of a command, or in one that holds several; none if it has none."""
+    for argument in arguments:
+        name, value = argument if isinstance(argument, tuple) else ("", argument)
+        runs = value if name == "runs" else getattr(value, "runs", None)
+        if isinstance(runs, str):
+            return runs
+    return None
 
 
 def _mendable(error: BaseException | None) -> str:
@@ -61,16 +89,6 @@ def _mendable(error: BaseException | None) -> str:
     return ""
 
 
-def foundations_of(project: Project, choice: str | None) -> str:
-    """The folder or URI of the encoders, absolute; by default the project's own."""
-    return absolute(choice) if choice else project.foundation.place
-
-
-def absolute(choice: str) -> str:
-    """A path or URI from the command line, as a URI or an absolute path."""
-    return choice if "://" in choice else str(Path(choice).expanduser().resolve())
-
-
 def encoder_digests(foundations: str) -> list[str]:
     """Content hashes of autoencoder, text encoder and tokenizer."""
     parts = ("autoencoder", "text_encoder", "tokenizer")
@@ -84,6 +102,28 @@ def current(runs: str, kind: str, project: Project) -> storage.Artifact:
         raise UserError(
             f"{storage.join(runs, kind)} holds nothing of project {project.name!r}; "
             f"run experiments/{MAKERS[kind]} first"
+        )
+    return artifact
+
+
+def latents_name(project: Project, encoders: str) -> str:
+    """The name under which the latents by the encoders of a folder are current: the project's for those of its own."""
+    if encoders == project.foundation.place:
+        return project.name
+    digests = encoder_digests(encoders)
+    if digests == encoder_digests(project.foundation.place):
+        return project.name
+    return f"{project.name}-{content_id('encoders', *digests)}"
+
+
+def current_latents(runs: str, project: Project, encoders: str) -> storage.Artifact:
+    """What `prepare.py` made last for a project by the encoders of a folder. UserError: it made nothing by those."""
+    current(runs, "latents", project)  # the plainer sentence, where there is nothing at all
+    artifact = storage.current(runs, "latents", latents_name(project, encoders))
+    if artifact is None:
+        raise UserError(
+            f"{storage.join(runs, 'latents')} holds none of project {project.name!r} by the encoders in {encoders}; "
+            "run experiments/prepare.py again"
         )
     return artifact
 

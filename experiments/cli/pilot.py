@@ -12,11 +12,10 @@ from typing import Literal
 import pyarrow as pa
 import ray
 from ray.util import ActorPool
-from rich.console import Console
-from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.critic import Critic
+from actors.screen import console, track
 from experiments.cli.options import encoder_digests
 from stickers import storage
 from stickers.annotation.store.votes import thaw
@@ -32,7 +31,6 @@ from stickers.metrics.motion_size import motion_per_second
 from stickers.project import Project
 from stickers.prompts.sticker_tables import Stickers
 
-console = Console()
 KIND = "pilot"
 QualityName = Literal["auto", "votes", "truth", "pixels"]
 MEASURED = pa.schema(
@@ -92,7 +90,7 @@ def _measure(
     )
     frames = {rows[0].candidate_id: rows[0].num_frames for _, rows in work}
     results = pool.map_unordered(lambda actor, item: actor.look.remote(*item), work)
-    for rows in tqdm(results, total=len(work), desc="measure", unit="sticker"):
+    for rows in track(results, "measure", len(work), "stickers"):
         uri = _file(folder, rows[0]["sticker_id"], frames[rows[0]["candidate_id"]])
         storage.write_table(uri, pa.Table.from_pylist(rows, schema=MEASURED), MEASURED)
 

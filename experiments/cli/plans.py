@@ -1,19 +1,18 @@
 """What is done with existing plans: watched while they are made, audited, made again in part, extended."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
 from time import monotonic
 
 import ray
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from tqdm import tqdm
 
 from actors.cluster import connect
 from actors.ensemble import BATCH_SIZE
+from actors.screen import Bar, console, track
 from actors.teacher import rows_per_block
 from stickers import storage
 from stickers.artifacts.records import PLAN
@@ -26,12 +25,9 @@ from stickers.candidates.prices import Cell
 from stickers.candidates.progress import Durable, Pace, summary
 from stickers.errors import UserError
 
-console = Console()
 FAULTS_SHOWN = 40
 #: seconds between two looks at a plan in the making, and the share of them that looking may take
 LOOK_EVERY, LOOK_SHARE = 3.0, 0.1
-#: seconds between two lines where the output is no terminal
-LINE_EVERY = 60.0
 
 
 def select(uri: str, expression: str) -> list[str]:
@@ -81,7 +77,7 @@ def audit_plan(uri: str, *, decode: bool = True) -> int:
     with connect():
         look = ray.remote(audit_part)
         waiting = [look.remote(uri, *pending, decode=decode) for pending in parts_of(uri).items()]
-        for task in tqdm(waiting, desc="audit", unit="part"):
+        for task in track(waiting, "audit", unit="parts"):
             faults += ray.get(task)
     table = Table("candidate", "fault", "detail", title=f"faults of plan {uri.rsplit('/', 1)[1]}")
     for fault in faults[:FAULTS_SHOWN]:
@@ -162,35 +158,24 @@ def watching(uri: str, plan: Plan) -> Iterator[None]:
 def _watch(uri: str, plan: Plan, ended: Event) -> None:
     durable = Durable(uri, plan.teachers)
     pace = Pace(rows_per_block(len(plan.rows) // len(plan.teachers), BATCH_SIZE))
-    form = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
-    bar = tqdm(total=len(plan.rows), desc="candidates", bar_format=form, unit="candidate")
-    patient = not bar.fp.isatty()
-    with bar:
-        last = monotonic()
-        while True:
-            started = monotonic()
+    statuses = durable.look()
+    total, num_done = len(plan.rows), sum(map(len, statuses.values()))
+    with Bar("candidates", total, "candidates", done=num_done, pace=pace) as bar:
+        while not ended.is_set() or num_done < total:
+            is_last, started = ended.is_set(), monotonic()
             statuses = durable.look()
-            done = sum(map(len, statuses.values()))
-            pace.add(started, done)
-            failed = sum(status == "failed" for rows in statuses.values() for status in rows.values())
-            remaining = pace.remaining(started, len(plan.rows) - done)
-            bar.n = done
-            bar.set_postfix_str(
-                ", ".join(f"{name} {len(rows)}" for name, rows in statuses.items())
-                + (f", {failed} failed" if failed else "")
-                + f", left: {remaining or 'not known yet'}",
-                refresh=False,
-            )
-            if not patient or started - last >= LINE_EVERY or ended.is_set():
-                bar.refresh()
-                last = started
-            if ended.wait(max(LOOK_EVERY, (monotonic() - started) / LOOK_SHARE)) and done == len(plan.rows):
+            num_done = sum(map(len, statuses.values()))
+            bar.update(num_done, _made_by_teacher(statuses))
+            if is_last:  # so that the bar ends where the plan does
                 return
-            if ended.is_set() and done < len(plan.rows):
-                # one last look, so that the bar ends where the plan does
-                bar.n = sum(map(len, durable.look().values()))
-                bar.refresh()
-                return
+            ended.wait(max(LOOK_EVERY, (monotonic() - started) / LOOK_SHARE))
+
+
+def _made_by_teacher(statuses: Mapping[str, Mapping[str, str]]) -> str:
+    """How many candidates each teacher has made, and how many failed."""
+    num_failed = sum(status == "failed" for rows in statuses.values() for status in rows.values())
+    parts = [f"{name} {len(rows)}" for name, rows in statuses.items()]
+    return ", ".join([*parts, *([f"{num_failed} failed"] if num_failed else [])])
 
 
 def source_of(runs: str, plan: storage.Artifact) -> Plan:

@@ -2,19 +2,19 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from ray import cloudpickle
-from rich.console import Console
 
 import recipes
 from actors.cluster import connect, is_private, missing_on_cluster
+from actors.screen import console
 from stickers.errors import UserError
-from stickers.project import Project, load_project, places_of
+from stickers.project import Foundation, Project, load_project, places_of
 
-console = Console()
 ENVIRONMENT = "STICKERS_PROJECT"
 #: the project file that a command finds in the current folder
 USUAL_FILE = "project.py"
@@ -36,10 +36,13 @@ ProjectName = Annotated[
 ]
 
 
-def choose_project(choice: str | None) -> Project:
+def choose_project(choice: str | None, foundations: str | None = None) -> Project:
     """The project that a command works on.
 
     Where the command line names none, the first line on the screen says which one it is.
+
+    Args:
+        foundations: a folder or URI that takes the place of the project's foundation.
 
     Raises:
         UserError: it is no project; the sentence says why.
@@ -54,7 +57,15 @@ def choose_project(choice: str | None) -> Project:
             f"{path}: the name {project.name!r} belongs to a shipped project; give yours a name of its own"
         )
     cloudpickle.register_pickle_by_value(module)
+    if foundations:
+        # its licence is not the other's
+        return replace(project, foundation=Foundation(place=absolute(foundations)))
     return project
+
+
+def absolute(choice: str) -> str:
+    """A place that a person has given, as a URI or an absolute path."""
+    return choice if "://" in choice else str(Path(choice).expanduser().resolve())
 
 
 def project_path(choice: str | None) -> Path:

@@ -190,7 +190,7 @@ def describe_stickers(rows: list[StickerRow], size: int) -> list[str]:
     if oblong:
         sentences.append(
             f"{len(oblong)} of {len(rows)} stickers are not square (the first: {Path(oblong[0].picture).name}, "
-            f"{oblong[0].width} x {oblong[0].height}): the longer sides are cropped"
+            f"{oblong[0].width} x {oblong[0].height}): they are filled up with transparency, opaque ones cropped"
         )
     small = [row for row in rows if min(row.width, row.height) < size]
     if small:

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.pretty import Pretty
 from rich.table import Table
 
+from actors.screen import console
 from actors.trainer import train_all
-from experiments.cli.options import RUNS, Runs, foundations_of
-from experiments.cli.project_choice import ProjectName, check_cluster
+from experiments.cli.options import RUNS, Runs
+from experiments.cli.project_choice import ProjectName, check_cluster, choose_project
 from stickers import storage
 from stickers.data.motion_buckets import MotionBuckets
 from stickers.diffusion.sampling import SamplerSettings
@@ -24,7 +25,6 @@ from stickers.training.estimate import GIB, UTILISATION, Estimate, estimate
 from stickers.training.job import TrainingJob, foundation_of, latent_factor, network_config
 from stickers.training.recipe import Distillation, Recipe, Stage
 
-console = Console()
 #: pixels to a latent pixel of Stable Diffusion's autoencoders
 USUAL_FACTOR = 8
 #: columns that the table of costs needs
@@ -130,9 +130,9 @@ class TrainOptions:
         """The runs folder, absolute."""
         return storage.resolve_runs(self.runs)
 
-    def base(self, project: Project) -> str:
-        """The absolute folder of the foundations."""
-        return foundations_of(project, self.foundations)
+    def chosen_project(self) -> Project:
+        """The project, with the foundation that takes the place of its own."""
+        return choose_project(self.project, self.foundations)
 
     def train(self, jobs: Sequence[TrainingJob], project: Project, *, simulated: bool = False) -> int:
         """Train what is not finished. Returns 1 when a training failed: the others are finished all the same."""

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
+from actors.screen import console, track
 from experiments.cli.options import RUNS, Runs, run_script
 from experiments.cli.project_choice import ProjectName, choose_project
 from experiments.prices import collect
@@ -26,7 +25,6 @@ FLOORS = (0.0, 0.05, 0.1, 0.2, 0.4)
 #: judged candidates of each cell at the start
 PILOT = 10
 Policy = Callable[[Sequence[Cell], np.ndarray, float, int], list[int]]
-console = Console()
 
 
 def thompson(floor: float) -> Policy:
@@ -132,7 +130,7 @@ def main(
     seconds = candidates * float(prices(cells).mean())
     for title, moves in (("steady rates", False), ("rates that change places midway", True)):
         results: dict[str, list[Played]] = {name: [] for name in POLICIES}
-        for number in tqdm(range(plays), desc=title, unit="play"):
+        for number in track(range(plays), title, unit="plays"):
             order = np.random.default_rng([seed, number]).permutation(len(cells)) if moves else slice(None)
             for name, policy in POLICIES.items():
                 results[name].append(

@@ -7,18 +7,16 @@ show how many clean clips each verdict is raised against and how many faults it 
 from collections import Counter
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from scipy.stats import binomtest
-from tqdm import tqdm
 
+from actors.screen import console, track
 from experiments.cli.options import run_script
 from recipes.toy.world import FAULTS, Mode, look_of, meaning, render_motion, toy_prompts
 from stickers.errors import UserError
 from stickers.metrics.clip_checks import FLAGS, check
 
 RATES, SIZES, NUM_FRAMES = (4, 6, 8), (32, 64, 256), 8
-console = Console()
 
 
 def main(clips: int = 300, seed: int = 1) -> None:
@@ -34,7 +32,7 @@ def main(clips: int = 300, seed: int = 1) -> None:
     prompts = toy_prompts(min(clips, 200), seed)
     raised: Counter[str] = Counter()
     missed: Counter[str] = Counter()
-    for number in tqdm(range(clips), unit="clip"):
+    for number in track(range(clips), "check", unit="clips"):
         prompt = prompts[number % len(prompts)]
         fps, size = int(dice.choice(RATES)), int(dice.choice(SIZES))
         motion, mode = meaning(prompt.text).motions[0], Mode.draw(dice)

@@ -17,10 +17,9 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 import tyro
-from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
+from actors.screen import console, track
 from experiments.cli.options import run_script
 from recipes.toy.foundations import toy_sampler
 from recipes.toy.projects import TINY
@@ -46,7 +45,6 @@ from stickers.video.clips import ConditioningKind, conditioning_index, on_white
 from stickers.video.codec import write_video
 from stickers.video.motion import motion_score
 
-console = Console()
 SIZE, NUM_FRAMES, SECONDS = 32, 8, 4.0
 SPEEDS = (0.4, 1.0, 2.5)
 FILE_FPS = (12, 24, 30)
@@ -76,7 +74,7 @@ def draw_videos(count: int, seed: int, foundations: str | None = None) -> Drawn:
     autoencoder = load_autoencoder(foundations) if foundations else None
     speeds, captions, looked = [], [], list[Examined]()
     with tempfile.TemporaryDirectory() as folder:
-        for number in tqdm(range(count), desc="videos", unit="video"):
+        for number in track(range(count), "draw", unit="videos"):
             rng = np.random.default_rng([seed, number])
             subject, motion = words.pairs(held=False)[int(rng.integers(len(words.pairs(held=False))))]
             mode, faster, fps = Mode.draw(rng), float(rng.choice(SPEEDS)), int(rng.choice(FILE_FPS))
@@ -345,7 +343,7 @@ def compare_teachers(
             running = [
                 pool.submit(train_and_look, variant, data, foundations, steps, stickers) for variant in todo
             ]
-            results = [task.result() for task in tqdm(running, desc="teachers", unit="teacher")]
+            results = [task.result() for task in track(running, "train", unit="teachers")]
     show_teachers(results)
     first = [result for result in results if result.variant.seed == 0]
     rows = [

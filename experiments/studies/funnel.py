@@ -18,15 +18,14 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.table import Table
 from scipy.optimize import brentq
 from scipy.stats import binom
 
+from actors.screen import console
 from experiments.cli.options import run_script
 from stickers.errors import UserError
 
-console = Console()
 ACCURACIES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 QUORUMS = ((1, 1), (1, 2), (2, 2), (2, 3), (3, 3), (3, 5), (4, 5))
 

@@ -24,11 +24,10 @@ from typing import Annotated, Any, Literal
 
 import aiohttp
 import tyro
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import URL, make_url, select
-from tqdm import tqdm
 
+from actors.screen import Bar, console
 from experiments.cli.options import run_script
 from experiments.trials.commits import LEASE_SECONDS, PEOPLE_PER_JOB, PLAN_ID, bare_rates, prepare
 from serve.annotation.deployment import AnnotationOptions, open_annotation
@@ -55,7 +54,6 @@ POLL_SECONDS = 0.05
 START_SECONDS = 300.0
 FAULTS_SHOWN = 20
 OK = 200
-console = Console()
 
 
 @dataclass
@@ -85,7 +83,7 @@ class Crowd:
 
 
 async def person(
-    crowd: Crowd, base: Callable[[], str], name: str, token: str, is_open: Callable[[], bool], bar: tqdm
+    crowd: Crowd, base: Callable[[], str], name: str, token: str, is_open: Callable[[], bool], bar: Bar
 ) -> None:
     """Sign in, take jobs and answer them while `is_open`, or until no more jobs come."""
     rng, csrf, job = random.Random(name), "", None
@@ -120,7 +118,7 @@ async def person(
             status, reply = await post(f"/api/jobs/{job['job_id']}/answer", body)
             if status == OK:
                 crowd.record(name, job["job_id"], picks)
-                bar.update()
+                bar.advance()
                 job = reply["job"]
             else:
                 crowd.refused[f"{status}"] += 1
@@ -187,7 +185,7 @@ class ServiceProcess:
 
 
 async def _all(
-    crowd: Crowd, port: int, tokens: dict[str, str], is_open: Callable[[], bool], bar: tqdm
+    crowd: Crowd, port: int, tokens: dict[str, str], is_open: Callable[[], bool], bar: Bar
 ) -> None:
     def base() -> str:
         return f"http://{HOST}:{port}"
@@ -233,7 +231,7 @@ def load(
         rates = [bare_rates(bare, bare_seconds)]
         crowd, port = Crowd(), free_port()
         total = num_jobs * PEOPLE_PER_JOB
-        with running_service(url, port, folder / "log"), tqdm(total=total, desc=kind, mininterval=5) as bar:
+        with running_service(url, port, folder / "log"), Bar(kind, total, "answers") as bar:
             wait_until_it_answers(port)
             start = time.monotonic()
             asyncio.run(_all(crowd, port, tokens, lambda: len(crowd.acknowledged) < total, bar))
@@ -263,7 +261,7 @@ def kills(kind: str, num_kills: int, num_people: int, num_jobs: int, seed: int, 
         crowd, port, total = Crowd(), free_port(), num_jobs * PEOPLE_PER_JOB
         with (
             running_service(url, port, folder / "log") as service,
-            tqdm(total=total, desc=kind, mininterval=5) as bar,
+            Bar(kind, total, "answers") as bar,
         ):
 
             async def choose_and_kill() -> int:
@@ -279,7 +277,7 @@ def kills(kind: str, num_kills: int, num_people: int, num_jobs: int, seed: int, 
                         break
                     service.kill()
                     done += 1
-                    bar.set_postfix(kills=done)
+                    bar.update(bar.done, f"{done} kills")
                 await work
                 return done
 

@@ -21,10 +21,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import psutil
-from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
+from actors.screen import Bar, console
 from stickers.errors import UserError
 
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # before Ray's first import
@@ -56,7 +55,6 @@ LIMIT = 40
 #: seconds from one kill to the next: at random, and half the time not before something new was made
 LEAST, MOST = 1.0, 12.0
 MEASURED = ("seconds",)
-console = Console()
 
 
 class Counting(Teacher):
@@ -206,13 +204,13 @@ def disturbed(
     round_ = Round(uri, len(plan.rows), Counter())
     made_of(uri).mkdir(parents=True)
     driver = killer.start(runs, rows, seed, log)
-    with tqdm(total=len(plan.rows), desc="made", unit="candidate", mininterval=5) as bar:
+    with Bar("made", len(plan.rows), "candidates") as bar:
         while True:
             wait = time.monotonic() + killer.dice.uniform(LEAST, MOST)
             num_awaited = len(set(lines(uri))) + killer.dice.randint(0, 1)
             while driver.poll() is None and (time.monotonic() < wait or len(set(lines(uri))) < num_awaited):
                 time.sleep(0.2)
-            bar.update(len(set(lines(uri))) - bar.n)
+            bar.update(len(set(lines(uri))))
             if driver.poll() == 0:
                 break
             if driver.poll() is not None:
@@ -220,7 +218,7 @@ def disturbed(
             elif round_.kills.total() < max_kills:
                 victim = next(victims)
                 round_.kills[victim] += killer.kill(victim, driver)
-                bar.set_postfix(kills=round_.kills.total())
+                bar.update(bar.done, f"{round_.kills.total()} kills")
             if driver.poll() is not None:
                 driver = killer.start(runs, rows, seed, log)
     round_.seconds = time.monotonic() - started

@@ -21,14 +21,13 @@ import kubernetes_validate
 import ray
 import yaml
 from ray.serve.schema import ServeDeploySchema
-from rich.console import Console
 from rich.table import Table
 
+from actors.screen import console
 from experiments.cli.arguments import argument_problem
 from experiments.cli.options import run_script
 from stickers.errors import UserError
 
-console = Console()
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "platform" / "deploy"
 KUBERNETES = "1.37"

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import Page, ViewportSize, sync_playwright
-from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
+from actors.screen import console, track
 from experiments.cli.keeping import join_queue
 from experiments.cli.options import RUNS, Runs, current, run_script
 from experiments.cli.project_choice import ProjectName, choose_project
@@ -40,12 +39,11 @@ FRAMES = """() => new Promise((done) => {
     requestAnimationFrame(look);
 })"""
 TIMES = "() => performance.getEntriesByName('next-job').map((entry) => entry.duration)"
-console = Console()
 
 
 def answer(page: Page, jobs: int) -> list[float]:
     """Answer `jobs` jobs; returns the milliseconds from each key press to the painted next job."""
-    for _ in tqdm(range(jobs), desc="jobs", unit="job"):
+    for _ in track(range(jobs), "answer", unit="jobs"):
         page.locator('#desk[data-ready="1"]').wait_for()
         page.keyboard.press("1")
         before = page.evaluate(TIMES)

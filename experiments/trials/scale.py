@@ -24,10 +24,9 @@ from typing import Any
 import numpy as np
 import psutil
 import pyarrow as pa
-from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
+from actors.screen import Bar, console, track
 from stickers.errors import UserError
 
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # before Ray's first import
@@ -63,7 +62,6 @@ DRAWN = pa.schema(
     [pa.field("clip", pa.binary(), nullable=False), pa.field("looks", pa.string(), nullable=False)]
 )
 PICTURES = pa.schema([pa.field("png", pa.binary(), nullable=False)])
-console = Console()
 
 
 class Sleeper(Teacher):
@@ -98,7 +96,7 @@ def draw(seed: int) -> tuple[list[dict[str, Any]], list[bytes]]:
     """Clips as strips with their scores, and pictures; all of full size and all different."""
     dice, drawn = np.random.default_rng(seed), []
     prompts = toy_prompts(NUM_DRAWN, seed)
-    for prompt in tqdm(prompts, desc="clips to hand out", unit="clip"):
+    for prompt in track(prompts, "draw clips to hand out", unit="clips"):
         times = np.arange(SETTINGS.num_frames) / SETTINGS.fps
         motion = meaning(prompt.text).motions[0]
         clip = render_motion(look_of(prompt.text, 0), motion, Mode.draw(dice), times, PICTURE)
@@ -261,10 +259,10 @@ def count_blocks(rows: Path) -> int:
 
 def wait_for(driver: Driver, rows: Path, num_awaited: int, title: str) -> int:
     """Wait until `num_awaited` blocks exist or the driver has ended; returns how many exist."""
-    with tqdm(total=num_awaited, desc=title, unit="block", mininterval=10) as bar:
+    with Bar(title, num_awaited, "blocks") as bar:
         while True:
             num_blocks = count_blocks(rows)
-            bar.update(min(num_blocks, num_awaited) - bar.n)
+            bar.update(min(num_blocks, num_awaited))
             if (
                 num_blocks >= num_awaited
                 or psutil.Process(driver.process.pid).status() == psutil.STATUS_ZOMBIE
@@ -341,7 +339,9 @@ def main(
         stage: act as the driver of one stage: plan, make or audit.
     """
     if stage:
-        print(json.dumps(drive(storage.resolve_runs(runs or ""), stage, prompts, seed)), flush=True)
+        console.out(
+            json.dumps(drive(storage.resolve_runs(runs or ""), stage, prompts, seed)), highlight=False
+        )
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if runs:

@@ -18,18 +18,18 @@ from pathlib import Path
 
 import httpx
 import pyarrow as pa
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from actors.screen import console
 from experiments.cli.options import run_script
+from experiments.cli.stages import Stages
 from recipes.toy.world import SUBJECTS, words
 from serve.standalone import listen
 from stickers import storage
 from stickers.errors import UserError
 from stickers.storage.outside import open_table
 
-console = Console()
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ("fetch", "take", "new", "quickstart", "regenerate", "serve", "search")
 CAPTIONS, PROMPTS = "captions.csv", "prompts.csv"
@@ -64,41 +64,36 @@ def main(
     """
     out = out.expanduser().resolve()
     out.mkdir(parents=True, exist_ok=True)
-    screen = out / SCREEN
+    screen, stages = out / SCREEN, Stages(*STAGES)
     project, runs = out / "project" / "project.py", out / "runs"
-    announce("fetch")
+    stages.begin("fetch")
     if stickers is None:
         stickers = out / "fetched"
         run(screen, "fetch_stickers.py", "--folder", stickers)
-    announce("take")
+    stages.begin("take")
     captions = take(stickers / "animations" / "train", CAPTIONS, out / "animations", animations)
     prompts = take(stickers / "stills" / "train", PROMPTS, out / "stills", stills)
-    announce("new")
+    stages.begin("new")
     if not project.exists():
         folders = ("--videos", out / "animations", "--stickers", out / "stills" / PROMPTS)
         given = {"--steps": steps, "--foundation": foundation}
         options = [word for option, value in given.items() if value is not None for word in (option, value)]
         run(screen, "new.py", *folders, "--out", project.parent, "--people", "random", *options)
-    announce("quickstart")
+    stages.begin("quickstart")
     ours = ("--project", project, "--runs", runs)
     run(screen, "quickstart.py", *ours)
-    announce("regenerate")
+    stages.begin("regenerate")
     run(screen, "candidates.py", *ours, "--regenerate", AGAIN)
-    announce("serve")
+    stages.begin("serve")
     with served(screen, runs) as address:
         ask(address, out / "stills", prompts, out / "answer.webp")
-    announce("search")
+    stages.begin("search")
     problems = [
         *foreign_words(out, skip=stickers),
         *foreign_prompts(runs, {*captions.values(), *prompts.values()}),
     ]
     show(problems, out)
     return 1 if problems else 0
-
-
-def announce(stage: str) -> None:
-    """Stage n of m."""
-    console.rule(f"[bold]stage {STAGES.index(stage) + 1} of {len(STAGES)}: {stage}[/]", align="left")
 
 
 def run(screen: Path, script: str, *arguments: object) -> None:
@@ -110,7 +105,7 @@ def run(screen: Path, script: str, *arguments: object) -> None:
         )
         assert process.stdout is not None
         for line in process.stdout:
-            sys.stdout.write(line)
+            console.out(line, end="", highlight=False)
             copy.write(line)
     if process.wait():
         raise UserError(f"{script} failed with exit code {process.returncode}; its output stands above")

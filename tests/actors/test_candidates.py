@@ -203,5 +203,3 @@ def test_weights_that_changed_since_their_training_draw_nothing(
     with pytest.raises(ValueError, match="have changed since they were trained.*not another"):
         run_ensemble(uri, plan, Ensemble(teachers={"calm": other}, encoders=encoders), Console(quiet=True))
     assert not list(Path(uri).rglob("rows/*.parquet"))
-
-

@@ -9,12 +9,14 @@ from sqlalchemy import select
 from stickers.annotation import rounds
 from stickers.annotation.rounds import (
     advance,
+    begin_settings,
     change_settings,
     close_plan,
     open_plan,
     rebuild,
     retire,
 )
+from stickers.annotation.settings import RoundSettings, Settings
 from stickers.annotation.store.database import seats
 from stickers.annotation.store.filing import jobs_in
 from stickers.annotation.store.people import Person
@@ -62,6 +64,22 @@ def test_the_number_of_people_changes_midway(store: VoteStore) -> None:
     assert Counter(Counter(counts).values()) == {4: 4}
     with pytest.raises(ValueError, match="round 1: quorum must be from 1 to 2, got 3"):
         people(2, 3)
+
+
+def test_a_new_store_takes_the_settings_of_the_project_and_keeps_what_a_lead_changes(url: str) -> None:
+    of_project = Settings(clips_per_job=4, rounds=(RoundSettings(role="annotator", people=2, quorum=1),))
+    with VoteStore(url) as store:
+        assert do(store, lambda connection: begin_settings(connection, of_project, "lea"))
+        assert do(store, rounds.read_settings) == of_project
+        assert not do(store, lambda connection: begin_settings(connection, Settings(), "lea"))
+        do(store, lambda connection: change_settings(connection, {"clips_per_job": 5}, "lea"))
+        assert not do(store, lambda connection: begin_settings(connection, of_project, "lea"))
+        assert do(store, rounds.read_settings).clips_per_job == 5
+
+
+def test_a_store_that_people_have_begun_with_keeps_its_defaults(store: VoteStore) -> None:
+    assert not do(store, lambda connection: begin_settings(connection, Settings(clips_per_job=4), "lea"))
+    assert do(store, rounds.read_settings) == Settings()
 
 
 def test_one_who_is_interrupted_by_fewer_seats_is_told_and_no_one_is_extra(store: VoteStore) -> None:

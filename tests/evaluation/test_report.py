@@ -114,6 +114,7 @@ def make_data() -> ReportData:
         ],
         pointers=[Pointer(label="Runs", command="make mlflow", address="http://127.0.0.1:5000")],
         simulated=True,
+        simulated_by="simulated people who choose at random",
     )
 
 
@@ -128,7 +129,15 @@ def html(data: ReportData) -> str:
 
 
 def test_it_says_everything_and_escapes_it(html: str, data: ReportData) -> None:
-    for said in ("1,288", "refused", "-0.59", "5 min 12 s", "make mlflow", "[0.34, 0.50]"):
+    for said in (
+        "1,288",
+        "refused",
+        "-0.59",
+        "5 min 12 s",
+        "make mlflow",
+        "[0.34, 0.50]",
+        "people who choose at random chose",
+    ):
         assert said in html, said
     assert html.count("<canvas") == 6 * 8
     assert "&lt;b&gt;Distilled" in html and "<b>Distilled" not in html

@@ -58,6 +58,7 @@ def page(runs: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
         wait_for(lambda: "Ctrl-C" in log.read_text() or process.poll() is not None, 120)
         links = dict(re.findall(r"(annotator|expert|lead) (http\S+)", log.read_text()))
         assert set(links) == {"annotator", "expert", "lead"}, log.read_text()
+        assert "rounds and jobs are as project tiny has them" in log.read_text()
         yield links
         process.send_signal(signal.SIGINT)
         assert process.wait(60) in (0, 130), log.read_text()
@@ -151,7 +152,7 @@ def test_gold_from_a_table_and_jobs_built_anew(lead: Lead, runs: Path, tmp_path:
         assert join_queue(votes, plan, "lea") == 4
     assert "gold jobs" in lead("gold", "--table", str(table))
     lead("settings", "clips_per_job=3")
-    assert lead("rebuild").strip() == "8 jobs" and "is closed" in lead("close")
+    assert lead("rebuild").endswith("\n8 jobs\n") and "is closed" in lead("close")
     table.write_text("candidate_id,share\nx,maybe\n")
     with pytest.raises(ValueError, match="row 1: share is 'maybe'"):
         lead("gold", "--table", str(table))

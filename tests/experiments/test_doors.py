@@ -54,6 +54,7 @@ def table_commands(folder: Path, marker: Path, *, nested: bool) -> list[tuple[Pa
     (folder / "animations").mkdir()
     frames = [Image.new("RGBA", (8, 8), color) for color in ("red", "blue")]
     frames[0].save(folder / "animations" / "a.gif", save_all=True, append_images=frames[1:])
+    (folder / "animations" / "captions.csv").write_text("file,caption\na.gif,a cat\n")
     (folder / "decisions.csv").write_text("file,decision,reason,reviewer,time\na.mp4,accept,,ann,t\n")
     votes = {field.name: "x" for field in fields(Vote)}
     columns: dict[str, dict[str, str]] = {

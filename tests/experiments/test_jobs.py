@@ -32,7 +32,12 @@ def test_cluster_started_in_the_repository(tiny_foundations: Path, prepared_runs
     with cluster(Path(sys.executable), ROOT) as address:
         done = submit(address, "--", *teachers(prepared_runs, tiny_foundations))
         assert done.returncode == 0, done.stdout + done.stderr
-    assert storage.find_record(str(prepared_runs), "teachers", TEACHER).record["weights"]
+    record = storage.find_record(str(prepared_runs), "teachers", TEACHER)
+    assert record.record["weights"]
+    # the log of the job has what our loggers say, in the driver and in workers, each once, and there is no other log
+    assert done.stdout.count(f"INFO actors.trainer: {record.folder}: training starts, try 1") == 1
+    assert done.stdout.count(f"INFO actors.trainer: {TEACHER}: worker 0 on cpu goes on from step 0") == 1
+    assert done.stdout.count("trained networks") == 1 and not (prepared_runs / "logs").exists()
 
 
 def test_cluster_that_has_only_the_dependencies(

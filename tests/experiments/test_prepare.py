@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image, ImageDraw
 
 from actors.encoder import COLUMNS, ClipEncoder
 from experiments import prepare
+from experiments.cli.options import current_latents
+from experiments.new import main as new
 from experiments.prepare import (
     LISTED,
     file_listing,
@@ -19,6 +22,7 @@ from experiments.prepare import (
     write_listing,
     write_sets,
 )
+from experiments.teachers import prepared_sets
 from recipes.toy.projects import TINY
 from stickers import storage
 from stickers.data.cache import ROWS, FrameCache
@@ -26,7 +30,20 @@ from stickers.data.collections import Listed
 from stickers.data.latents import LatentSet
 from stickers.errors import UserError
 from stickers.models.folders import load_autoencoder
+from stickers.project import load_project
 from stickers.toy.video_files import write_captions, write_clip
+from stickers.training.job import TrainingJob
+
+WITH_OTHERS = """
+
+from dataclasses import replace
+
+first, second = project.teachers
+project = replace(
+    project,
+    teachers=(first, replace(second, encoders={others!r}, foundation={others!r} + "/video_unets/motion")),
+)
+"""
 
 
 def save_videos(folder: Path) -> Path:
@@ -108,3 +125,43 @@ def test_sets_hold_what_is_usable_once_and_the_rest_is_told(
     text = capsys.readouterr().out
     assert "set keyword has no usable clip: artist stands for it" in text
     assert "none.mp4" in text and "have no caption" in text and "more are refused" not in text
+
+
+def write_project(folder: Path, others: Path) -> Path:
+    """A project of two videos and three stickers, whose second teacher has other encoders."""
+    folder.mkdir()
+    frames = [Image.new("RGBA", (48, 48), (0, 0, 0, 0)) for _ in range(12)]
+    for step, frame in enumerate(frames):
+        ImageDraw.Draw(frame).ellipse((4 + step, 8, 24 + step, 30), fill=(200, 40, 90, 255))
+    for number in range(2):
+        shown = frames[number:]
+        shown[0].save(folder / f"{number}.webp", save_all=True, append_images=shown[1:], duration=60)
+    (folder / "captions.csv").write_text("file,caption\n0.webp,a disc slides\n1.webp,another disc slides\n")
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    for name in ("a", "b", "c"):
+        Image.new("RGBA", (64, 64), "red").save(pictures / f"{name}.png")
+    (pictures / "captions.csv").write_text("file,caption\na.png,a box\nb.png,a card\nc.png,a bar\n")
+    new(folder, pictures, folder / "discs", size=32, steps=2, people="random")
+    file = folder / "discs" / "project.py"
+    file.write_text(file.read_text() + WITH_OTHERS.format(others=str(others)))
+    return file
+
+
+@pytest.mark.ray
+def test_every_teacher_has_latents_by_its_own_encoders(tiny_foundations: Path, tmp_path: Path) -> None:
+    file, runs = write_project(tmp_path / "videos", tiny_foundations), str(tmp_path / "runs")
+    project, _ = load_project(file)
+    with pytest.raises(UserError, match="holds nothing of project 'discs'; run experiments/prepare"):
+        current_latents(runs, project, project.foundation.place)
+    prepare.main(runs, str(file))
+    base = project.foundation.place
+    artifacts = [current_latents(runs, project, recipe.encoders or base) for recipe in project.teachers]
+    assert artifacts[0].folder != artifacts[1].folder and artifacts[0] == storage.current(
+        runs, "latents", "discs"
+    )
+    for recipe, artifact, other in zip(project.teachers, artifacts, artifacts[::-1], strict=True):
+        assert artifact.record["clips"] == {"videos": 2} and artifact.record["sizes"] == [32]
+        TrainingJob.of_recipe(recipe, foundations=base, sets=prepared_sets(artifact)).check()
+        with pytest.raises(UserError, match="text of width"):
+            TrainingJob.of_recipe(recipe, foundations=base, sets=prepared_sets(other)).check()

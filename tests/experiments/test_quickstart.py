@@ -46,6 +46,12 @@ MIDDLE: dict[str, tuple[Callable[..., Any], int, str]] = {
 }
 
 
+#: how lines of Ray, of its workers, of MLflow's database, DeepSpeed, transformers, tqdm and Python's warnings look
+CHATTER = re.compile(
+    r"\b(INFO|WARNING) \w+\.py:\d+|\.cc:\d+|\(\w+.* pid=\d+|alembic|\[\d{4}-\d\d-\d\d |\d+%\||shards|Warning:"
+)
+
+
 def start(script: str, runs: Path, log: Path, gate: Gate | None = None) -> subprocess.Popen[bytes]:
     command = [sys.executable, ROOT / "experiments" / script, "--runs", runs, "--project", "smoke"]
     environment = {**(gate.environment() if gate else os.environ), "COLUMNS": "160"}
@@ -150,6 +156,32 @@ def test_a_kept_clip_has_a_price_and_a_budget_follows_it(
     assert re.search(r"is finished[\s\S]*all\W+12\W+12\W+0\W+0", capsys.readouterr().out)
     budgets.main(str(runs), "smoke", candidates=50, rounds=2, plays=3)
     assert re.search(r"oracle \W+[\d.]+\W+0.0%", capsys.readouterr().out)
+
+
+def test_the_screen_has_stages_and_results_and_the_log_the_chatter(runs: Path) -> None:
+    screen = runs.with_name("log").read_text()
+    assert [line for line in screen.splitlines() if CHATTER.search(line)] == []
+    for line in (
+        "stage 1 of 9: prepare: list the videos, encode their frames",
+        "stage 1 of 3: draw the videos",
+        "stage 2 of 3: decode and encode the files (",
+        "decode and encode: 41 of 41 files",
+        "stage 1 of 2: teachers animate the stickers",
+        "stage 3 of 3: make the kept set (",
+        "student: 8 of 8 steps, trained, loss 0.",
+    ):
+        assert line in screen, screen[-6000:]
+    logs = {path: path.read_text() for path in (runs / "logs").iterdir()}
+    named = re.findall(r"^log: (.+)$", screen, re.M)
+    assert (
+        len(named) == len(set(named)) >= len(stages_of(SMOKE)) - 2
+    )  # export and report may have nothing to log
+    assert set(named) <= set(map(str, logs))
+    prepare = next(text for path, text in logs.items() if path.name.startswith("prepare-"))
+    assert "INFO streaming_executor.py" in prepare and "INFO actors.cluster: cluster: 1 machines" in prepare
+    assert any(
+        "INFO actors.trainer: student: worker 0 on cpu goes on from step" in text for text in logs.values()
+    )
 
 
 @pytest.mark.timeout(600)

@@ -12,6 +12,7 @@ from stickers.video.clips import (
     frame_spacing,
     on_white,
     shrink,
+    square_side,
 )
 
 
@@ -130,6 +131,22 @@ def test_fit_crops_the_centre_without_stretching() -> None:
     tall = fit(wide.swapaxes(1, 2).copy(), 16)
     assert tall.shape == (2, 16, 16, 4) and (tall[:, 2:-2, :, 0] > 250).all()
     assert fit(wide[:1, :8, :8], 32).shape == (1, 32, 32, 4)  # upwards too
+
+
+@pytest.mark.parametrize("is_tall", [False, True])
+def test_fit_pads_what_has_alpha_so_that_nothing_is_cut(is_tall: bool) -> None:
+    figure = np.zeros((2, 40, 101, 4), np.uint8)
+    figure[:, :, :1] = figure[:, :, -1:] = (255, 0, 0, 255)  # the ends of the longer side
+    frames = figure.swapaxes(1, 2).copy() if is_tall else figure
+    assert square_side(frames) == 101
+    square = fit(frames, 101)
+    long, short = (1, 2) if is_tall else (2, 1)
+    seen = square[..., 3] > 0
+    assert square.shape == (2, 101, 101, 4) and seen.sum() == 2 * 2 * 40
+    assert list(np.flatnonzero(seen.any(axis=(0, short)))) == [0, 100]
+    assert list(np.flatnonzero(seen.any(axis=(0, long)))) == list(range(30, 70))
+    half = fit(frames, 50)
+    assert half.shape == (2, 50, 50, 4) and half[..., 3].any(axis=(0, short))[[0, -1]].all()
 
 
 def test_fit_does_not_alias_or_bleed_hidden_colour() -> None:

@@ -31,6 +31,23 @@ def read_settings(connection: Connection) -> Settings:
     return settings_of(value) if value else Settings()
 
 
+def begin_settings(connection: Connection, settings: Settings, by: str) -> bool:
+    """Take these settings, such as a project's, for a store that has neither settings nor a plan yet.
+
+    Others keep theirs, because a lead may have decided them or people may have chosen by them.
+
+    Returns:
+        Whether they are taken.
+    """
+    lock_job_building(connection)
+    for column in (settings_table.c.version, plans.c.plan_id):
+        if connection.execute(select(column).limit(1)).first():
+            return False
+    connection.execute(insert(settings_table), {"at": time.time(), "by": by, "value": asdict(settings)})
+    note(connection, by, "settings", asdict(settings))
+    return True
+
+
 def change_settings(connection: Connection, values: Mapping[str, Any], by: str) -> Settings:
     """Change settings for new jobs and for jobs in the queue: adds the seats they now need and removes the others.
 

@@ -42,7 +42,7 @@ class SimulatedPeople(Protocol):
         ...
 
     def description(self) -> dict[str, Any]:
-        """The rule in words and numbers, for records."""
+        """For records: `rule`, a noun phrase that reports say of these people, and the numbers behind it."""
         ...
 
     def summary(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from stickers.models.text import TextEncoder
 
 #: version of canonical frames and tracks; a change invalidates all entries
-VERSION = 1
+VERSION = 2
 #: the shards of a clip's frames, one for each size, and of its text
 LOCATIONS = pa.schema(
     [

@@ -124,7 +124,10 @@ class Pointer:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportData:
-    """Everything the page says. `facts` are short label-value pairs: project, revision, digests."""
+    """Everything the page says.
+
+    `facts` are short label-value pairs: project, revision, digests. `simulated_by` says who chose in place of people.
+    """
 
     title: str
     summary: str
@@ -139,6 +142,7 @@ class ReportData:
     times: Sequence[StageTime]
     pointers: Sequence[Pointer]
     simulated: bool
+    simulated_by: str = "simulated people"
     still_at: int = 3
 
 

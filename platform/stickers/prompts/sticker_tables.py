@@ -11,11 +11,11 @@ from PIL import Image
 from stickers import storage
 from stickers.artifacts.ids import prompt_id, sticker_id
 from stickers.artifacts.records import Prompt, Refused, Sticker
-from stickers.data.encoding import canonical
 from stickers.errors import UserError
 from stickers.pipeline import check_prompt
 from stickers.prompts.sorting import BUCKETS, OPEN, ProposedPrompt
 from stickers.storage.outside import open_table
+from stickers.video.clips import cut_out, fit, on_white, square_side
 from stickers.video.codec import decode_picture
 
 #: pictures a prompt, of those that are drawn for it (paper section 2.3)
@@ -39,7 +39,7 @@ def import_stickers(table: str) -> Stickers:
     Args:
         table: CSV, JSONL or Parquet with the columns prompt and picture (a path, relative to the table, or a URI), and
             optionally bucket (action, emotion or open-ended, the default). Pictures are cut out of a solid
-            background and cropped to a square.
+            background; an oblong one becomes a square (see `fit`).
 
     Returns:
         What can be used; every other row stands under `refused` with its reason.
@@ -113,7 +113,8 @@ def _user_picture(table: str, row: dict[str, str]) -> np.ndarray:
 
 def at_own_resolution(pixels_HWC: np.ndarray) -> np.ndarray:
     """A picture in the model's form at its own size: uint8 RGBA, square, of at most `MAX_STICKER_SIDE` pixels."""
-    return canonical(pixels_HWC[None], min(*pixels_HWC.shape[:2], MAX_STICKER_SIDE))[0]
+    frames = cut_out(pixels_HWC[None])
+    return on_white(fit(frames, min(square_side(frames), MAX_STICKER_SIDE)))[0]
 
 
 def make_sticker(prompt: str, index: int, pixels_HWC: np.ndarray) -> Sticker:

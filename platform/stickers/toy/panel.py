@@ -78,7 +78,10 @@ class Panel:
     def description(self) -> dict[str, Any]:
         """The rule, in JSON's types."""
         rule: dict[str, Any] = json.loads(json.dumps(self.rule()))
-        return {"rule": "simulated people who compare clips with the toy world's truth", **rule}
+        return {
+            "rule": "simulated people who compare clips with the toy world's truth and err at stated rates",
+            **rule,
+        }
 
     def summary(
         self, candidates: Sequence[Candidate], kept: Sequence[Kept], values: Mapping[str, float]

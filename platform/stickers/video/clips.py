@@ -127,14 +127,20 @@ def conditioning_index(
 
 
 def fit(frames_THWC: np.ndarray, size: int) -> np.ndarray:
-    """Scale the shorter side to `size` (antialiased, alpha-weighted) and crop the centre: [T, size, size, 4]."""
+    """Scale to a square of `size` pixels (antialiased, alpha-weighted): [T, size, size, 4].
+
+    What is oblong and has transparent pixels gets more of them beside it, so that nothing of a cut-out figure is lost;
+    what is opaque loses its longer side's ends, since bars would be a part of the picture.
+    """
     if size < 1:
         raise UserError(f"size must be at least 1 pixel, got {size}")
     _check(frames_THWC)
+    side = square_side(frames_THWC)
+    if side > min(frames_THWC.shape[1:3]):
+        frames_THWC = _padded(frames_THWC)
     height, width = frames_THWC.shape[1:3]
     if (height, width) == (size, size):
         return frames_THWC
-    side = min(height, width)
     x, y = (width - side) / 2, (height - side) / 2
     box = (x, y, x + side, y + side)
     # Up as down: the bicubic kernel widens with the scale when shrinking, so nothing aliases.
@@ -142,6 +148,25 @@ def fit(frames_THWC: np.ndarray, size: int) -> np.ndarray:
         Image.fromarray(frame).resize((size, size), Image.Resampling.BICUBIC, box) for frame in frames_THWC
     ]
     return np.stack([np.asarray(frame) for frame in resized])
+
+
+def square_side(frames_THWC: np.ndarray) -> int:
+    """Pixels a side of the square that `fit` scales: the longer side where it pads, else the shorter."""
+    height, width = frames_THWC.shape[1:3]
+    if height == width:
+        return int(height)
+    is_transparent = bool((frames_THWC[..., -1] < OPAQUE).any())
+    return int(max(height, width) if is_transparent else min(height, width))
+
+
+def _padded(frames_THWC: np.ndarray) -> np.ndarray:
+    """Frames in the middle of a transparent square."""
+    num_frames, height, width, channels = frames_THWC.shape
+    side = max(height, width)
+    y, x = (side - height) // 2, (side - width) // 2
+    square = np.zeros((num_frames, side, side, channels), frames_THWC.dtype)
+    square[:, y : y + height, x : x + width] = frames_THWC
+    return square
 
 
 def shrink(frames_THWC: np.ndarray, max_side: int) -> np.ndarray:
