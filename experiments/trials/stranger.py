@@ -7,11 +7,12 @@ person's own.
 """
 
 import csv
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -39,6 +40,8 @@ AGAIN = "teacher == 'teacher-8fps'"
 #: what is read as text; pictures, weights and latents hold no words
 TEXTS = {".csv", ".html", ".json", ".log", ".md", ".py", ".txt", ".yaml", ".yml"}
 DATABASES = {".db", ".sqlite"}
+#: pictures inside a page, whose letters may spell anything
+ENCODED = re.compile(r"base64,[A-Za-z0-9+/=]+")
 #: columns that hold what a person wrote
 WRITTEN = ("prompt", "caption")
 SERVE_SECONDS = 180
@@ -89,7 +92,7 @@ def main(
         ask(address, out / "stills", prompts, out / "answer.webp")
     stages.begin("search")
     problems = [
-        *foreign_words(out, skip=stickers),
+        *foreign_words(out, inputs=tuple(filter(None, (stickers, foundation)))),
         *foreign_prompts(runs, {*captions.values(), *prompts.values()}),
     ]
     show(problems, out)
@@ -170,18 +173,23 @@ def ask(address: str, folder: Path, prompts: dict[str, str], answer: Path) -> No
 
 def is_foreign(text: str) -> bool:
     """Whether a line speaks of the toy world: by name, or in one of its sentences."""
-    line = text.lower()
+    line = ENCODED.sub("", text).lower()
     if "toy" in line:
         return True
     phrases = [phrase for choices in words.PHRASES.values() for phrase in choices]
     return any(f"{subject} {phrase}" in line for subject in SUBJECTS if subject in line for phrase in phrases)
 
 
-def foreign_words(folder: Path, *, skip: Path) -> Iterator[str]:
-    """Where the files of a folder speak of the toy world: texts, cells of tables and of databases, names of files."""
+def foreign_words(folder: Path, *, inputs: Sequence[Path] = ()) -> Iterator[str]:
+    """Where the files of a folder speak of the toy world: texts, cells of tables and of databases, names of files.
+
+    Folders of `inputs` are left out.
+    """
     for path in sorted(folder.rglob("*")):
         # a job's folder is links to the platform itself
-        if path.is_dir() or path.is_relative_to(skip) or "job" in path.relative_to(folder).parts:
+        if path.is_dir() or "job" in path.relative_to(folder).parts:
+            continue
+        if any(path.is_relative_to(source) for source in inputs):
             continue
         if is_foreign(str(path.relative_to(folder))):
             yield f"{path}: its name"

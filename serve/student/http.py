@@ -99,7 +99,9 @@ def _add_animate(app: FastAPI, student: "Student", animate: Animate) -> None:
     )
     async def animate_picture(
         picture: Annotated[UploadFile, File(description="PNG, WebP or JPEG, at most 4096 pixels a side")],
-        prompt: Annotated[str, Form(description="how the picture shall move, for example: a cat waving")],
+        prompt: Annotated[
+            str, Form(description="how the picture shall move, for example: a teapot pours tea")
+        ],
         seed: Annotated[
             int | None, Form(ge=0, le=MAX_SEED, description="for the same animation again")
         ] = None,

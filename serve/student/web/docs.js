@@ -16,7 +16,7 @@ const resolve = (schema) => (schema?.$ref ? schema.$ref.split("/").slice(1).redu
 document.getElementById("about").textContent = api.info.description;
 const here = new URL("v1/animate", location.href).href;
 document.getElementById("example").textContent =
-  `curl ${here} -F picture=@cat.png -F prompt="a cat waving" \\\n     -H "Accept: image/webp" --output cat.webp`;
+  `curl ${here} -F picture=@teapot.png -F prompt="a teapot pours tea" \\\n     -H "Accept: image/webp" --output teapot.webp`;
 
 for (const [path, methods] of Object.entries(api.paths)) {
   for (const [method, operation] of Object.entries(methods)) {
