@@ -76,6 +76,6 @@ def test_what_never_fits_is_refused_before_it_starts(
     ]
     check_memory(jobs[:1], side_by_side=1)
     with pytest.raises(
-        UserError, match=r"'huge' cannot fit: a worker needs [\d.]+ GiB of .* lower batch_size"
+        UserError, match=r"'huge' cannot fit: a worker needs [\d.]+ GiB and has .* lower batch_size"
     ):
         check_memory(jobs, side_by_side=1)
