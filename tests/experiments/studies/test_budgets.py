@@ -23,7 +23,10 @@ from tests.support.plans import finish_plan
 
 #: of teachers at one price, one keeps nine of ten and one keeps one of ten
 TRUTH = np.array([0.9, 0.1])
-CELLS = [Cell("good", "action", 100, 0, 100.0, 100, 90), Cell("bad", "action", 100, 0, 100.0, 100, 10)]
+CELLS = [
+    Cell(teacher=name, bucket="action", made=100, failed=0, seconds=100.0, judged=100, kept=kept)
+    for name, kept in (("good", 90), ("bad", 10))
+]
 
 
 def test_policies_lay_out_what_there_is() -> None:
