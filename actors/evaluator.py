@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from stickers.artifacts.ids import content_id, seed_from
+from stickers.artifacts.ids import seed_from
 from stickers.artifacts.records import Prompt, Sticker
 from stickers.data.encoding import to_tensor
 from stickers.evaluation.measures import Metric
+from stickers.evaluation.reservation import held_out_key
 from stickers.evaluation.truth import Truth, TruthReader
 from stickers.export import assemble
 from stickers.models.folders import network_names
@@ -36,7 +37,7 @@ class HeldOut:
     @property
     def key(self) -> str:
         """The name of its readings."""
-        return content_id("held-out", self.sticker.sticker_id)
+        return held_out_key(self.sticker.sticker_id)
 
     def seed(self, number: int) -> int:
         """The seed of the sticker's clip of that number, the same for every system."""

@@ -9,7 +9,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,10 @@ EXPERIMENT = "animated-stickers"
 STUDENT = "animated-stickers-student"
 CHAMPION = "champion"
 STEP = "train/step"
+#: the folder of a run's artifacts in which its previews lie
+PREVIEWS = "previews"
+#: of one search
+MOST_RUNS = 10_000
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -142,6 +146,41 @@ class Tracking:
         """The last value of every metric."""
         return dict(self.client.get_run(run_id).data.metrics)
 
+    def tag(self, run_ids: Iterable[str], name: str, value: str) -> None:
+        """Set a tag of runs; those that are not in this store are left out."""
+        from mlflow.exceptions import MlflowException
+
+        for run_id in run_ids:
+            try:
+                self.client.set_tag(run_id, name, value)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+
+    def versions_in(self, folders: Collection[str]) -> list[tuple[str, str]]:
+        """Name and number of the registered models whose folders are among some."""
+        versions = self.client.search_model_versions(max_results=MOST_RUNS)
+        return [(row.name, str(row.version)) for row in versions if row.source in folders]
+
+    def tag_version(self, version: tuple[str, str], name: str, value: str) -> None:
+        """Set a tag of a registered model, named by name and number."""
+        self.client.set_model_version_tag(*version, name, value)
+
+    def previewed(self, ensemble: str) -> list[str]:
+        """The runs of an ensemble that have previews."""
+        runs = self.client.search_runs(
+            [self.experiment_id], f"tags.ensemble = '{ensemble}'", max_results=MOST_RUNS
+        )
+        names = [str(row.info.run_id) for row in runs]
+        return [name for name in names if self.client.list_artifacts(name, PREVIEWS)]
+
+    def remove_previews(self, run_id: str) -> None:
+        """Delete the previews of a run."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        place = self.client.get_run(run_id).info.artifact_uri
+        get_artifact_repository(place).delete_artifacts(PREVIEWS)
+
     def register(self, folder: str, run_id: str, *, name: str = STUDENT, alias: str = CHAMPION) -> str:
         """Give an exported folder a version in the registry, and the alias; returns the version's number.
 
@@ -191,6 +230,19 @@ def resolve(model: str, runs: str) -> str:
     return str(version.source)
 
 
+def registered_folders(runs: str) -> set[str]:
+    """The places of the folders behind all registered models of a runs folder.
+
+    Raises:
+        UserError: the runs folder is remote and no MLflow server is named.
+    """
+    uri = tracking_uri(runs)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return set()
+    versions = connect_client(uri).search_model_versions(max_results=MOST_RUNS)
+    return {str(version.source) for version in versions}
+
+
 class RunTracker:
     """The training loop's `Tracker` in a worker; it writes to a run that the driver made.
 
@@ -223,7 +275,7 @@ class RunTracker:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, file)
             path.write_bytes(data)
-            self.client.log_artifact(self.run_id, str(path), f"previews/{inside}".rstrip("/"))
+            self.client.log_artifact(self.run_id, str(path), f"{PREVIEWS}/{inside}".rstrip("/"))
 
 
 class SilentTracker:

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -34,12 +34,14 @@ from actors.screen import console as shared_console
 from actors.screen import log_to_errors
 from actors.tracking import RunTracker, SilentTracker, Tracking
 from stickers import storage
+from stickers.artifacts.licences import LICENCES
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
+from stickers.housekeeping.withdrawn import Withdrawn, lift
 from stickers.project import Project
 from stickers.training import loop
 from stickers.training.engine import DeepSpeedEngine
-from stickers.training.job import FOLDERS, ROOT, TrainingJob, training_name
+from stickers.training.job import FOLDERS, ROOT, TrainingJob, licences_behind, training_name
 
 logger = logging.getLogger(__name__)
 #: how often workers that vanish (killed, out of memory, a lost node) are replaced
@@ -63,6 +65,7 @@ class Assignment:
     simulated: bool
     preview: Preview
     validate_every: int
+    licences: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +190,7 @@ def _finish(work: Assignment, seconds: float) -> None:
         "revision": work.revision,
         "mlflow_run": work.run_id,
         "simulated": work.simulated,
+        LICENCES: dict(work.licences),
         "seconds": round(seconds, 1),
     }
     storage.write_record(run_uri, record)
@@ -227,6 +231,9 @@ def train_all(
     console = console or shared_console
     todo = [job for job in jobs if not job.finished(runs)]
     outcomes = [JobOutcome(job=job, status="finished before") for job in jobs if job not in todo]
+    for outcome in outcomes:
+        # it learns the same from what is left, or its digest would be another
+        lift(outcome.job.run_uri(runs))
     for job in todo:
         job.check()
     if todo:
@@ -254,7 +261,7 @@ def _assign(
     validate_every: int,
 ) -> list[Assignment]:
     parent, revision = tracking.parent(project.name), code_revision()
-    held_out = project.evaluation.stickers.stickers(NUM_CLIPS)
+    held_out = Withdrawn.of(runs).without(project.evaluation.stickers.stickers(NUM_CLIPS))
     return [
         Assignment(
             job=job,
@@ -266,6 +273,7 @@ def _assign(
             simulated=simulated,
             preview=Preview.of(held_out, job.picture_size),
             validate_every=validate_every,
+            licences=licences_behind(job, runs, project.foundation.licence),
         )
         for job in jobs
     ]

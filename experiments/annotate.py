@@ -36,6 +36,7 @@ from stickers.annotation.store.votes import votes_in
 from stickers.artifacts.records import Refused
 from stickers.candidates.archive import Candidates
 from stickers.errors import UserError
+from stickers.housekeeping.withdrawn import Withdrawn, without_people
 from stickers.storage.outside import open_table
 
 PORT = 8100
@@ -299,6 +300,11 @@ class Import(StoreOptions):
                 count = store.write(lambda connection: import_jobs(connection, jobs)).result()
             else:
                 votes, refused = read_votes(self.file)
+                withdrawn = Withdrawn.of(storage.resolve_runs(self.runs)).people
+                votes, gone = without_people(votes, withdrawn)
+                refused += [
+                    Refused(uri=self.file, source="votes", reason=f"{gone} are of people who withdrew")
+                ] * bool(gone)
                 count, conflicts = store.write(lambda connection: import_votes(connection, votes)).result()
                 refused += [Refused(uri=self.file, source=name, reason=reason) for name, reason in conflicts]
         for row in refused:

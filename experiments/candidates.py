@@ -5,7 +5,7 @@ that is written is durable. Failed rows get further passes. A finished plan is c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from rich.markup import escape
@@ -22,6 +22,7 @@ from experiments.cli.stages import Stages
 from experiments.draw import read_stickers
 from experiments.prices import collect
 from stickers import storage
+from stickers.artifacts.licences import LICENCES
 from stickers.artifacts.records import Refused
 from stickers.candidates.archive import Candidates, compact, counts_of, remove_blocks
 from stickers.candidates.budget import FLOOR
@@ -29,36 +30,41 @@ from stickers.candidates.driver import driving
 from stickers.candidates.plan import Plan, PlannedTeacher, as_saved, make_plan, save_plan
 from stickers.errors import UserError
 from stickers.evaluation.reservation import without_reserved
+from stickers.housekeeping.withdrawn import Withdrawn
 from stickers.project import Project
 from stickers.prompts.sources import first_prompts
 from stickers.prompts.sticker_tables import Stickers, import_stickers
 
 #: the stages of this command
 STAGES = ("teachers animate the stickers", "pack and index the candidates")
+#: how the origin of stickers begins that came with the command line
+TABLE = "table "
 
 
 def gather_stickers(runs: str, project: Project, pictures: str | None, num_prompts: int | None) -> Stickers:
     """The stickers of the table `pictures`; else those drawn last for the project; else the project's own.
 
-    Stickers whose prompts the project reserves for its evaluation are refused.
+    Stickers whose prompts the project reserves for its evaluation are refused, withdrawn ones left out.
 
     Raises:
         UserError: `num_prompts` is below 1, or the table cannot be read.
     """
     if num_prompts is not None and num_prompts < 1:
         raise UserError(f"--num-prompts is at least 1, got {num_prompts}")
+    withdrawn = Withdrawn.of(runs)
     if pictures:
-        return first_prompts(without_reserved(import_stickers(pictures), project.evaluation), num_prompts)
+        stickers = withdrawn.without(without_reserved(import_stickers(pictures), project.evaluation))
+        return first_prompts(stickers, num_prompts)
     drawn = storage.current(runs, "stickers", project.name)
     if drawn:
-        return first_prompts(read_stickers(drawn.uri), num_prompts)
-    return without_reserved(project.stickers.stickers(num_prompts), project.evaluation)
+        return first_prompts(withdrawn.without(read_stickers(drawn.uri)), num_prompts)
+    return withdrawn.without(without_reserved(project.stickers.stickers(num_prompts), project.evaluation))
 
 
 def origin_of(runs: str, project: Project, pictures: str | None) -> str:
     """Where a plan's stickers come from, in a few words."""
     if pictures:
-        return f"table {absolute(pictures)}"
+        return f"{TABLE}{absolute(pictures)}"
     drawn = storage.current(runs, "stickers", project.name)
     return f"{project.stickers.origin}, set {drawn.folder}" if drawn else project.stickers.origin
 
@@ -86,14 +92,15 @@ class PlanRequest:
     """A plan to make, with its teachers and what its record keeps.
 
     `teachers` are finished trainings and `encoders` the folders of their encoders, both by the teacher's name.
-    `stickers_from` says in words where the stickers come from. The screen calls the plan `title`, its record `kind`.
-    `facts` are further entries of the record.
+    `stickers_from` says in words where the stickers come from, `licence` is theirs. The screen calls the plan `title`,
+    its record `kind`. `facts` are further entries of the record.
     """
 
     plan: Plan
     teachers: Mapping[str, storage.Artifact]
     encoders: Mapping[str, str]
     stickers_from: str = ""
+    licence: str = ""
     title: str = "plan"
     kind: str = "plan"
     refused: Sequence[Refused] = ()
@@ -239,9 +246,15 @@ def inspect_plan(runs: str, project: Project, plan: str | None, *, audit: bool, 
 def make_current(runs: str, project: Project, request: PlanRequest, gpus: float) -> int:
     """Make a plan's candidates; it is the project's current plan from then on. Returns the exit code, 0."""
     check_cluster(project)
+    request = replace(request, licence=licence_of(project, request.stickers_from))
     plan = make_candidates(runs, request, project=project.name, gpus=gpus)
     storage.set_current(runs, "plans", project.name, plan.folder)
     return 0
+
+
+def licence_of(project: Project, origin: str) -> str:
+    """The licence of a plan's stickers; of another table than the project's nothing is stated."""
+    return "" if origin.startswith(TABLE) else project.sticker_licence
 
 
 NEW = "a new plan"
@@ -285,6 +298,12 @@ def announce(title: str, plan: Plan) -> None:
         f"{title} {plan.plan_id}: {len(plan.prompts)} prompts, {len(plan.stickers)} stickers, "
         f"{len(plan.teachers)} teachers, {len(plan.rows)} candidates"
     )
+
+
+def of_teachers(teachers: Mapping[str, storage.Artifact]) -> dict[str, str]:
+    """The licences behind teachers, by who brought them."""
+    stated = (teacher.record.get(LICENCES, {}) for teacher in teachers.values())
+    return {name: licence for licences in stated for name, licence in licences.items()}
 
 
 def make_candidates(
@@ -338,6 +357,7 @@ def plan_record(uri: str, stored: Plan, request: PlanRequest, project: str) -> d
         "plan_id": request.plan.plan_id,
         "project": project,
         "stickers_from": request.stickers_from,
+        LICENCES: of_teachers(request.teachers) | {"stickers": request.licence},
         "teachers": {name: asdict(origin) for name, origin in teachers.items()},
         "counts": counts_of(Candidates(uri)),
         "supersedes": request.plan.supersedes,

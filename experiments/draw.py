@@ -22,6 +22,7 @@ from stickers.artifacts.records import PROMPTS, REFUSED, STICKERS, Prompt, Refus
 from stickers.artifacts.schema import records_of, table_of
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
+from stickers.housekeeping.withdrawn import Withdrawn
 from stickers.models.trust import refuse_own_code
 from stickers.project import Project
 from stickers.prompts.sources import DrawnStickers, StickerSource
@@ -170,7 +171,7 @@ def main(
         stickers = (
             drawn_by_model(uri, rows, size, options) if folder else drawn_by_source(chosen.stickers, rows)
         )
-        save(uri, stickers, {"project": chosen.name, "inputs": inputs})
+        save(uri, Withdrawn.of(runs).without(stickers), {"project": chosen.name, "inputs": inputs})
     name = uri.rsplit("/", 1)[1]
     storage.set_current(runs, "stickers", chosen.name, name)
     show(name, read_stickers(uri))

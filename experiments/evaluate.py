@@ -19,13 +19,16 @@ from rich.table import Table
 from actors.cluster import connect
 from actors.evaluator import STILL, Evaluator, HeldOut, foundation_systems
 from actors.screen import console, track
+from experiments.candidates import of_teachers
 from experiments.cli.options import RUNS, Runs, current_training, encoder_digests, run_script
 from experiments.cli.project_choice import ProjectName, choose_project
 from experiments.cli.stages import Stages
 from stickers import storage
 from stickers.artifacts.ids import content_id
+from stickers.artifacts.licences import LICENCES
 from stickers.evaluation.comparisons import Difference, Figure, MeasuredClip, difference, figure
 from stickers.evaluation.verdict import verdicts
+from stickers.housekeeping.withdrawn import Withdrawn, lift
 from stickers.project import Project
 
 READINGS = pa.schema(
@@ -64,9 +67,9 @@ def trained_systems(runs: str, project: Project) -> dict[str, storage.Artifact]:
     return {name: artifact for name, artifact in trained.items() if artifact}
 
 
-def held_out(project: Project) -> list[HeldOut]:
-    """The held-out stickers with their prompts."""
-    stickers = project.evaluation.stickers.stickers()
+def held_out(project: Project, withdrawn: Withdrawn) -> list[HeldOut]:
+    """The held-out stickers with their prompts, but for withdrawn ones."""
+    stickers = withdrawn.without(project.evaluation.stickers.stickers())
     prompts = {prompt.prompt_id: prompt for prompt in stickers.prompts}
     return [
         HeldOut(prompt=prompts[row.prompt_id], sticker=row, num_seeds=project.evaluation.num_seeds)
@@ -170,7 +173,7 @@ def main(runs: Runs = RUNS, project: ProjectName = None, foundations: str | None
     chosen, runs_uri = choose_project(project, foundations), storage.resolve_runs(runs)
     base = chosen.foundation.place
     trained = trained_systems(runs_uri, chosen)
-    todo = held_out(chosen)
+    todo = held_out(chosen, Withdrawn.of(runs_uri))
     evaluation = chosen.evaluation
     key = content_id(
         "evaluation",
@@ -200,6 +203,8 @@ def main(runs: Runs = RUNS, project: ProjectName = None, foundations: str | None
         facts = {
             "project": chosen.name,
             "stickers_from": evaluation.stickers.origin,
+            LICENCES: of_teachers(trained)
+            | {"held-out stickers": getattr(evaluation.stickers, "licence", "")},
             "truth": evaluation.truth.name if evaluation.truth else "",
             "systems": {name: Path(folder).name for name, (folder, _) in systems.items()},
             "stickers": len(todo),
@@ -208,6 +213,7 @@ def main(runs: Runs = RUNS, project: ProjectName = None, foundations: str | None
             "verdicts": verdicts(figures, differences, chosen),
         }
         storage.write_record(target, facts)
+    lift(target)  # its systems are the same without what was withdrawn, else it would have another key
     storage.set_current(runs_uri, "evaluation", chosen.name, key)
 
 

@@ -10,9 +10,11 @@ from experiments.cli.project_choice import ProjectName, choose_project
 from experiments.cli.training import NO_CHANGES, choose
 from stickers import storage
 from stickers.artifacts.ids import content_id
+from stickers.artifacts.licences import LICENCES, in_words
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
-from stickers.export import assemble
+from stickers.export import MODEL_CARD, assemble, model_card
+from stickers.housekeeping.withdrawn import lift
 
 
 def main(
@@ -49,10 +51,16 @@ def main(
         origin = {
             "trained": training.folder,
             "simulated": training.record["simulated"],
-            "licences": {"foundation": chosen.foundation.licence},
+            LICENCES: training.record.get(LICENCES) or {"foundation": chosen.foundation.licence},
         }
+        card = model_card(chosen.name, training.record, origin)
+        storage.write_bytes(storage.join(target, MODEL_CARD), card.encode())
         storage.write_record(target, {"project": chosen.name, "digests": digests, **origin})
-    version = Tracking.open(runs_uri).register(target, training.record["mlflow_run"], alias=alias)
+    lift(target)  # the student that it holds is the same without what was withdrawn
+    tracking = Tracking.open(runs_uri)
+    version = tracking.register(target, training.record["mlflow_run"], alias=alias)
+    stated = storage.read_record(target).get(LICENCES, {})
+    tracking.tag_version((STUDENT, version), LICENCES, in_words(stated))
     console.print(f"exported to {target}", soft_wrap=True, highlight=False)
     console.print(f"registered as models:/{STUDENT}@{alias}, version {version}")
 

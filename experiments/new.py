@@ -19,6 +19,7 @@ from experiments.cli.scaffold import (
     HELD_OUT,
     PROJECT_FILE,
     STICKERS,
+    carry_licence,
     describe_stickers,
     list_stickers,
     list_videos,
@@ -73,22 +74,29 @@ def main(
         steps: optimiser steps of each training.
         people: who chooses: real people on the annotation page, or simulated ones who choose at random.
         held_out: the share of prompts that is kept for the evaluation.
-        licence: the licence of videos and stickers; records and tables carry it along.
+        licence: the licence of videos and stickers; by default the first line of a file LICENCE beside them. Records
+            carry it along to the exported student.
     """
     folder = out.expanduser().resolve()
     check_target(folder, held_out)
     videos, foundation = videos.expanduser().resolve(), foundation.expanduser().resolve()
     listed = list_videos(videos)
-    rows, refused = list_stickers(stickers.expanduser().resolve())
+    stickers = stickers.expanduser().resolve()
+    rows, refused = list_stickers(stickers)
     networks = networks_of(foundation)
     size = size or networks.size
     to_animate, to_hold_out = split(rows, held_out)
     folder.mkdir(parents=True, exist_ok=True)
     write_stickers(folder / STICKERS, to_animate)
     write_stickers(folder / HELD_OUT, to_hold_out)
+    texts = {
+        "videos": carry_licence(videos, folder, "videos"),
+        "stickers": carry_licence(stickers, folder, "stickers"),
+    }
     text = render(
         name=name or folder.name, videos=videos, foundation=foundation, networks=networks,
-        people=people, steps=steps, size=size, licence=licence,
+        people=people, steps=steps, size=size,
+        video_licence=licence or texts["videos"], sticker_licence=licence or texts["stickers"],
     )  # fmt: skip
     project_file = folder / PROJECT_FILE
     project_file.write_text(text, encoding="utf-8")

@@ -34,6 +34,7 @@ from stickers.data.cache import ROWS, FrameCache, mark_duplicates, originals
 from stickers.data.collections import CAPTIONS, Listed, list_collection
 from stickers.data.sets import SetBuilder
 from stickers.errors import UserError
+from stickers.housekeeping.withdrawn import Withdrawn
 from stickers.models.folders import load_autoencoder
 from stickers.project import Collection, Project, VideoSource
 from stickers.storage.outside import MEMBER
@@ -109,14 +110,16 @@ def with_own_videos(
     return replace(project, collections=(*collections, *stand_ins)), absent
 
 
-def file_listing(project: Project, absent: Sequence[str] = ()) -> Listing:
-    """The files of a project's collections except for `absent` ones; each call lists them anew."""
+def file_listing(project: Project, absent: Sequence[str], withdrawn: Withdrawn) -> Listing:
+    """The files of a project's collections except for `absent` ones and withdrawn files; each call lists them anew."""
 
     def listing() -> Iterator[Listed]:
         for row in project.collections:
             if row.place and row.name not in absent:
                 captions = Path(row.captions) if row.captions else None
-                yield from list_collection(row.place, row.name, captions=captions)
+                for video in list_collection(row.place, row.name, captions=captions):
+                    if video.path not in withdrawn.uris:
+                        yield video
 
     return listing
 
@@ -284,14 +287,15 @@ def main(
     if online is not None:
         chosen = replace(chosen, online=online)
     check_drawn(chosen, runs)
-    listing = file_listing(chosen, absent)
+    withdrawn = Withdrawn.of(runs)
+    listing = file_listing(chosen, absent, withdrawn)
     state = [
         fingerprint(listing),
         [repr(row.draw) for row in chosen.collections if row.draw],
         [row.name for row in chosen.collections],
     ]
     preparations = [
-        preparation(runs, chosen, state, encoders, sizes or of_teachers)
+        preparation(runs, chosen, state, encoders, sizes or of_teachers, withdrawn.contents)
         for encoders, of_teachers in encoder_groups(chosen).items()
     ]
     for work in preparations:
@@ -333,9 +337,14 @@ def encoder_groups(project: Project) -> dict[str, tuple[int, ...]]:
 
 
 def preparation(
-    runs: str, project: Project, state: Sequence[Any], encoders: str, sizes: Sequence[int]
+    runs: str,
+    project: Project,
+    state: Sequence[Any],
+    encoders: str,
+    sizes: Sequence[int],
+    withdrawn: frozenset[str] = frozenset(),
 ) -> Preparation:
-    """What is to be made by the encoders of a folder, of videos in that state."""
+    """What is to be made by the encoders of a folder, of videos in that state but for files of `withdrawn` content."""
     num_pixels = tuple(sorted(set(sizes)))
     autoencoder, *text = encoder_digests(encoders)
     cache = FrameCache(
@@ -344,8 +353,10 @@ def preparation(
         text=content_id(*text),
         sizes=num_pixels,
         with_frames=not project.online,
+        withdrawn=withdrawn,
     )
-    key = content_id("latents", state, list(num_pixels), project.online, autoencoder, *text)
+    gone = [sorted(withdrawn)] if withdrawn else []
+    key = content_id("latents", state, list(num_pixels), project.online, autoencoder, *text, *gone)
     return Preparation(
         project=project,
         name=latents_name(project, encoders),

@@ -11,6 +11,7 @@ from experiments.cli.options import RUNS, Runs, current, run_script
 from experiments.cli.project_choice import ProjectName, choose_project
 from experiments.evaluate import read_rows
 from stickers import storage
+from stickers.artifacts.licences import LICENCES, in_words
 from stickers.evaluation.contact_sheet import contact_sheet
 from stickers.evaluation.report import (
     ComparedSystem,
@@ -186,6 +187,7 @@ def build(runs: str, project: Project) -> tuple[str, bytes]:
             ("project", project.name),
             ("stickers", kept.get("stickers_from") or project.stickers.origin),
             ("held-out stickers", f"{record['stickers']}, {record.get('stickers_from', '')}"),
+            ("licences", in_words(record.get(LICENCES, {}))),
         ],
         columns=columns,
         rows=rows,

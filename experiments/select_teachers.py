@@ -16,7 +16,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from actors.screen import console
-from experiments.candidates import PlanRequest, announce, gather_stickers, make_candidates, origin_of
+from experiments.candidates import (
+    PlanRequest,
+    announce,
+    gather_stickers,
+    licence_of,
+    make_candidates,
+    origin_of,
+)
 from experiments.cli.ensembles import encoders_of, find_teachers, planned
 from experiments.cli.options import RUNS, Runs, run_script
 from experiments.cli.pilot import (
@@ -377,6 +384,7 @@ def pilot_request(
         teachers=teachers,
         encoders=encoders,
         stickers_from=origin_of(runs, project, pictures),
+        licence=licence_of(project, origin_of(runs, project, pictures)),
         kind=KIND,
         refused=stickers.refused,
     )

@@ -1,5 +1,6 @@
 """Deployments become Ray Serve applications here, with the only calls of `.bind()`."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from serve.standalone import HOST, check_port
 from serve.student.deployment import MAX_BATCH, StudentDeployment
 from stickers import storage
 from stickers.errors import UserError
+from stickers.housekeeping.withdrawn import sentence_of
 from stickers.pipeline import CONFIG
 
+logger = logging.getLogger(__name__)
 PORT = 8000
 #: a student that is slower is overloaded
 TIMEOUT_SECONDS = 120
@@ -83,6 +86,8 @@ def build_choosing(options: ChoosingOptions) -> Application:
 def find_model(model: str, runs: str) -> str:
     """The exported folder, as a path or URI, of a registered name such as models:/name@alias, or of a path or URI.
 
+    One that learned from what was withdrawn is served with a warning.
+
     Raises:
         UserError: it is no exported model.
     """
@@ -93,6 +98,9 @@ def find_model(model: str, runs: str) -> str:
         raise UserError(
             f"{folder} is no exported model: {CONFIG} is missing (experiments/export.py writes one)"
         )
+    sentence, _ = sentence_of(folder)
+    if sentence:  # people depend on what is served, so a person takes it down
+        logger.warning("%s", sentence)
     return folder
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stickers import storage
-from stickers.export import assemble, check_fit
+from stickers.export import assemble, check_fit, model_card
 from stickers.models.unet import VideoUNet
 from stickers.pipeline import AnimationPipeline
 
@@ -52,3 +52,17 @@ def test_unfinished_runs_and_unequal_latents_are_refused(student_folder: Path, t
     config = {**student.unet.config, "out_channels": 4}
     with pytest.raises(ValueError, match="makes 8 latent channels, the UNet predicts 4; they must be equal"):
         check_fit(VideoUNet.from_config(config), student.autoencoder)
+
+
+def test_the_model_card_names_every_licence_and_who_brought_it(finished: Path) -> None:
+    record = storage.read_record(str(finished)) | {"name": "distilled"}
+    licences = {"foundation": "Apache-2.0", "collection artist": "CC-BY-4.0", "stickers": ""}
+    facts = {"trained": "distilled-abc", "simulated": True, "licences": licences}
+    card = model_card("cats", record, facts)
+    assert card.startswith("# distilled of project cats\n") and "simulated people kept" in card
+    for line in (
+        "| Apache-2.0 | foundation |",
+        "| CC-BY-4.0 | collection artist |",
+        "| not stated | stickers |",
+    ):
+        assert line in card.splitlines()

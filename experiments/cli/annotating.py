@@ -10,7 +10,7 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from experiments.cli.keeping import votes_url
-from experiments.cli.options import RUNS, Runs, current
+from experiments.cli.options import RUNS, Runs, current, usable
 from experiments.cli.project_choice import ProjectName, choose_project
 from serve.annotation.lead import sign_in_link
 from stickers import storage
@@ -69,7 +69,7 @@ class PlanOptions(StoreOptions):
         """
         runs = storage.resolve_runs(self.runs)
         if self.plan:
-            return storage.find_record(runs, "plans", self.plan)
+            return usable(storage.find_record(runs, "plans", self.plan))
         return current(runs, "plans", project or choose_project(self.project))
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from rich.markup import escape
 
 from actors.screen import console
-from experiments.cli.options import current_training, encoder_digests
+from experiments.cli.options import current_training, encoder_digests, usable
 from experiments.cli.project_choice import absolute
 from stickers import storage
 from stickers.artifacts.ids import content_id
@@ -24,13 +24,15 @@ def find_teachers(runs: str, project: Project, names: tuple[str, ...]) -> dict[s
     has no training of means the newest training of that name in these runs, which may draw at another size.
 
     Raises:
-        UserError: a named teacher, or every teacher, is not finished.
+        UserError: a named teacher, or every teacher, is not finished, or one learned from what was withdrawn.
     """
     finished = storage.find_records(runs, "teachers")
     asked_names = names or tuple(recipe.name for recipe in project.teachers)
     ours = {name: current_training(runs, "teachers", project, name) for name in asked_names}
-    newest = {training.record["name"]: training for training in finished if training.record["name"] in names}
-    teachers = newest | {name: training for name, training in ours.items() if training}
+    teachers = {name: training for name, training in ours.items() if training}
+    elsewhere = set(names) - teachers.keys()
+    newest = {row.record["name"]: row for row in finished if row.record["name"] in elsewhere}
+    teachers |= {name: usable(training) for name, training in newest.items()}
     missing = [name for name in asked_names if name not in teachers]
     if (names and missing) or not teachers:
         finished_names = ", ".join(sorted({training.record["name"] for training in finished})) or "none"

@@ -19,19 +19,22 @@ from stickers.annotation.rounds import open_plan, read_settings
 from stickers.annotation.settings import Settings
 from stickers.annotation.store.votes import VoteStore, freeze, votes_digest, votes_in
 from stickers.artifacts.ids import content_id
+from stickers.artifacts.licences import LICENCES
 from stickers.artifacts.records import KEPT, MADE, PREFERENCES, Candidate, Kept, Preference, Vote
 from stickers.artifacts.schema import table_of
-from stickers.candidates.archive import Candidates
+from stickers.candidates.archive import WITHDRAWN, Candidates
 from stickers.data.latents import LatentSet, shape_of
 from stickers.errors import UserError
 from stickers.project import Project
-from stickers.training.job import latent_factor
+from stickers.training.job import KEPT_LATENTS, latent_factor
 
 KEPT_TABLE = "kept.parquet"
 #: clips are large; small row groups let a reader fetch a few of them
 ROWS_PER_GROUP = 64
 #: characters of a content hash that name a folder
 DIGEST_LENGTH = 12
+#: SQLite files in a runs folder: of people's votes, and of simulated people's
+VOTE_FILES = ("votes", "votes-simulated")
 #: files in which kept sets of older versions hold their latents
 OLDER_LATENTS = {"kept": "latents.safetensors", "all": "all.safetensors"}
 
@@ -48,10 +51,19 @@ def votes_url(runs: str, url: str | None, *, simulated: bool = False) -> str:
     if url or (configured and not simulated):
         return url or str(configured)
     if "://" not in runs:
-        return f"sqlite:///{runs}/{'votes-simulated' if simulated else 'votes'}.db"
+        return f"sqlite:///{runs}/{VOTE_FILES[simulated]}.db"
     if not configured:
         raise UserError(f"{runs} cannot hold SQLite; give --votes or STICKERS_VOTES the URL of a database")
     return configured
+
+
+def vote_stores(runs: str, url: str | None = None) -> list[str]:
+    """The URLs of the vote stores that belong to a runs folder: `url` or STICKERS_VOTES, and its own files."""
+    urls = [url or os.environ.get("STICKERS_VOTES", "")]
+    if "://" not in runs:
+        files = (storage.join(runs, f"{name}.db") for name in VOTE_FILES)
+        urls += [f"sqlite:///{file}" for file in files if storage.exists(file)]
+    return list(dict.fromkeys(url for url in urls if url))
 
 
 def join_queue(store: VoteStore, plan: storage.Artifact, by: str) -> int:
@@ -112,9 +124,9 @@ def keep(
             "needed"
         )
     kept = kept_rows(candidates.whole(accepted), votes, settings)
-    digest = content_id("kept", plan.record["plan_id"], votes_digest(votes), _rounds(settings))[
-        :DIGEST_LENGTH
-    ]
+    gone = sorted(row.candidate_id for row in candidates if row.error == WITHDRAWN)
+    parts = plan.record["plan_id"], votes_digest(votes), _rounds(settings), *([gone] if gone else [])
+    digest = content_id("kept", *parts)[:DIGEST_LENGTH]
     uri = storage.join(runs, "kept", digest)
     fresh = not storage.exists(storage.join(uri, storage.RECORD))
     if fresh:
@@ -145,6 +157,7 @@ def _facts(
     return {
         "plan": plan.uri,
         "stickers_from": plan.record.get("stickers_from", ""),
+        LICENCES: plan.record.get(LICENCES, {}),
         "plan_id": plan.record["plan_id"],
         "votes": f"{votes_digest(votes)}.parquet",
         "simulated": any(row.simulated for row in kept),
@@ -180,7 +193,7 @@ def kept_latents(kept: storage.Artifact, name: str, encoders: str, size: int) ->
         return older
     runs = kept.uri.rsplit("/", 2)[0]
     digest = content_id("kept latents", kept.folder, name, *encoder_digests(encoders), size)[:DIGEST_LENGTH]
-    folder = storage.join(runs, "kept-latents", digest)
+    folder = storage.join(runs, KEPT_LATENTS, digest)
     target = storage.join(folder, "latents.safetensors")
     if not storage.exists(storage.join(folder, storage.RECORD)):
         with connect():

@@ -10,13 +10,16 @@ from typing import Annotated, Any
 
 import tyro
 from ray.exceptions import RayTaskError
+from rich.markup import escape
 from sqlalchemy.exc import OperationalError
 
+from actors.screen import console
 from experiments.cli.logs import keeping_log, log_error
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
+from stickers.housekeeping.withdrawn import warning_of
 from stickers.project import Project
 from stickers.training.job import training_name
 
@@ -89,6 +92,15 @@ def _mendable(error: BaseException | None) -> str:
     return ""
 
 
+def confirm(question: str) -> bool:
+    """Whether the person at the terminal says yes. UserError: nobody is there to ask."""
+    if not sys.stdin.isatty():
+        raise UserError(f"{question} Nobody is at the terminal to say so; give --yes")
+    # not as the prompt of `input`, which goes where a log takes it
+    console.print(f"{escape(question)} y or n?", highlight=False, soft_wrap=True)
+    return input().strip().lower() in ("y", "yes")
+
+
 def encoder_digests(foundations: str) -> list[str]:
     """Content hashes of autoencoder, text encoder and tokenizer."""
     parts = ("autoencoder", "text_encoder", "tokenizer")
@@ -96,13 +108,24 @@ def encoder_digests(foundations: str) -> list[str]:
 
 
 def current(runs: str, kind: str, project: Project) -> storage.Artifact:
-    """A project's last result of that kind, whether made or found finished. UserError: there is none."""
+    """A project's last result of that kind, made or found finished. UserError: there is none, or as `usable`."""
     artifact = storage.current(runs, kind, project.name)
     if not artifact:
         raise UserError(
             f"{storage.join(runs, kind)} holds nothing of project {project.name!r}; "
             f"run experiments/{MAKERS[kind]} first"
         )
+    return usable(artifact)
+
+
+def usable(artifact: storage.Artifact) -> storage.Artifact:
+    """The artifact. One that is marked as withdrawn is named in a sentence, or refused.
+
+    Raises:
+        UserError: what it was made from was withdrawn.
+    """
+    if warning := warning_of(artifact.uri):
+        console.print(f"[yellow]{escape(warning)}[/]", highlight=False, soft_wrap=True)
     return artifact
 
 
@@ -129,5 +152,7 @@ def current_latents(runs: str, project: Project, encoders: str) -> storage.Artif
 
 
 def current_training(runs: str, kind: str, project: Project, name: str) -> storage.Artifact | None:
-    """A project's last training of that name, whether finished or found finished; None where there is none."""
-    return storage.current(runs, kind, training_name(project.name, name))
+    """A project's last training of that name, whether finished or found finished; None where there is none. UserError
+    as `usable`."""
+    artifact = storage.current(runs, kind, training_name(project.name, name))
+    return usable(artifact) if artifact else None

@@ -59,8 +59,9 @@ def regenerated(
         ensemble: returns the planned teachers of the given names.
     """
     ids = set(select(old.uri, expression))
-    rows = [row for row in Candidates(old.uri) if row.candidate_id in ids]
     source = load_plan(root_of(old.uri))
+    pictured = {sticker.sticker_id for sticker in source.stickers}  # a withdrawn one is no longer there
+    rows = [row for row in Candidates(old.uri) if row.candidate_id in ids and row.sticker_id in pictured]
     names = tuple(sorted({row.teacher for row in rows}))
     return regeneration(
         old.folder, rows, source.prompts, source.stickers, ensemble(names) if names else (), reseed=reseed

@@ -23,6 +23,8 @@ PROJECT_FILE = "project.py"
 STICKERS, HELD_OUT = "stickers.csv", "held-out.csv"
 PICTURES = (".png", ".webp", ".jpg", ".jpeg")
 COLUMNS = ("prompt", "picture", "bucket")
+#: names under which a licence lies beside the data that it is of
+LICENCE_FILES = ("LICENCE", "LICENSE", "LICENCE.txt", "LICENSE.txt", "LICENCE.md", "LICENSE.md")
 #: folders of code that a job carries
 CODE = ("platform", "actors", "recipes", "serve", "experiments")
 #: the job's own folder in a project's: code and project side by side
@@ -235,6 +237,23 @@ def _link(link: Path, target: Path) -> None:
     link.symlink_to(target)
 
 
+def carry_licence(place: Path, out: Path, name: str) -> str:
+    """Copy the licence that lies beside videos or stickers into the project, as `licences/NAME.txt`.
+
+    Returns:
+        Its first line, by which it is called; empty where there is none.
+    """
+    folder = place if place.is_dir() else place.parent
+    files = [folder / file for file in LICENCE_FILES if (folder / file).is_file()]
+    if not files:
+        return ""
+    text = files[0].read_text(encoding="utf-8", errors="replace")
+    target = out / "licences" / f"{name}.txt"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
 def render(
     *,
     name: str,
@@ -244,7 +263,8 @@ def render(
     people: str,
     steps: int,
     size: int,
-    licence: str,
+    video_licence: str,
+    sticker_licence: str,
 ) -> str:
     """The project file, commented."""
     return PROJECT.substitute(
@@ -261,7 +281,8 @@ def render(
         people_class="" if people == "random" else "People, ",
         steps=steps,
         size=size,
-        licence=repr(licence),
+        video_licence=repr(video_licence),
+        sticker_licence=repr(sticker_licence),
     )
 
 
@@ -321,9 +342,9 @@ project = Project(
     name="$name",
     foundation=Foundation(place=$foundation),
     # videos with captions; several collections, best first, have names that stages ask for
-    collections=(Collection(name="videos", place=$videos, licence=$licence),),
+    collections=(Collection(name="videos", place=$videos, licence=$video_licence),),
     # the pictures to animate: columns prompt, picture and optionally bucket
-    stickers=StickerTable(table="stickers.csv", licence=$licence),
+    stickers=StickerTable(table="stickers.csv", licence=$sticker_licence),
     teachers=tuple(teacher(fps, STARTS[i % len(STARTS)], seed=i) for i, fps in enumerate((8, 4))),
     # People() are real people on the annotation page; RandomPeople() show that everything runs
     people=$people,
@@ -368,6 +389,6 @@ project = Project(
         ),
     ),
     # held out: these prompts enter no plan; add metrics=(*METRICS, Metric(...)) for your own figures
-    evaluation=Evaluation(stickers=StickerTable(table="held-out.csv", licence=$licence)),
+    evaluation=Evaluation(stickers=StickerTable(table="held-out.csv", licence=$sticker_licence)),
 )
 ''')

@@ -1,11 +1,13 @@
 """Exports a trained UNet for serving: one folder with everything the pipeline needs, safetensors and JSON alone."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from stickers import storage
+from stickers.artifacts.licences import LICENCES, by_licence
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.errors import UserError
 from stickers.models.folders import load_autoencoder, load_text_encoder, load_unet
@@ -14,6 +16,9 @@ from stickers.pipeline import AnimationPipeline
 if TYPE_CHECKING:
     from stickers.models.autoencoder import RGBAAutoencoder
     from stickers.models.unet import VideoUNet
+
+#: the file beside exported weights that people read
+MODEL_CARD = "README.md"
 
 
 def assemble(
@@ -44,6 +49,36 @@ def assemble(
         settings=SamplerSettings.of(record["settings"], str(root / storage.RECORD)),
         picture_size=record["picture_size"],
     )
+
+
+def model_card(project: str, trained: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """The text beside exported weights: what they are, what they came from and under which licences, as Markdown.
+
+    Args:
+        project: its name.
+        trained: the record of the training.
+        facts: what the record of the exported folder says of its origin.
+    """
+    settings = SamplerSettings.of(trained["settings"], str(trained["name"]))
+    people = "simulated people" if facts["simulated"] else "people"
+    rows = [f"| {licence} | {', '.join(names)} |" for licence, names in by_licence(facts[LICENCES]).items()]
+    lines = [
+        f"# {trained['name']} of project {project}",
+        "",
+        f"Animates a picture of {trained['picture_size']} pixels by a prompt: {settings.num_frames} frames at "
+        f"{settings.fps} fps in {settings.num_passes()} passes. It learned from clips that {people} kept. Load it with "
+        "`AnimationPipeline.load`.",
+        "",
+        "## Licences of what it learned from",
+        "",
+        "| licence | brought by |",
+        "|---|---|",
+        *rows,
+        "",
+        f"Trained as `{facts['trained']}`; `{storage.RECORD}` beside this file says the same for programs.",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def check_fit(unet: "VideoUNet", autoencoder: "RGBAAutoencoder") -> None:

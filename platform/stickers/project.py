@@ -143,6 +143,11 @@ class Project:
         return not isinstance(self.people, People)
 
     @property
+    def sticker_licence(self) -> str:
+        """The licence of the stickers that are animated; empty where their source states none."""
+        return str(getattr(self.stickers, "licence", ""))
+
+    @property
     def teacher_sizes(self) -> tuple[int, ...]:
         """The resolutions at which teachers read videos, in pixels a side."""
         return tuple(sorted({stage.resolution for recipe in self.teachers for stage in recipe.stages}))

@@ -3,10 +3,13 @@
 It needs neither Ray nor HTTP, so it can be tested and measured by itself.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from stickers import storage
+from stickers.artifacts.licences import LICENCES, by_licence
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
 from stickers.pipeline import AnimationPipeline, check_prompt
@@ -29,14 +32,19 @@ class AnimationRequest:
 class Student:
     """Holds the model; turns what users send into requests, requests into clips, and clips into files."""
 
-    def __init__(self, pipeline: AnimationPipeline, digest: str) -> None:
-        self.pipeline = pipeline
-        self.digest = digest
+    def __init__(
+        self, pipeline: AnimationPipeline, digest: str, licences: Mapping[str, list[str]] | None = None
+    ) -> None:
+        self.pipeline, self.digest = pipeline, digest
+        self.licences = dict(licences or {})
 
     @classmethod
     def build(cls, folder: str, device: str = "cpu") -> "Student":
         """Load an exported folder. UserError: it is no exported model."""
-        return cls(AnimationPipeline.load(folder, device=device), weights_digest(folder))
+        pipeline, record = AnimationPipeline.load(folder, device=device), {}
+        if storage.exists(storage.join(folder, storage.RECORD)):
+            record = storage.read_record(folder)
+        return cls(pipeline, weights_digest(folder), by_licence(record.get(LICENCES, {})))
 
     def prepare(self, picture: bytes, prompt: str, seed: int) -> AnimationRequest:
         """Check what a user sent and fit the picture to the model. UserError: picture or prompt cannot be used."""
@@ -69,4 +77,5 @@ class Student:
             "num_frames": settings.num_frames,
             "fps": settings.fps,
             "passes": settings.num_passes(),
+            "licences": self.licences,
         }

@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from stickers import storage
-from stickers.data.cache import CollectionEncoder, FrameCache, mark_duplicates, originals
+from stickers.data.cache import (
+    CollectionEncoder,
+    FrameCache,
+    forget_files,
+    mark_duplicates,
+    originals,
+    spans_of,
+)
 from stickers.data.collections import Listed
 from stickers.data.latents import LatentSet
 from stickers.data.mixture import Mixture
@@ -167,3 +174,26 @@ def test_a_missing_file_does_not_disturb_its_neighbours(
     assert [row["status"] for row in rows] == ["ready", "refused", "ready"]
     assert "/nowhere/x.mp4 does not exist" in rows[1]["reason"]
     assert len(built(cache, rows, 32, tiny_foundations)) == 2
+
+
+def test_a_withdrawn_file_is_refused_whatever_it_is_called_and_forgotten(
+    videos: list[tuple[str, Listed]], cache: FrameCache, tiny_foundations: Path
+) -> None:
+    rows = encoder(cache, tiny_foundations).encode(videos)
+    cache.remember("first", rows)
+    content = rows[1]["content"]
+    folder = cache.folder(32)
+    spans = spans_of(folder, [content])
+    (((first, count),),) = spans.values()
+    assert (first, count) == (rows[1]["firsts"][0], rows[1]["num_frames"])
+    latents = built(cache, rows, 32, tiny_foundations)
+    before = latents.frames[torch.arange(len(latents.frames))].clone()
+    forget_files(folder, [content], spans)
+    after = latents.frames[torch.arange(len(latents.frames))]
+    changed = (before != after).flatten(1).any(1)
+    assert changed[first : first + count].all() and int(changed.sum()) == count
+    assert not after[first : first + count].any() and spans_of(folder, [content]) == {}
+    strict = replace(cache, withdrawn=frozenset([content]))
+    (again,) = encoder(strict, tiny_foundations).encode([("new id", videos[1][1])])
+    assert again["status"] == "refused" and again["reason"] == f"{videos[1][1].path} was withdrawn"
+    assert (content, 32) not in strict.entries and len(strict.entries) == 2 * CLIPS - 1

@@ -14,6 +14,7 @@ from experiments.prepare import file_listing, with_own_videos
 from recipes.toy.projects import TINY
 from stickers.data.collections import Listed, content_of, list_collection
 from stickers.data.manifest import Examined, examine, row_of
+from stickers.housekeeping.withdrawn import Withdrawn
 from stickers.toy.video_files import write_broken_files, write_captions, write_clip
 
 ROWS = [("a.mp4", "a cat waving"), ("b.mp4", "a fox, running")]
@@ -26,7 +27,7 @@ def listed(root: Path, source: str = "artist") -> list[Listed]:
 def listing_of(videos: Path | None, sets: tuple[str, ...]) -> Iterator[Listed]:
     """What prepare.py lists of the command line's videos and sets."""
     project, absent = with_own_videos(TINY, videos, sets)
-    yield from file_listing(project, absent)()
+    yield from file_listing(project, absent, Withdrawn())()
 
 
 def test_bad_files_are_refused_with_their_reason_and_good_ones_are_untouched(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stickers.data.shards import Shards, write_shard
+from stickers.data.shards import Shards, blank_rows, write_shard
 
 
 @pytest.fixture
@@ -31,3 +31,11 @@ def test_a_shard_is_written_once_under_its_contents_name(tmp_path: Path) -> None
     assert (tmp_path / first).stat().st_mtime_ns == written
     assert write_shard(str(tmp_path), {"x": torch.ones(2)}) != first
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_rows_are_blanked_under_the_same_name_and_the_others_stay(shards: Shards) -> None:
+    assert int(shards[4].sum()) > 0
+    blank_rows(shards.files[1], [(1, 2), (4, 1)])
+    rows = torch.arange(20).view(10, 2)
+    rows[[4, 5, 7]] = 0
+    assert torch.equal(shards[torch.arange(10)], rows)

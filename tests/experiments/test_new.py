@@ -94,3 +94,15 @@ def test_what_cannot_be_a_project_is_refused_in_one_sentence(
     with pytest.raises(UserError, match="none of the 2 videos in .* has a caption"):
         main(videos=videos, stickers=stickers, out=target)
     assert not target.exists(), "nothing is written before everything is checked"
+
+
+def test_licences_beside_videos_and_stickers_come_into_the_project(
+    videos: Path, stickers: Path, tmp_path: Path
+) -> None:
+    (videos / "LICENCE").write_text("\n  CC BY 4.0\nThe text of it.\n")
+    (stickers / "LICENSE.txt").write_text("MIT License\n")
+    main(videos=videos, stickers=stickers, out=tmp_path / "cats", people="random", steps=5)
+    project, _ = load_project(tmp_path / "cats" / "project.py")
+    assert project.collections[0].licence == "CC BY 4.0" and project.sticker_licence == "MIT License"
+    assert "The text of it." in (tmp_path / "cats" / "licences" / "videos.txt").read_text()
+    assert (tmp_path / "cats" / "licences" / "stickers.txt").exists()

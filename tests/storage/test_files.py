@@ -1,5 +1,6 @@
 """Files come back, appear completely or not at all, and are cached where they are remote."""
 
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -92,3 +93,19 @@ def test_unfinished_files_are_not_listed(root: str) -> None:
     storage.write_bytes(storage.join(root, "c.json"), b"{")
     with pytest.raises(ValueError, match="c.json is no JSON"):
         read_json(storage.join(root, "c.json"))
+
+
+def test_all_files_below_a_folder_are_listed_with_their_sizes(root: str) -> None:
+    uri = storage.join(root, "a")
+    for name, size in (("x", 3), ("deep/y", 5), (f"deep/{TEMPORARY}1-z", 7)):
+        storage.write_bytes(storage.join(uri, name), b"0" * size)
+    rows = storage.files_below(uri)
+    assert {(row.uri, row.num_bytes) for row in rows} == {
+        (storage.join(uri, "x"), 3),
+        (storage.join(uri, "deep", "y"), 5),
+        (storage.join(uri, "deep", f"{TEMPORARY}1-z"), 7),
+    }
+    assert rows == sorted(rows, key=lambda row: row.uri)
+    if not root.startswith("fsspec"):  # in memory there are no times
+        assert all(row.written_at and abs(row.written_at - time.time()) < 3600 for row in rows)
+    assert storage.files_below(storage.join(root, "absent")) == []

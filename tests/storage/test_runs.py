@@ -92,3 +92,11 @@ def test_the_half_written_files_of_a_crash_are_deleted_and_no_others(tmp_path: P
     assert sorted(deleted) == sorted(wrong) and not any(Path(path).exists() for path in wrong)
     assert deleted.index(wrong[1]) < deleted.index(wrong[2]), "no checkpoint vouches for deleted rows"
     assert len(list(tmp_path.rglob("*.parquet"))) == 7 and storage.discard_torn(str(tmp_path)) == []
+
+
+def test_names_tell_what_they_stand_for(root: str) -> None:
+    runs = storage.resolve_runs(root)
+    assert storage.currents(runs, "kept") == {}
+    for name, folder in (("cats", "a"), ("dogs", "b"), ("cats", "c")):
+        storage.set_current(runs, "kept", name, folder)
+    assert storage.currents(runs, "kept") == {"cats": "c", "dogs": "b"}

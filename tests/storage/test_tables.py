@@ -9,7 +9,8 @@ import pytest
 from stickers import storage
 from stickers.artifacts.ids import prompt_id
 from stickers.artifacts.records import PROMPTS, Prompt
-from stickers.artifacts.schema import table_of
+from stickers.artifacts.schema import table_of, without
+from stickers.errors import UserError
 from stickers.storage.tables import group_starts, is_parquet, read_batches
 
 ROWS = [
@@ -68,3 +69,34 @@ def test_a_written_table_is_read_in_batches_and_by_group(root: str) -> None:
         map(len, texts)
     ) <= 4
     assert storage.read_group(uri, 1, ["text"])["text"].to_pylist() == ["4", "5"]
+
+
+def test_a_finished_table_is_written_again_group_by_group(root: str) -> None:
+    uri = storage.join(root, "prompts.parquet")
+    rows = [Prompt(prompt_id=str(n), text=str(n), bucket="action", source="test") for n in range(10)]
+    storage.write_table(uri, table_of(rows, Prompt), PROMPTS, rows_per_group=4)
+    assert storage.read_group(uri, 1, ["text"])["text"].to_pylist() == ["4", "5", "6", "7"]
+    storage.rewrite_table(uri, lambda table: without(table, "text", ["5", "9", "none"]))
+    assert group_starts(uri) == [0, 4, 7]
+    assert storage.read_group(uri, 1, ["text"])["text"].to_pylist() == ["4", "6", "7"], "no stale handle"
+    table = storage.read_table(uri, PROMPTS)
+    assert table.num_rows == 8 and table.schema.equals(PROMPTS, check_metadata=True)
+    storage.rewrite_table(uri, lambda table: without(table, "bucket", ["action"]))
+    assert storage.read_table(uri, PROMPTS).num_rows == 0
+    storage.rewrite_table(uri, lambda table: table)
+    with pytest.raises(UserError, match="no readable Parquet table"):
+        storage.rewrite_table(storage.join(root, "nowhere.parquet"), lambda table: table)
+
+
+def test_a_rewriting_that_fails_leaves_the_table(tmp_path: Path) -> None:
+    uri = str(tmp_path / "prompts.parquet")
+    storage.write_table(uri, table_of(ROWS, Prompt), PROMPTS, rows_per_group=1)
+    calls: list[int] = []
+
+    def fail_second(table: pa.Table) -> pa.Table:
+        calls.append(table.num_rows)
+        return table.slice(0, 0) if len(calls) == 1 else 1 / 0  # type: ignore[return-value]
+
+    with pytest.raises(ZeroDivisionError):
+        storage.rewrite_table(uri, fail_second)
+    assert storage.read_table(uri, PROMPTS).num_rows == 2 and list(tmp_path.iterdir()) == [Path(uri)]

@@ -11,7 +11,7 @@ from recipes.toy.projects import TINY
 from stickers import storage
 from stickers.data.latents import LatentSet
 from stickers.data.motion_buckets import MotionBuckets
-from stickers.training.job import TrainingJob
+from stickers.training.job import TrainingJob, licences_behind
 from stickers.training.recipe import Recipe
 
 
@@ -129,3 +129,37 @@ def test_motion_buckets_need_long_videos_and_scores(
         job = TrainingJob.of_recipe(recipe, foundations=str(tiny_foundations), sets=sets)
         with pytest.raises(ValueError, match=message):
             job.check()
+
+
+def test_licences_come_from_the_foundation_and_the_collections_that_are_read(
+    tiny_foundations: Path, prepared_runs: Path
+) -> None:
+    record = prepared_runs / "latents" / "0123456789ab" / storage.RECORD
+    stated = {"artist": "CC-BY-4.0", "keyword": "", "unread": "GPL-3.0"}
+    changed = json.loads(record.read_text()) | {"licences": stated, "stand_ins": {"neighbours": "artist"}}
+    record.write_text(json.dumps(changed))
+    job = job_of(TINY.teachers[0], tiny_foundations, prepared_runs)
+    read = {name.partition("@")[0] for name, _ in job.sets}
+    assert licences_behind(job, str(prepared_runs), "MIT") == {
+        "foundation": "MIT",
+        **{
+            f"collection {'artist' if name == 'neighbours' else name}": stated.get(name, "CC-BY-4.0")
+            for name in read
+        },
+    }
+
+
+def test_licences_of_a_kept_set_pass_through_students_to_the_distilled(
+    tiny_foundations: Path, prepared_runs: Path
+) -> None:
+    runs = str(prepared_runs)
+    kept = prepared_runs / "kept" / "0123456789ab"
+    licences = {"foundation": "MIT", "collection artist": "CC0", "stickers": "CC-BY-4.0"}
+    (kept / storage.RECORD).write_text(json.dumps({"licences": licences, "project": "tiny"}))
+    sets = {"kept@32": str(kept / "latents.safetensors")}
+    job = TrainingJob.of_recipe(TINY.students[0], foundations=str(tiny_foundations), sets=sets)
+    assert licences_behind(job, runs, "MIT") == licences
+    student = storage.join(runs, "students", "s-1")
+    storage.write_record(student, {"licences": {"collection more": "BSD-3-Clause"}})
+    distilled = replace(job, role="distilled", unet=storage.join(student, "checkpoint"))
+    assert licences_behind(distilled, runs, "MIT") == {**licences, "collection more": "BSD-3-Clause"}

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection, select
 
-from stickers.annotation.store.database import plans
+from stickers.annotation.store.database import plans, votes
 from stickers.annotation.store.votes import VoteStore
 from stickers.artifacts.records import Candidate
 from stickers.candidates.archive import Candidates
@@ -52,6 +52,12 @@ def plans_in(connection: Connection) -> dict[str, str]:
     """The URI of every plan in the queue, in the order in which they joined it."""
     query = select(plans.c.plan_id, plans.c.uri).order_by(plans.c.opened_at)
     return {row.plan_id: row.uri for row in connection.execute(query)}
+
+
+def plans_people_work_on(connection: Connection) -> set[str]:
+    """The ids of the plans in the queue, and of those that somebody has voted on."""
+    queries = select(plans.c.plan_id), select(votes.c.plan_id).distinct()
+    return {plan_id for query in queries for plan_id in connection.execute(query).scalars()}
 
 
 def chain_of(connection: Connection, plan_id: str) -> list[str]:

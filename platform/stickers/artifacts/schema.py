@@ -6,11 +6,12 @@ older reader would misread a table, because a column is renamed, removed or chan
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, field, fields
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute
 
 from stickers.errors import UserError
 
@@ -105,6 +106,12 @@ def fit(table: pa.Table, schema: pa.Schema, uri: str) -> pa.Table:
     extra = [column for column in table.schema if column.name not in schema.names]
     columns = [*(_fitted(table, column, uri) for column in schema), *(table[column.name] for column in extra)]
     return pa.table(columns, schema=pa.schema([*schema, *extra], metadata=schema.metadata))
+
+
+def without(table: pa.Table, column: str, values: Collection[str]) -> pa.Table:
+    """A table without the rows whose column holds one of some texts."""
+    hit = pa.compute.is_in(table[column], value_set=pa.array(sorted(values), pa.string()))
+    return table.filter(pa.compute.invert(hit))
 
 
 def concat(tables: Sequence[pa.Table], uri: str) -> pa.Table:

@@ -6,7 +6,7 @@ streamed from the ones to the others, so memory does not grow with the plan.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ import pyarrow.compute
 from stickers import storage
 from stickers.artifacts.ids import clip_digest
 from stickers.artifacts.records import CANDIDATES, FAILED, MADE, Candidate
-from stickers.artifacts.schema import concat, records_of, versioned
+from stickers.artifacts.schema import concat, records_of, versioned, without
 from stickers.candidates.driver import DRIVER
 from stickers.candidates.plan import Plan
 from stickers.candidates.scoring import flags_of
@@ -28,6 +28,8 @@ INDEX, PARTS = "index.parquet", "clips"
 PART_BYTES = 256 << 20
 #: rows that are read together: a clip of 512 pixels takes some hundred KiB
 ROWS_PER_GROUP = 4
+#: the reason of a candidate whose clip was removed because somebody withdrew the sticker
+WITHDRAWN = "its sticker was withdrawn"
 INDEX_ROWS_PER_GROUP = 4096
 #: everything but the clip
 FACTS = [each.name for each in fields(Candidate) if each.name != "clip"]
@@ -106,6 +108,34 @@ def remove_blocks(uri: str) -> None:
     for name in ("candidates", "trying", "conditions", DRIVER):
         if storage.exists(storage.join(uri, name)):
             storage.remove(storage.join(uri, name))
+
+
+def withdraw_stickers(uri: str, sticker_ids: Collection[str]) -> None:
+    """Remove stickers and the clips that were made of them from a finished plan.
+
+    Their candidates stay as failed ones with the reason `WITHDRAWN`: ids and places of all others stay as they are.
+    """
+    index = storage.read_table(storage.join(uri, INDEX), INDEXED, columns=["sticker_id", "part"])
+    parts = {row["part"] for row in index.to_pylist() if row["sticker_id"] in sticker_ids}
+    for part in sorted(part for part in parts if not part.startswith("../")):
+        storage.rewrite_table(storage.join(uri, part), lambda table: _emptied(table, sticker_ids))
+    storage.rewrite_table(
+        storage.join(uri, "stickers.parquet"), lambda table: without(table, "sticker_id", sticker_ids)
+    )
+    if parts:
+        storage.rewrite_table(storage.join(uri, INDEX), lambda table: _emptied(table, sticker_ids))
+
+
+def _emptied(table: pa.Table, sticker_ids: Collection[str]) -> pa.Table:
+    """Candidates without the clips of some stickers."""
+    hit = pa.compute.is_in(table["sticker_id"], value_set=pa.array(sorted(sticker_ids), pa.string()))
+    values = {"status": FAILED, "error": WITHDRAWN, "clip": None, "clip_digest": None}
+    for name in values.keys() & set(table.column_names):
+        field = table.schema.field(name)
+        value = pa.scalar(values[name], field.type)
+        column = pa.compute.if_else(hit, value, table[name])
+        table = table.set_column(table.column_names.index(name), field, column)
+    return table
 
 
 class _Parts:

@@ -59,6 +59,12 @@ def driving(uri: str) -> Iterator[None]:
         storage.remove(place)
 
 
+def is_driven(uri: str) -> bool:
+    """Whether somebody makes the plan at `uri` now; one on another machine is waited for, for some seconds."""
+    place = storage.join(uri, DRIVER)
+    return storage.exists(place) and _is_there(place, storage.read_json(place))
+
+
 def _second(uri: str, driver: dict[str, Any]) -> UserError:
     return UserError(
         f"plan {uri.rsplit('/', 1)[1]} is being made by process {driver['pid']} on {driver['host']}; "

@@ -38,6 +38,8 @@ CAPTIONS_TABLE, PROMPTS_TABLE = "captions.csv", "prompts.csv"
 LICENSES_FOLDER = "licenses"
 STICKERS_TABLE, UNUSED_TABLE = "stickers.csv", "unused.csv"
 TEXTS = {"sticker_folders.md": "README.md", "mit_license.txt": f"{LICENSES_FOLDER}/MIT.txt"}
+#: beside each table of stickers; `experiments/new.py` carries it into a project
+LICENCE_FILE = "LICENCE"
 UNREADABLE = "it is no readable picture"
 REPEATED = "the same picture is taken from elsewhere"
 SAME_NAME = "another picture of the same name is taken"
@@ -282,6 +284,10 @@ def write_texts(folder: Path) -> None:
     """Say beside the pinned packages' stickers what is where, and under which licence."""
     for source, target in TEXTS.items():
         storage.write_bytes(str(folder / target), resources.files(__package__).joinpath(source).read_bytes())
+    licence = (folder / TEXTS["mit_license.txt"]).read_bytes()
+    for table in (CAPTIONS_TABLE, PROMPTS_TABLE):
+        for path in folder.rglob(table):
+            storage.write_bytes(str(path.with_name(LICENCE_FILE)), licence)
 
 
 def row_of(sticker: NamedPicture, license_name: str) -> dict[str, object]:

@@ -5,7 +5,7 @@ contains the autoencoder's digest and the size, the index the files' content has
 another entry, so no entry can be stale. Texts are cached in the same way, by the text encoder's digest.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,11 @@ from torch import Tensor
 from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import CLIPS, Clip
-from stickers.artifacts.schema import versioned
+from stickers.artifacts.schema import versioned, without
 from stickers.data.collections import Listed, content_of
 from stickers.data.encoding import encode_frames
 from stickers.data.manifest import Examined, examine, row_of
-from stickers.data.shards import write_shard
+from stickers.data.shards import blank_rows, write_shard
 from stickers.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: version of canonical frames and tracks; a change invalidates all entries
 VERSION = 2
+#: the folder, inside one of the cache, of the tables that say where each file's frames lie
+INDEX_FOLDER = "index"
 #: the shards of a clip's frames, one for each size, and of its text
 LOCATIONS = pa.schema(
     [
@@ -63,7 +65,7 @@ class FrameCache:
     """The folders of the cache: one for each size, and one for texts.
 
     `runs` is the runs folder; `autoencoder` and `text` are digests. Without `with_frames` only tracks are cached, and
-    frames are decoded anew each time.
+    frames are decoded anew each time. Files whose content hash is in `withdrawn` are refused.
     """
 
     runs: str
@@ -71,6 +73,7 @@ class FrameCache:
     text: str
     sizes: tuple[int, ...]
     with_frames: bool = True
+    withdrawn: frozenset[str] = frozenset()
 
     def folder(self, size: int) -> str:
         """The folder of the frames of this size."""
@@ -87,7 +90,7 @@ class FrameCache:
         """Facts and shards of the files that earlier runs finished, by content hash and size."""
         entries = {}
         for size in self.sizes:
-            for part in storage.listing(storage.join(self.folder(size), "index")):
+            for part in storage.listing(storage.join(self.folder(size), INDEX_FOLDER)):
                 for row in storage.read_table(part, INDEX).to_pylist():
                     entries[row["content"], size] = row
         return entries
@@ -107,8 +110,34 @@ class FrameCache:
                 if (row["content"], size) not in self.entries
             }
             if new:
-                part = storage.join(self.folder(size), "index", f"{name}.parquet")
+                part = storage.join(self.folder(size), INDEX_FOLDER, f"{name}.parquet")
                 storage.write_table(part, pa.Table.from_pylist([*new.values()], schema=INDEX), INDEX)
+
+
+def forget_files(
+    folder: str, contents: Collection[str], spans: Mapping[str, Sequence[tuple[int, int]]]
+) -> None:
+    """Remove files from one folder of the cache: their frames and tracks are overwritten, then the index forgets them.
+
+    Args:
+        contents: the files' content hashes.
+        spans: first row and number of rows of their frames, by shard.
+    """
+    for shard, rows in spans.items():
+        blank_rows(storage.join(folder, shard), rows)
+    for part in storage.listing(storage.join(folder, INDEX_FOLDER)):
+        if set(storage.read_table(part, INDEX, columns=["content"])["content"].to_pylist()) & set(contents):
+            storage.rewrite_table(part, lambda table: without(table, "content", contents))
+
+
+def spans_of(folder: str, contents: Collection[str]) -> dict[str, list[tuple[int, int]]]:
+    """Where the frames of files lie in one folder of the cache, as `forget_files` takes it."""
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for part in storage.listing(storage.join(folder, INDEX_FOLDER)):
+        for row in storage.read_table(part, INDEX).to_pylist():
+            if row["content"] in contents:
+                spans.setdefault(row["shard"], []).append((row["first"], row["num_frames"]))
+    return spans
 
 
 class CollectionEncoder:
@@ -137,6 +166,8 @@ class CollectionEncoder:
             return replace(row, reason=f"{row.uri} does not exist")
         except (OSError, UserError) as error:
             return replace(row, reason=str(error))
+        if row.content in self.cache.withdrawn:
+            return replace(row, reason=f"{row.uri} was withdrawn")
         entries = [self.cache.entries.get((row.content, size)) for size in self.cache.sizes]
         if not all(entries):
             self.num_decoded += 1

@@ -196,6 +196,14 @@ class LatentSet:
         )
 
 
+def shards_of(uri: str) -> set[str]:
+    """The places of the shards that a set's file points into; none where it holds everything itself."""
+    folder = uri.rpartition("/")[0]
+    with safe_open(storage.local_file(uri), "pt") as file:
+        columns = [json.loads(text)[0] for text in (file.metadata() or {}).values()]
+    return {storage.below(folder, name) for names in columns for name in names}
+
+
 def shape_of(rows: Rows) -> tuple[int, ...]:
     """The shape of rows of any kind; at most a header is read."""
     return tuple(rows.shape) if isinstance(rows, Tensor) else rows.shape()

@@ -5,14 +5,14 @@ set's file fix its content.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from stickers import storage
@@ -69,7 +69,23 @@ def write_shard(folder: str, tensors: dict[str, Tensor]) -> str:
     return name
 
 
+def blank_rows(uri: str, spans: Iterable[tuple[int, int]]) -> None:
+    """Overwrite rows of a shard with zeros in all its tensors; it keeps its name, so that sets still find the others.
+
+    This is the one way in which a shard changes: somebody withdraws the video that the rows are of.
+
+    Args:
+        spans: first row and number of rows.
+    """
+    tensors = load(storage.read_bytes(uri))
+    for values in tensors.values():
+        for first, count in spans:
+            values[first : first + count] = 0
+    storage.write_bytes(uri, save(tensors))
+    _open.cache_clear()
+
+
 @lru_cache(maxsize=OPEN_FILES)
 def _open(uri: str, name: str) -> Any:
-    """A tensor of a memory-mapped file; a name always stands for the same content."""
+    """A tensor of a memory-mapped file; a name stands for the same content until a part of it is withdrawn."""
     return safe_open(storage.local_file(uri), "pt").get_slice(name)

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import Refused
 from stickers.curation.keywords import tokens
 from stickers.errors import UserError
@@ -59,3 +60,8 @@ def without_reserved(stickers: Stickers, evaluation: Reserving) -> Stickers:
 
 def _words(text: str) -> tuple[str, ...]:
     return tokens(folded(text))
+
+
+def held_out_key(sticker_id: str) -> str:
+    """What names the readings of a held-out sticker in an evaluation."""
+    return content_id("held-out", sticker_id)

@@ -61,6 +61,7 @@ class DrawnStickers:
     balance: bool = False
     template: str = TEMPLATE
     seed: int = 0
+    licence: str = ""
     origin: str = "drawn by models"
 
     def stickers(self, limit: int | None = None) -> Stickers:
@@ -78,6 +79,7 @@ class FunctionStickers:
 
     make: Callable[[int | None], Stickers]
     origin: str
+    licence: str = ""
 
     def stickers(self, limit: int | None = None) -> Stickers:
         """What the function makes."""

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,29 @@ def listing(uri: str, *, recursive: bool = False) -> list[str]:
     base = path.rstrip("/")
     names = sorted(info.path[info.path.index(base) + len(base) :].strip("/") for info in infos)
     return [join(uri, name) for name in names if TEMPORARY not in name]
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file as its file system lists it: bytes, and seconds since 1970, or none where the system does not tell."""
+
+    uri: str
+    num_bytes: int
+    written_at: float | None
+
+
+def files_below(uri: str) -> list[StoredFile]:
+    """All files below a folder, those that are still written too; sorted, empty when the folder is absent."""
+    system, path = locate(uri)
+    infos = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
+    base = path.rstrip("/")
+    files = []
+    for info in infos:
+        if info.type == fs.FileType.File:
+            name = info.path[info.path.index(base) + len(base) :].strip("/")
+            written_at = info.mtime.timestamp() if info.mtime else None
+            files.append(StoredFile(join(uri, name), info.size or 0, written_at))
+    return sorted(files, key=lambda file: file.uri)
 
 
 def write_bytes(uri: str, data: bytes) -> None:
@@ -164,9 +188,13 @@ def local_file(uri: str) -> str:
     return str(target)
 
 
+def cache_home() -> Path:
+    """The folder of this machine that holds copies of remote files: STICKERS_CACHE, or one in the home folder."""
+    return Path(os.environ.get("STICKERS_CACHE") or Path.home() / ".cache" / "animated-stickers")
+
+
 def _cached(stamp: str) -> Path:
-    home = Path(os.environ.get("STICKERS_CACHE") or Path.home() / ".cache" / "animated-stickers")
-    return home / blake2b(stamp.encode(), digest_size=DIGEST_BYTES).hexdigest()
+    return cache_home() / blake2b(stamp.encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def _fetch(uri: str, target: Path) -> None:

@@ -24,6 +24,8 @@ from stickers.storage.tables import is_parquet
 
 RECORD = "record.json"
 CURRENT = "current"
+#: how the file is called that tells whether a folder can be written
+PROBE = ".writable-"
 #: version of records; those without one have the first. It rises when a key is renamed, removed or changes its meaning
 RECORD_VERSION = 2
 #: keys of earlier versions' records, and their names today
@@ -63,7 +65,7 @@ def resolve_runs(text: str | os.PathLike[str]) -> str:
     else:
         _refuse_settings(runs)
     runs = runs.rstrip("/") or "/"
-    probe = join(runs, f".writable-{uuid4().hex}")
+    probe = join(runs, f"{PROBE}{uuid4().hex}")
     try:
         write_bytes(probe, b"")
         system, path = locate(probe)
@@ -184,6 +186,12 @@ def current(runs: str, kind: str, name: str) -> Artifact | None:
         return None
     uri = join(runs, kind, read_json(pointer))
     return Artifact(uri, read_record(uri))
+
+
+def currents(runs: str, kind: str) -> dict[str, str]:
+    """The folders of a kind that names stand for (see `set_current`), by name."""
+    pointers = listing(join(runs, kind, CURRENT))
+    return {pointer.rsplit("/", 1)[1].removesuffix(".json"): read_json(pointer) for pointer in pointers}
 
 
 def discard_torn(folder: str) -> list[str]:

@@ -3,11 +3,12 @@
 Tables of older versions are read too; see `stickers.artifacts.schema.fit`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import accumulate
 from threading import Lock
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -91,12 +92,7 @@ class TableWriter:
     def __init__(self, uri: str, schema: pa.Schema) -> None:
         self.system, self.path = locate(uri)
         self.unfinished = unfinished_path(self.system, self.path)
-        # Clips are already compressed.
-        plain = [column.name for column in schema if not pa.types.is_binary(column.type)]
-        packing = {name: "zstd" if name in plain else "none" for name in schema.names}
-        self.writer = pq.ParquetWriter(
-            self.unfinished, schema, filesystem=self.system, compression=packing, use_dictionary=plain
-        )
+        self.writer = pq.ParquetWriter(self.unfinished, schema, filesystem=self.system, **_packing(schema))
 
     def write(self, table: pa.Table, *, rows_per_group: int) -> None:
         """Append rows as new row groups."""
@@ -109,8 +105,37 @@ class TableWriter:
             self.system.move(self.unfinished, self.path)
 
 
-def read_group(uri: str, group: int, columns: list[str]) -> pa.Table:
-    """One row group of a finished Parquet file, which never changes. UserError as `read_table`."""
+def _packing(schema: pa.Schema) -> dict[str, Any]:
+    """How columns are packed: clips are compressed already."""
+    plain = [column.name for column in schema if not pa.types.is_binary(column.type)]
+    compression = {column.name: "zstd" if column.name in plain else "none" for column in schema}
+    return {"compression": compression, "use_dictionary": plain}
+
+
+def rewrite_table(uri: str, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Write a finished Parquet file again with each of its row groups changed: a reader sees the old file or the new.
+
+    Finished tables are never written again but for this: somebody withdraws what they hold.
+
+    Args:
+        change: what becomes of a row group; columns and types stay.
+
+    Raises:
+        UserError: as `read_table`.
+    """
+    sink, writer = pa.BufferOutputStream(), None
+    for group in range(len(group_starts(uri))):
+        table = change(read_group(uri, group, None))
+        writer = writer or pq.ParquetWriter(sink, table.schema, **_packing(table.schema))
+        writer.write_table(table, row_group_size=max(1, table.num_rows))
+    if writer is not None:
+        writer.close()
+        write_bytes(uri, sink.getvalue().to_pybytes())
+        _parquet_file.cache_clear()
+
+
+def read_group(uri: str, group: int, columns: list[str] | None) -> pa.Table:
+    """One row group of a finished Parquet file, some columns or all. UserError as `read_table`."""
     with _readable(uri):
         file, reading = _parquet_file(uri)
         with reading:

@@ -42,6 +42,11 @@ class ToyStickers:
     held_out: bool = False
     origin: str = "toy world"
 
+    @property
+    def licence(self) -> str:
+        """That of everything in the toy world."""
+        return "Apache-2.0"
+
     def stickers(self, limit: int | None = None) -> Stickers:
         """The first of them; `limit` may also ask for more than the project takes."""
         choose = held_out_prompts if self.held_out else toy_prompts

@@ -16,6 +16,7 @@ import torch
 
 import stickers
 from stickers import storage
+from stickers.artifacts.licences import LICENCES, named_collections
 from stickers.data.latents import COLUMNS, LatentSet, shape_of, weights_digest
 from stickers.data.mixture import Mixture
 from stickers.data.motion_buckets import MotionBuckets
@@ -34,6 +35,8 @@ from stickers.training.recipe import Distillation, Recipe, sized
 if TYPE_CHECKING:
     from stickers.models.unet import VideoUNet
 
+#: the folder below the runs folder in which latents of kept sets lie
+KEPT_LATENTS = "kept-latents"
 FOLDERS = {"teacher": "teachers", "student": "students", "distilled": "distilled"}
 #: videos whose scores are checked before a training by motion starts
 CHECKED_FOR_MOTION = 10_000
@@ -127,11 +130,12 @@ class TrainingJob:
     @cached_property
     def data(self) -> dict[str, str]:
         """Content hash of each latent file."""
-        digests = {}
-        for name, uri in self.sets:
-            with open(storage.local_file(uri), "rb") as stream:
-                digests[name] = file_digest(stream, lambda: blake2b(digest_size=6)).hexdigest()
-        return digests
+        return {name: data_digest(uri) for name, uri in self.sets}
+
+    @cached_property
+    def inputs(self) -> list[str]:
+        """The artifacts that the sets belong to, each as `kind/folder`."""
+        return sorted({artifact for _, uri in self.sets for artifact in artifacts_behind(uri)})
 
     @cached_property
     def digest(self) -> str:
@@ -226,10 +230,57 @@ class TrainingJob:
             "foundation": self.unet,
             "own_encoders": self.own_encoders,
             "data": self.data,
+            "inputs": self.inputs,
             "prediction": self.prediction,
             "settings": asdict(self.settings),
             "picture_size": self.picture_size,
         }
+
+
+def data_digest(uri: str) -> str:
+    """Content hash of a latent file: 12 hexadecimal characters."""
+    with open(storage.local_file(uri), "rb") as stream:
+        return file_digest(stream, lambda: blake2b(digest_size=6)).hexdigest()
+
+
+def artifacts_behind(uri: str) -> list[str]:
+    """The artifacts that a latent file below a runs folder belongs to, as `kind/folder`; none for one elsewhere.
+
+    Latents of a kept set lie in a folder of their own, which may be cleaned away, so the kept set is named beside it;
+    latents of all candidates name the plan, too.
+    """
+    runs, kind, folder = uri.rsplit("/", 3)[:3] if uri.count("/") > 2 else ("", "", "")
+    behind = [f"{kind}/{folder}"] if kind in ("latents", KEPT_LATENTS, "kept") else []
+    if kind == KEPT_LATENTS:
+        record = storage.read_record(storage.join(runs, kind, folder))
+        behind.append(f"kept/{record['kept']}")
+        if record["set"] == "all":
+            kept = storage.read_record(storage.join(runs, "kept", record["kept"]))
+            behind.append(f"plans/{kept['plan_id']}")
+    return behind
+
+
+def licences_behind(job: TrainingJob, runs: str, foundation: str) -> dict[str, str]:
+    """The licences of everything that a training learns from, by who brought it.
+
+    Args:
+        runs: the runs folder with the job's inputs.
+        foundation: the licence of the network that its chain starts from.
+    """
+    licences = {"foundation": foundation}
+    start = [job.unet.rpartition("/")[0]] if job.role == "distilled" else []
+    for uri in [*(storage.join(runs, name) for name in job.inputs), *start]:
+        if not storage.exists(storage.join(uri, storage.RECORD)):
+            continue
+        record = storage.read_record(uri)
+        stated = record.get(LICENCES, {})
+        if uri.rsplit("/", 2)[1] == "latents":
+            stand_ins = record.get("stand_ins", {})
+            names = {name.rpartition("@")[0] for name, _ in job.sets}
+            sources = {stand_ins.get(name, name) for name in names}
+            stated = named_collections({name: stated.get(name, "") for name in sorted(sources)})
+        licences |= stated
+    return licences
 
 
 def training_name(ensemble: str, recipe: str) -> str:

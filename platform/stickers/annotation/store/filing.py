@@ -128,6 +128,11 @@ def jobs_in(connection: Connection, plan_id: str | None = None, kind: str | None
     return [job_from(row) for row in connection.execute(query).mappings()]
 
 
+def waiting_jobs(connection: Connection) -> set[str]:
+    """The ids of the jobs that somebody has still to answer."""
+    return set(connection.execute(select(seats.c.job_id).where(~seats.c.answered).distinct()).scalars())
+
+
 def find_job(connection: Connection, job_id: str) -> Job:
     """A job by its id. LookupError: there is no such job."""
     return find_jobs(connection, [job_id])[job_id]
