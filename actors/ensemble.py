@@ -21,7 +21,7 @@ from stickers import storage
 from stickers.artifacts.records import FAILED, PLAN, PlanRow
 from stickers.artifacts.schema import table_of
 from stickers.candidates.archive import durable
-from stickers.candidates.conditions import conditions_place
+from stickers.candidates.conditions import conditions_folder
 from stickers.candidates.plan import Plan
 from stickers.errors import UserError
 
@@ -75,7 +75,7 @@ class Ensemble:
         """The folder of a teacher's encoded stickers and prompts. Teachers of one size and with the same encoders share
         it.
         """
-        return conditions_place(uri, self.encoders[name].digests, self.size(name))
+        return conditions_folder(uri, self.encoders[name].digests, self.size(name))
 
 
 def run_ensemble(uri: str, plan: Plan, ensemble: Ensemble, console: Console) -> list[str]:

@@ -27,7 +27,7 @@ from stickers.errors import UserError
 from stickers.evaluation.reservation import reservation
 from stickers.models.trust import refuse_own_code
 from stickers.project import Project
-from stickers.prompts.language_model import ANSWERS, ASKS, asks_for, said_in
+from stickers.prompts.language_model import ANSWERS, ASKS, asks_for, proposed_in
 from stickers.prompts.sorting import PromptSet, ProposedPrompt, sort_out
 from stickers.prompts.sources import DrawnStickers
 from stickers.prompts.sticker_tables import read_prompts
@@ -64,7 +64,9 @@ def written(uri: str, model: str, num: int, seed: int, gpus: float) -> list[Prop
         with connect(), watching(bar, DurableRows(answers_uri, "ask_id")):
             write_answers(asks_uri, model, answers_uri, gpus)
     answers = answers_in(answers_uri)
-    return said_in([(ask.bucket, answers[ask.ask_id]) for ask in asks], model.rstrip("/").rsplit("/", 1)[-1])
+    return proposed_in(
+        [(ask.bucket, answers[ask.ask_id]) for ask in asks], model.rstrip("/").rsplit("/", 1)[-1]
+    )
 
 
 def answers_in(answers_uri: str) -> dict[str, str]:

@@ -273,7 +273,7 @@ def gather_evidence(
     """Make, measure and score the pilot's clips, also by the project's truth where there is one."""
     finished = make_candidates(runs, request, project=project.name)
     archive = Candidates(finished.uri)
-    candidates = [*archive.whole(archive)]
+    candidates = [*archive.with_clips(archive)]
     measured = measure_clips(runs, finished, candidates, truth, project.foundation.place)
     chosen = choose_quality(quality, votes_on(runs, request.plan.plan_id), candidates, truth)
     return Evidence(

@@ -216,7 +216,7 @@ def test_a_plan_opens_and_has_no_fault(runs: Path) -> None:
     candidates = Candidates(plan.uri)
     expected = EXPECTED["tables"][f"plans/{PLAN_ID}/index.parquet"]
     assert [candidate.candidate_id for candidate in candidates] == [row["candidate_id"] for row in expected]
-    assert all(candidate.clip is not None for candidate in candidates.whole(candidates))
+    assert all(candidate.clip is not None for candidate in candidates.with_clips(candidates))
     assert audit_index(plan.uri) == []
     assert [fault for part in parts_of(plan.uri).items() for fault in audit_part(plan.uri, *part)] == []
     saved = load_plan(plan.uri)
@@ -229,7 +229,9 @@ def test_a_regeneration_of_then_is_made_now_and_takes_unknown_columns_along(runs
     old = Candidates(str(runs / "plans" / PLAN_ID))
     (row,) = plan.rows
     assert plan.supersedes == PLAN_ID and set(plan.superseded) < {candidate.candidate_id for candidate in old}
-    strip = next(candidate.clip for candidate in old.whole(old) if candidate.candidate_id in plan.superseded)
+    strip = next(
+        candidate.clip for candidate in old.with_clips(old) if candidate.candidate_id in plan.superseded
+    )
     redrawn = candidate(row, plan.plan_id, decode_strip(strip or b"", 8))
     table = pa.Table.from_pylist([asdict(redrawn)], schema=CANDIDATES)
     later = ADDED in old.table.column_names
@@ -257,7 +259,7 @@ def test_what_people_kept_opens_and_follows_from_the_votes(runs: Path) -> None:
         cast, settings = votes_on(votes, PLAN_ID)
         assert Library.of(votes).clip(rows[0].clip_digest) == rows[0].clip
     candidates = Candidates(plan.uri)
-    assert kept_rows(candidates.whole(candidates), cast, settings) == rows
+    assert kept_rows(candidates.with_clips(candidates), cast, settings) == rows
     assert plain(thaw(str(runs / "votes" / kept.record["votes"]))) == EXPECTED["votes"]
     assert len(LatentSet.load(storage.join(kept.uri, "latents.safetensors"))) == 1
 
@@ -318,7 +320,7 @@ def test_exported_files_are_read(runs: Path, suffix: str, caplog: pytest.LogCapt
     ]
     assert plain(jobs) == expected and not refused
     warnings = [
-        message for message in caplog.messages if f"fields '{ADDED}' are unknown and left alone" in message
+        message for message in caplog.messages if f"fields '{ADDED}' are unknown and ignored" in message
     ]
     assert len(warnings) == (2 if ADDED in (runs / "exchange" / "votes.csv").read_text() else 0)
 

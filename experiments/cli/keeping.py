@@ -123,7 +123,7 @@ def keep(
             f"first round and none through all {len(settings.rounds)}; better teachers, more prompts or more votes are "
             "needed"
         )
-    kept = kept_rows(candidates.whole(accepted), votes, settings)
+    kept = kept_rows(candidates.with_clips(accepted), votes, settings)
     gone = sorted(row.candidate_id for row in candidates if row.error == WITHDRAWN)
     parts = plan.record["plan_id"], votes_digest(votes), _rounds(settings), *([gone] if gone else [])
     digest = content_id("kept", *parts)[:DIGEST_LENGTH]
@@ -228,7 +228,7 @@ def _clips_of(kept: storage.Artifact, runs: str, name: str) -> tuple[Iterator[Ke
         return clips, int(kept.record["counts"]["kept"])
     archive = Candidates(kept.record.get("plan") or storage.join(runs, "plans", kept.record["plan_id"]))
     candidates = [row for row in archive if row.status == MADE]
-    with_clips = archive.whole(candidates)
+    with_clips = archive.with_clips(candidates)
     return (
         KeptClip(strip=row.clip or b"", num_frames=row.num_frames, fps=float(row.fps), prompt=row.prompt)
         for row in with_clips
@@ -265,8 +265,6 @@ def show(record: Mapping[str, Any]) -> None:
         **record["counts"]
     )
     if "quality" in record:
-        by_truth = (
-            "; by the oracle {right_share:.0%} were right, precision {precision:.2f}, recall {recall:.2f}"
-        )
+        by_truth = "; by the known truth {right_share:.0%} were right, precision {precision:.2f}, recall {recall:.2f}"
         summary += by_truth.format(**record["quality"])
     console.print(summary, highlight=False, soft_wrap=True)

@@ -82,10 +82,10 @@ def audit_plan(uri: str, *, decode: bool = True) -> int:
             faults += ray.get(task)
     table = Table("candidate", "fault", "detail", title=f"faults of plan {uri.rsplit('/', 1)[1]}")
     for fault in faults[:FAULTS_SHOWN]:
-        table.add_row(fault.candidate_id, fault.what, escape(fault.detail))
+        table.add_row(fault.candidate_id, fault.kind, escape(fault.detail))
     if faults:
         console.print(table)
-    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(f.what for f in faults).items()))
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(Counter(f.kind for f in faults).items()))
     console.print(f"{len(Candidates(uri))} candidates, {counts or 'no fault'}", highlight=False)
     return int(bool(faults))
 

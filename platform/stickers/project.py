@@ -234,25 +234,25 @@ def resolved(value: Any, folder: Path) -> Any:
     return replace(value, **changes) if changes else value
 
 
-def _absolute(place: str | tuple[str, ...] | None, folder: Path) -> Any:
-    if isinstance(place, tuple):
-        return tuple(_absolute(item, folder) for item in place)
-    if not place or "://" in place or Path(place).is_absolute():
-        return place
-    return str((folder / Path(place).expanduser()).resolve())
+def _absolute(path: str | tuple[str, ...] | None, folder: Path) -> Any:
+    if isinstance(path, tuple):
+        return tuple(_absolute(item, folder) for item in path)
+    if not path or "://" in path or Path(path).is_absolute():
+        return path
+    return str((folder / Path(path).expanduser()).resolve())
 
 
 def places_of(value: Any) -> list[str]:
-    """Every place that a project names, in its order: what a cluster must be able to see."""
+    """All paths and URIs that a project names, in order; every machine of a cluster must reach them."""
     if isinstance(value, tuple):
-        return [place for item in value for place in places_of(item)]
+        return [uri for item in value for uri in places_of(item)]
     if not is_dataclass(value) or isinstance(value, type):
         return []
     places: list[str] = []
     for column in fields(value):
         content = getattr(value, column.name)
         if column.metadata.get("path"):
-            places += [place for place in (content if isinstance(content, tuple) else (content,)) if place]
+            places += [uri for uri in (content if isinstance(content, tuple) else (content,)) if uri]
         else:
             places += places_of(content)
     return places

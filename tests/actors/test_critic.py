@@ -8,7 +8,7 @@ from stickers.artifacts.records import Candidate
 from stickers.toy.grammar import toy_prompts
 from stickers.toy.oracle import draw_sticker, truths
 from stickers.video.codec import encode_strip
-from tests.support.candidates import made
+from tests.support.candidates import make_candidate
 
 SIZE, FRAMES = 32, 8
 
@@ -18,7 +18,7 @@ def look_at() -> list[Candidate]:
     prompt = toy_prompts(1, seed=0)[0].text
     right = truths(prompt, 0, size=SIZE, num_frames=FRAMES, still_at=3)[0]
     still = np.repeat(draw_sticker(prompt, 0, SIZE)[None], FRAMES, axis=0)
-    return [made(encode_strip(clip), prompt=prompt, num_frames=FRAMES) for clip in (right, still)]
+    return [make_candidate(encode_strip(clip), prompt=prompt, num_frames=FRAMES) for clip in (right, still)]
 
 
 def test_it_measures_with_and_without_a_truth() -> None:

@@ -10,7 +10,7 @@ from stickers.annotation.settings import RoundSettings, Settings
 from stickers.artifacts.ids import clip_digest
 from stickers.artifacts.records import PREFERENCES, Candidate, Preference, Vote
 from stickers.artifacts.schema import table_of
-from tests.support.candidates import made
+from tests.support.candidates import make_candidate
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SETTINGS = Settings()
@@ -18,7 +18,7 @@ SETTINGS = Settings()
 
 def candidate(name: str, sticker: str = "s", prompt: str = "a cat", strip: bytes | None = None) -> Candidate:
     values = {"sticker_id": sticker, "prompt": prompt, "clip": None}
-    return made(strip or name.encode(), candidate_id=name, **values)
+    return make_candidate(strip or name.encode(), candidate_id=name, **values)
 
 
 def votes_of(rows: list[Candidate], answers: dict[str, str]) -> list[Vote]:

@@ -8,14 +8,14 @@ import pytest
 from stickers.annotation.jobs import Job
 from stickers.annotation.ranking import FEWEST_CLIPS, Missed, Queue, fit, missed, order
 from stickers.artifacts.records import Candidate
-from tests.support.candidates import made
+from tests.support.candidates import make_candidate
 
 RNG = np.random.default_rng(7)
 
 
 def candidate(number: int, liked: float) -> Candidate:
     """A clip that people like the more, the more of it moves and the less of that is taken back."""
-    return made(
+    return make_candidate(
         str(number).encode(),
         candidate_id=f"c{number:04}",
         teacher=f"teacher {number % 4}",

@@ -25,7 +25,7 @@ def test_every_clip_is_there_once_and_is_one_read(finished: tuple[Plan, str]) ->
     for row in candidates:
         clip = candidates.clip(row.candidate_id)
         assert row.clip is None and clip is not None and clip_digest(clip) == row.clip_digest
-    assert [clip_digest(row.clip or b"") for row in candidates.whole(candidates)] == [
+    assert [clip_digest(row.clip or b"") for row in candidates.with_clips(candidates)] == [
         row.clip_digest for row in candidates
     ]
     assert sum(int(cell["made"]) for cell in counts_of(candidates)) == len(plan.rows)
@@ -62,7 +62,9 @@ def test_a_regeneration_replaces_its_rows_and_leaves_the_rest(finished: tuple[Pl
     third = regeneration(again.plan_id, [*new][:3], PROMPTS, STICKERS, [TEACHERS[0], better], reseed=1)
     last = Candidates(write_finished(Path(uri).parents[1], third))
     assert len(last) == len(old) and audit_plan(last.uri) == [] and len({row.plan_id for row in last}) == 3
-    assert [clip_digest(row.clip or b"") for row in last.whole(last)] == [row.clip_digest for row in last]
+    assert [clip_digest(row.clip or b"") for row in last.with_clips(last)] == [
+        row.clip_digest for row in last
+    ]
 
 
 def test_the_same_weights_make_the_same_ids(finished: tuple[Plan, str]) -> None:
@@ -71,5 +73,5 @@ def test_the_same_weights_make_the_same_ids(finished: tuple[Plan, str]) -> None:
     assert again.rows == plan.of("calm") and again.plan_id != plan.plan_id
     with pytest.raises(ValueError, match="no candidate of plan .* is asked for"):
         regeneration(plan.plan_id, [], PROMPTS, STICKERS, TEACHERS)
-    with pytest.raises(ValueError, match="teacher wild is not there"):
+    with pytest.raises(ValueError, match="teacher wild is missing"):
         regeneration(plan.plan_id, plan.of("wild"), PROMPTS, STICKERS, TEACHERS[:1])

@@ -31,7 +31,7 @@ def changed(table: pa.Table, row: int, column: str, value: object) -> pa.Table:
 
 
 def kinds(uri: str) -> set[tuple[str, str]]:
-    return {(fault.candidate_id, fault.what) for fault in audit_plan(uri)}
+    return {(fault.candidate_id, fault.kind) for fault in audit_plan(uri)}
 
 
 def test_faults_of_the_index_are_named(finished: tuple[Plan, str]) -> None:
@@ -78,7 +78,7 @@ def test_a_place_that_the_index_gets_wrong_is_misplaced(finished: tuple[Plan, st
     neighbour = next(row for row, group in enumerate(groups) if group == groups[2] and row != 2)
     rewrite(index, changed(table, 2, "row", table["row"][neighbour].as_py()))
     assert kinds(uri) == {(name, "misplaced")}
-    with pytest.raises(ValueError, match="not its clip"):
+    with pytest.raises(ValueError, match="does not have the digest"):
         Candidates(uri).clip(name)
 
 

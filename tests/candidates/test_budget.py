@@ -7,14 +7,14 @@ from stickers.candidates.budget import allocate
 from stickers.candidates.prices import Cell
 
 
-def cell(teacher: str, kept: int, judged: int = 100, seconds: float = 200.0, made: int = 100) -> Cell:
+def cell(teacher: str, kept: int, judged: int = 100, seconds: float = 200.0, num_made: int = 100) -> Cell:
     return Cell(
-        teacher=teacher, bucket="action", made=made, failed=0, seconds=seconds, judged=judged, kept=kept
+        teacher=teacher, bucket="action", made=num_made, failed=0, seconds=seconds, judged=judged, kept=kept
     )
 
 
 CELLS = [cell("good", 30), cell("poor", 3), cell("dear", 30, seconds=2000.0), cell("new", 0, judged=0)]
-PRICES = np.array([each.seconds_each for each in CELLS])
+PRICES = np.array([cell.seconds_each for cell in CELLS])
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.2, 1.0])
@@ -44,5 +44,5 @@ def test_what_cannot_be_laid_out_is_one_sentence() -> None:
         allocate(CELLS, 10.0, floor=1.5)
     with pytest.raises(ValueError, match="positive number of seconds"):
         allocate(CELLS, 0.0)
-    with pytest.raises(ValueError, match="nothing is known of what a candidate of late in action costs"):
+    with pytest.raises(ValueError, match="the cost of a candidate of late in action is unknown"):
         allocate([*CELLS, cell("late", 0, judged=0, seconds=0.0, made=0)], 10.0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stickers.candidates import conditions as module
-from stickers.candidates.conditions import ConditionEncoder, EncodedConditions, chunks_of, conditions_place
+from stickers.candidates.conditions import ConditionEncoder, EncodedConditions, chunks_of, conditions_folder
 from stickers.candidates.plan import Plan, PlannedTeacher, make_plan, save_plan
 from stickers.data.encoding import to_tensor
 from stickers.diffusion.sampling import SamplerSettings
@@ -39,7 +39,7 @@ def encoded(
     """The plan's conditions, in chunks of two prompts that are encoded in another order."""
     monkeypatch.setattr(module, "CHUNK", 2)
     uri = save_plan(str(tmp_path), plan)
-    folder = conditions_place(uri, ["autoencoder", "text"], SIZE)
+    folder = conditions_folder(uri, ["autoencoder", "text"], SIZE)
     assert pipeline.text is not None
     encoder = ConditionEncoder(folder, pipeline.autoencoder, pipeline.text, SIZE)
     chunks = chunks_of(plan.prompts, plan.stickers)
@@ -60,11 +60,11 @@ def test_chunks_hold_every_prompt_with_its_stickers_once(monkeypatch: pytest.Mon
 
 def test_other_encoders_and_sizes_lie_in_other_folders() -> None:
     folders = {
-        conditions_place("runs/plans/p", encoders, size)
+        conditions_folder("runs/plans/p", encoders, size)
         for encoders, size in ((["a", "b"], 32), (["a", "c"], 32), (["a", "b"], 64))
     }
     assert len(folders) == 3 and all(folder.startswith("runs/plans/p/conditions/") for folder in folders)
-    assert conditions_place("p", ("a", "b"), 32) == conditions_place("p", ["a", "b"], 32)
+    assert conditions_folder("p", ("a", "b"), 32) == conditions_folder("p", ["a", "b"], 32)
 
 
 def test_conditions_are_what_the_networks_say_of_a_row(

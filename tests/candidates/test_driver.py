@@ -17,12 +17,12 @@ from stickers.errors import UserError
 
 
 def test_a_second_driver_is_refused_while_the_first_is_there(tmp_path: Path) -> None:
-    place = tmp_path / "plan"
-    with driving(str(place)):
-        with pytest.raises(ValueError, match="plan plan is being made by process"), driving(str(place)):
+    plan = tmp_path / "plan"
+    with driving(str(plan)):
+        with pytest.raises(ValueError, match="plan plan is being made by process"), driving(str(plan)):
             pass
-        assert (place / DRIVER).exists()
-    assert not (place / DRIVER).exists()
+        assert (plan / DRIVER).exists()
+    assert not (plan / DRIVER).exists()
 
 
 def test_a_driver_that_was_killed_is_gone_at_once(tmp_path: Path) -> None:
@@ -42,11 +42,11 @@ def test_a_driver_that_was_killed_is_gone_at_once(tmp_path: Path) -> None:
 def test_a_driver_on_another_machine_is_gone_when_it_does_not_sign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signs: bool
 ) -> None:
-    place, ended = str(tmp_path / DRIVER), Event()
+    signature, ended = str(tmp_path / DRIVER), Event()
 
     def sign() -> None:
         far = {"host": "elsewhere", "pid": 1, "began": 0.0, "token": "theirs", "signed": uuid4().hex}
-        storage.write_json(place, far)
+        storage.write_json(signature, far)
 
     def keep_signing() -> None:
         while not ended.wait(0.05):
@@ -65,4 +65,4 @@ def test_a_driver_on_another_machine_is_gone_when_it_does_not_sign(
     else:
         monkeypatch.setattr(module, "SILENCE", 1.0)
         with driving(str(tmp_path)):
-            assert storage.read_json(place)["token"] != "theirs"
+            assert storage.read_json(signature)["token"] != "theirs"

@@ -22,8 +22,8 @@ ROWS = [
 ]
 
 
-def make(place: str, deadly: set[str], answers: "multiprocessing.Queue[list[str]]") -> None:
-    """What an actor does with a batch, and how it dies of a deadly row."""
+def make(notes: str, deadly: set[str], answers: "multiprocessing.Queue[list[str]]") -> None:
+    """Make a batch as an actor does; a deadly row kills the process."""
 
     def one_by_one(rows: list[PlanRow]) -> list[str]:
         for row in rows:
@@ -32,16 +32,16 @@ def make(place: str, deadly: set[str], answers: "multiprocessing.Queue[list[str]
         return [f"made {row.candidate_id}" for row in rows]
 
     answers.put(
-        Isolation(place).run(ROWS, one_by_one, lambda row, reason: f"gave up {row.candidate_id}: {reason}")
+        Isolation(notes).run(ROWS, one_by_one, lambda row, reason: f"gave up {row.candidate_id}: {reason}")
     )
 
 
-def until_answered(place: str, deadly: set[str]) -> tuple[list[str], int]:
+def until_answered(notes: str, deadly: set[str]) -> tuple[list[str], int]:
     """Start processes, as a pool of actors does, until one comes to an end; its answer and how many died."""
     context = multiprocessing.get_context("fork")
     for died in range(40):
         answers: multiprocessing.Queue[list[str]] = context.Queue()
-        process = context.Process(target=make, args=(place, deadly, answers))
+        process = context.Process(target=make, args=(notes, deadly, answers))
         process.start()
         process.join(timeout=60)
         if process.exitcode == 0:
@@ -51,19 +51,21 @@ def until_answered(place: str, deadly: set[str]) -> tuple[list[str], int]:
 
 
 def test_harmless_rows_are_made_at_once_and_leave_nothing(tmp_path: Path) -> None:
-    found, died = until_answered(str(tmp_path), set())
-    assert found == [f"made {row.candidate_id}" for row in ROWS] and died == 0
+    results, died = until_answered(str(tmp_path), set())
+    assert results == [f"made {row.candidate_id}" for row in ROWS] and died == 0
     assert not list(tmp_path.iterdir())
 
 
 def test_deadly_rows_are_found_and_the_others_made(tmp_path: Path) -> None:
     for number, deadly in enumerate([{"row-5"}, {"row-0", "row-7"}]):
-        found, died = until_answered(str(tmp_path / str(number)), deadly)
-        assert [each.startswith("gave up") for each in found] == [row.candidate_id in deadly for row in ROWS]
-        assert f"died {DEATHS} times" in next(each for each in found if each.startswith("gave up"))
+        results, died = until_answered(str(tmp_path / str(number)), deadly)
+        assert [text.startswith("gave up") for text in results] == [
+            row.candidate_id in deadly for row in ROWS
+        ]
+        assert f"died {DEATHS} times" in next(text for text in results if text.startswith("gave up"))
         assert died <= len(deadly) * DEATHS * 4, "eight rows are halved three times"
         again, more = until_answered(str(tmp_path / str(number)), deadly)
-        assert (again, more) == (found, 0), "what is known to be deadly is not tried again"
+        assert (again, more) == (results, 0), "what is known to be deadly is not tried again"
 
 
 def test_an_error_is_no_death(tmp_path: Path) -> None:

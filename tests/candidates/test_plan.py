@@ -72,15 +72,15 @@ def test_more_candidates_of_the_same_stickers_are_new_ones() -> None:
     bucket = source.rows[0].bucket
     stickers = {row.sticker_id for row in source.rows if row.bucket == bucket}
     name, count = TEACHERS[0].name, 2 * len(stickers) + 1
-    known = {row.candidate_id for row in source.rows}
-    more = with_rows(source, TEACHERS, {(name, bucket): count}, known, seed=4)
+    existing = {row.candidate_id for row in source.rows}
+    more = with_rows(source, TEACHERS, {(name, bucket): count}, existing, seed=4)
     assert len(more.rows) == len({row.candidate_id for row in more.rows}) == count
-    assert not known & {row.candidate_id for row in more.rows}
+    assert not existing & {row.candidate_id for row in more.rows}
     assert {(row.teacher, row.bucket) for row in more.rows} == {(name, bucket)}
     turns = Counter(row.sticker_id for row in more.rows)
     assert turns.keys() == stickers and set(turns.values()) == {2, 3}, "the stickers take turns"
-    assert {each.sticker_id for each in more.stickers} == stickers
-    again = with_rows(source, TEACHERS, {(name, bucket): count}, known, seed=4)
+    assert {sticker.sticker_id for sticker in more.stickers} == stickers
+    again = with_rows(source, TEACHERS, {(name, bucket): count}, existing, seed=4)
     assert again.plan_id == more.plan_id
     with pytest.raises(ValueError, match="pays for no candidate"):
-        with_rows(source, TEACHERS, {(name, bucket): 0}, known, seed=4)
+        with_rows(source, TEACHERS, {(name, bucket): 0}, existing, seed=4)

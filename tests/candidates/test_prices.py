@@ -9,7 +9,7 @@ import pytest
 from stickers.candidates.plan import Plan, regeneration
 from stickers.candidates.prices import Cell, spending, spent, together, total, unit_of
 from tests.support.archives import PROMPTS, STICKERS, TEACHERS, write_finished
-from tests.support.candidates import made as make_candidate
+from tests.support.candidates import make_candidate
 
 
 def cell(teacher: str, kept: int, judged: int = 100, seconds: float = 200.0, num_made: int = 100) -> Cell:

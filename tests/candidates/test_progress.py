@@ -26,19 +26,19 @@ def arrivals(
         yield at, number * BLOCK
 
 
-@pytest.mark.parametrize("there", [0, TOTAL - 60 * BLOCK])
-def test_the_interval_holds_the_truth(there: int) -> None:
+@pytest.mark.parametrize("before", [0, TOTAL - 60 * BLOCK])
+def test_the_interval_holds_the_truth(before: int) -> None:
     held, spoken = 0, 0
     for seed in range(30):
-        pace, todo = Pace(BLOCK), TOTAL - there
-        pace.add(0.0, there)
+        pace, todo = Pace(BLOCK), TOTAL - before
+        pace.add(0.0, before)
         times = list(arrivals(seed, 5.0, todo // BLOCK))
         for at, new in times:
-            pace.add(at, there + new)
-            found = pace.remaining(at, todo - new)
-            if found and found.high < inf and new < todo:
+            pace.add(at, before + new)
+            remaining = pace.remaining(at, todo - new)
+            if remaining and remaining.high < inf and new < todo:
                 spoken += 1
-                held += found.low <= times[-1][0] - at <= found.high
+                held += remaining.low <= times[-1][0] - at <= remaining.high
     assert held / spoken >= 0.9, f"{held / spoken:.0%} of {spoken} estimates hold the truth"
 
 
@@ -50,8 +50,8 @@ def test_what_was_there_and_the_start_are_no_pace() -> None:
     assert pace.remaining(61.0, 784) is None, "one block after a start says nothing about the pace"
     for number in range(2, 12):
         pace.add(60.0 + 10 * (number - 1), 4000 + number * BLOCK)
-    found = pace.remaining(160.0, 624)
-    assert found is not None and found.likely == pytest.approx(390.0)
+    remaining = pace.remaining(160.0, 624)
+    assert remaining is not None and remaining.likely == pytest.approx(390.0)
 
 
 def test_it_follows_a_pace_that_halves_and_a_stall() -> None:
@@ -78,18 +78,18 @@ def test_words() -> None:
 
 def test_only_what_is_readable_counts_and_the_last_pass_decides(tmp_path: Path) -> None:
     def rows(attempt: int, status: dict[str, str]) -> None:
-        found = [
+        candidates = [
             Candidate(
                 candidate_id=name, sticker_id="s", teacher="calm", checkpoint="c", seed=0, prompt="p", bucket="action",
-                plan_id="p", attempt=attempt, status=each, error="", clip=None, clip_digest=None, num_frames=1, fps=1,
+                plan_id="p", attempt=attempt, status=state, error="", clip=None, clip_digest=None, num_frames=1, fps=1,
                 seconds=0.0,
             )
-            for name, each in status.items()
+            for name, state in status.items()
         ]  # fmt: skip
-        place = storage.join(
+        block = storage.join(
             str(tmp_path), "candidates", "calm", str(attempt), "rows", f"{len(status)}.parquet"
         )
-        storage.write_table(place, table_of(found, Candidate), CANDIDATES)
+        storage.write_table(block, table_of(candidates, Candidate), CANDIDATES)
 
     durable = Durable(str(tmp_path), ["calm", "wild"])
     planned = {("calm", "action"): ["a", "b", "c", "d"], ("wild", "action"): ["e"]}

@@ -12,14 +12,14 @@ from stickers.toy.motions import Mode, render_motion
 from stickers.toy.oracle import look_of
 from stickers.video.codec import encode_strip
 from stickers.video.motion import motion_score
-from tests.support.candidates import made
+from tests.support.candidates import make_candidate
 
 DICE = np.random.default_rng(0)
 CLIP = render_motion(look_of("a cat waving", 0), "wave", Mode.draw(DICE), np.arange(8) / 8, 32)
 
 
 def row_of(clip: np.ndarray) -> Candidate:
-    return made(encode_strip(clip), num_frames=len(clip))
+    return make_candidate(encode_strip(clip), num_frames=len(clip))
 
 
 def test_a_row_gets_its_scores_and_keeps_everything_else() -> None:

@@ -52,8 +52,8 @@ def test_a_real_gap_is_significant_and_none_is_not() -> None:
 
 
 def test_only_stickers_that_both_systems_have_are_paired() -> None:
-    whole = clips([0.2, 0.4, 0.9], [1, 1, 1], apart(3))
-    gap = difference("a", "b", "error", {"a": whole[:2], "b": whole})
+    three = clips([0.2, 0.4, 0.9], [1, 1, 1], apart(3))
+    gap = difference("a", "b", "error", {"a": three[:2], "b": three})
     assert gap.value == 0
 
 

@@ -13,7 +13,7 @@ from stickers.toy.measure import ToyTruth
 from stickers.toy.motions import Mode, render_motion
 from stickers.toy.oracle import draw_sticker, look_of
 from stickers.video.codec import encode_strip
-from tests.support.candidates import made
+from tests.support.candidates import make_candidate
 
 PROMPT, SIZE = "a fox waving", 32
 WAVING = render_motion(look_of(PROMPT, 0), "wave", Mode(hz=1 / 8), np.arange(8) - 3, SIZE)
@@ -23,7 +23,9 @@ STILL = np.repeat(draw_sticker(PROMPT, 0, SIZE)[None], 8, axis=0)
 def candidate(frames: np.ndarray, seed: int = 0) -> Candidate:
     strip = encode_strip(frames)
     name = content_id("candidate", seed, strip)
-    return made(strip, candidate_id=name, seed=seed, prompt=PROMPT, plan_id="pilot", motion_score=1.0)
+    return make_candidate(
+        strip, candidate_id=name, seed=seed, prompt=PROMPT, plan_id="pilot", motion_score=1.0
+    )
 
 
 def vote(person: str, shown: list[Candidate], picks: list[Candidate], *, round: int = 1) -> Vote:
@@ -32,9 +34,9 @@ def vote(person: str, shown: list[Candidate], picks: list[Candidate], *, round: 
         annotator=person,
         round=round,
         plan_id="pilot",
-        shown=[each.candidate_id for each in shown],
-        shown_digests=[str(each.clip_digest) for each in shown],
-        picks=[each.candidate_id for each in picks],
+        shown=[clip.candidate_id for clip in shown],
+        shown_digests=[str(clip.clip_digest) for clip in shown],
+        picks=[clip.candidate_id for clip in picks],
         started_at=datetime(2026, 1, 1, tzinfo=UTC),
         submitted_at=datetime(2026, 1, 1, tzinfo=UTC),
         simulated=person == "simulated",
@@ -74,7 +76,7 @@ def test_votes_are_the_share_of_those_asked() -> None:
         vote("expert", [good], [], round=2),
     ]
     quality = by_votes(votes, [good, bad])
-    shares = [quality.score(measure(each, frames)) for each, frames in ((good, WAVING), (bad, STILL))]
+    shares = [quality.score(measure(clip, frames)) for clip, frames in ((good, WAVING), (bad, STILL))]
     assert shares == pytest.approx([2 / 3, 1 / 3]) and shares[1] < quality.able < shares[0]
     assert not quality.simulated and quality.source != by_votes(votes[:2], [good, bad]).source
     assert by_votes([*votes, vote("simulated", [good], [])], [good, bad]).simulated

@@ -44,11 +44,11 @@ def strip(frames: np.ndarray, note: str) -> ReportClip:
 
 def prompt_row(prompt: str) -> PromptRow:
     still = np.repeat(draw_sticker(prompt, 0, SIZE)[None], 8, axis=0)
-    found = truths(prompt, 0, size=SIZE, num_frames=8, still_at=3)
+    clips = truths(prompt, 0, size=SIZE, num_frames=8, still_at=3)
     return PromptRow(
         prompt=prompt,
         bucket="action",
-        clips={"all-round": [strip(found[7], "0.60"), strip(still, "0.00")], "<b>runner</b>": []},
+        clips={"all-round": [strip(clips[7], "0.60"), strip(still, "0.00")], "<b>runner</b>": []},
     )
 
 
@@ -75,7 +75,7 @@ def html(data: ChoosingData) -> str:
 
 
 def test_it_says_everything_and_escapes_it(html: str) -> None:
-    for said in (
+    for text in (
         "quality is what it is",
         "0123456789ab",
         "run +0.40",
@@ -83,7 +83,7 @@ def test_it_says_everything_and_escapes_it(html: str) -> None:
         "+0.200",
         "Nobody has chosen",
     ):
-        assert said in html, said
+        assert text in html, text
     assert html.count("<canvas") == 4 * 2 and html.count("no clip") == 4
     assert "<b>runner" not in html and "&lt;b&gt;runner" in html
     assert html.count("<rect") == 2 * 12 and html.count("take it") == 2
@@ -101,7 +101,7 @@ def test_simulated_stands_where_an_oracle_had_a_part(data: ChoosingData, html: s
 
 
 def test_without_the_toy_world_the_buckets_are_the_groups(data: ChoosingData) -> None:
-    rows = [replace(each, group=each.bucket) for each in scored()]
+    rows = [replace(clip, group=clip.bucket) for clip in scored()]
     pilot = Pilot(rows, able=0.35)
     other = choosing_data(
         pilot, title="t", facts=[], quality="q", simulated=False, threshold=0.01, suggested=[], rows=[],

@@ -42,8 +42,8 @@ def drawn(teacher: str, peaks: dict[str, float], *, seed: int, rest: float = 0.1
 
 def renamed(rows: list[Scored], teacher: str) -> list[Scored]:
     return [
-        Scored(**{**vars(each), "teacher": teacher, "candidate_id": f"copy {each.candidate_id}"})
-        for each in rows
+        Scored(**{**vars(clip), "teacher": teacher, "candidate_id": f"copy {clip.candidate_id}"})
+        for clip in rows
     ]
 
 
@@ -97,9 +97,9 @@ def test_duplicates_overlap_wholly_and_nothing_is_lost_without_one() -> None:
         assert overlap[good, twin] == overlap[twin, good] == pytest.approx(1)
         assert overlap[good, runner] < 0.9 and np.allclose(overlap, overlap.T)
     assert pilot.quality_overlap()[good, runner] == 0
-    for each in (pilot.figures()[good], pilot.figures()[twin]):
-        assert each.lost.value == each.lost.high == 0 and each.lost_at_equal_clips.value <= 0
-        assert not each.only and not each.ahead
+    for figures in (pilot.figures()[good], pilot.figures()[twin]):
+        assert figures.lost.value == figures.lost.high == 0 and figures.lost_at_equal_clips.value <= 0
+        assert not figures.only and not figures.ahead
     assert pilot.greedy()[2].teacher in ("good", "twin") and pilot.greedy()[2].added.value == 0
     assert len(suggest(pilot.greedy(), threshold=0.01)) == 2
 
@@ -153,12 +153,12 @@ def test_speeds_tell_slow_from_fast() -> None:
     rows += [scored("fast", "run", p, c, 0.5, speed=80 + c) for p in range(5) for c in range(4)]
     pilot = Pilot(rows, able=0.5)
     assert pilot.speed_overlap()[0, 1] == 0 and pilot.quality_overlap()[0, 1] == 1
-    assert all(each.sum() == pytest.approx(1) for each in pilot.speed_shares().values())
-    assert [each.speed for each in pilot.figures()] == [81.5, 11.5]
+    assert all(shares.sum() == pytest.approx(1) for shares in pilot.speed_shares().values())
+    assert [figures.speed for figures in pilot.figures()] == [81.5, 11.5]
 
 
 def test_a_clip_that_could_not_be_made_counts_as_nothing() -> None:
-    failed = [Scored(**{**vars(each), "quality": 0.0, "speed": None, "consistency": None}) for each in POOR]
+    failed = [Scored(**{**vars(clip), "quality": 0.0, "speed": None, "consistency": None}) for clip in POOR]
     poor = Pilot([*GOOD, *failed], able=0.5).figures()[1]
     assert poor.best.value == poor.mean == poor.speed == 0
     assert Pilot([*GOOD, *failed], able=0).figures()[1].able == 0

@@ -92,11 +92,11 @@ def test_a_kept_sticker_is_followed_to_the_exported_student(runs: Path) -> None:
 def test_its_clips_are_gone_and_all_others_are_read_as_before(runs: Path) -> None:
     name = kept_sticker(runs)
     before = Candidates(str(runs / PLAN))
-    clips = {row.candidate_id: row.clip for row in before.whole(before)}
+    clips = {row.candidate_id: row.clip for row in before.with_clips(before)}
     withdraw(runs, name)
     after = Candidates(str(runs / PLAN))
     assert [row.candidate_id for row in after] == [row.candidate_id for row in before]
-    for row in after.whole(after):
+    for row in after.with_clips(after):
         if row.sticker_id == name:
             assert (row.status, row.error, row.clip, row.clip_digest) == (FAILED, WITHDRAWN, None, None)
         else:

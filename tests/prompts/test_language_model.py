@@ -10,7 +10,7 @@ from stickers.prompts.language_model import (
     asks_for,
     instruction,
     prompts_in,
-    said_in,
+    proposed_in,
 )
 from stickers.prompts.sorting import sort_out
 
@@ -34,10 +34,10 @@ def test_answers_are_read_line_by_line() -> None:
 
 
 def test_where_words_tell_nothing_what_was_asked_for_counts() -> None:
-    found = said_in(
+    proposed = proposed_in(
         [("action", "1. a squid gliding\n2. a girl crying"), ("open-ended", "1. a squid")], "model"
     )
-    assert [(each.text, each.bucket) for each in found] == [
+    assert [(prompt.text, prompt.bucket) for prompt in proposed] == [
         ("a squid gliding", "action"),
         ("a squid", "open-ended"),
         ("a girl crying", "emotion"),
@@ -46,16 +46,16 @@ def test_where_words_tell_nothing_what_was_asked_for_counts() -> None:
 
 def test_questions_ask_for_dynamic_motion_in_every_bucket() -> None:
     asks = asks_for(100, "digest", seed=1)
-    assert len(asks) * PROMPTS_PER_ASK >= 150 and {each.bucket for each in asks} == {
+    assert len(asks) * PROMPTS_PER_ASK >= 150 and {ask.bucket for ask in asks} == {
         "action",
         "emotion",
         "open-ended",
     }
-    assert len({each.ask_id for each in asks}) == len({each.seed for each in asks}) == len(asks)
+    assert len({ask.ask_id for ask in asks}) == len({ask.seed for ask in asks}) == len(asks)
     assert (
         asks == asks_for(100, "digest", seed=1) and asks[0].ask_id != asks_for(100, "other", seed=1)[0].ask_id
     )
-    assert all("dynamic motion" in instruction(each.bucket) for each in asks)
+    assert all("dynamic motion" in instruction(ask.bucket) for ask in asks)
 
 
 def test_a_model_that_learned_prompts_writes_some(author_folder: Path) -> None:
@@ -63,15 +63,16 @@ def test_a_model_that_learned_prompts_writes_some(author_folder: Path) -> None:
     asks = asks_for(30, "digest", seed=0)
     answers = [author.write(ask) for ask in asks]
     assert answers[0] == Author(str(author_folder)).write(asks[0]), "a seed decides"
-    found = sort_out(said_in([(a.bucket, text) for a, text in zip(asks, answers, strict=True)], "tiny"))
-    assert len(found.prompts) >= 10 and len({each.text for each in found.prompts}) == len(found.prompts)
+    proposed = proposed_in([(ask.bucket, text) for ask, text in zip(asks, answers, strict=True)], "tiny")
+    prompts = sort_out(proposed).prompts
+    assert len(prompts) >= 10 and len({prompt.text for prompt in prompts}) == len(prompts)
 
 
 def test_a_model_with_a_chat_template_is_asked_by_it(author_folder: Path) -> None:
     author = Author(str(author_folder))
     author.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %} the answer is"
-    given, begun = author._question("action")
-    assert begun == "" and given["input_ids"].shape[0] == 1 and given["input_ids"].shape[1] > 20
+    inputs, beginning = author._question("action")
+    assert beginning == "" and inputs["input_ids"].shape[0] == 1 and inputs["input_ids"].shape[1] > 20
     assert isinstance(author.write(asks_for(3, "d", seed=0)[0]), str)
 
 

@@ -1,4 +1,4 @@
-"""Prompts from anywhere: whatever people, tables and models write, what is left is clean, safe and distinct."""
+"""Whatever people, tables and models write, the sorted prompts are clean, safe and distinct."""
 
 import pytest
 
@@ -7,12 +7,12 @@ from stickers.toy.grammar import held_out_prompts, toy_prompts
 from stickers.toy.words import says_held_out
 
 
-def said(*texts: str) -> list[ProposedPrompt]:
+def proposed(*texts: str) -> list[ProposedPrompt]:
     return [ProposedPrompt(text=text, source="test") for text in texts]
 
 
 def reasons(*texts: str, **settings: object) -> dict[str, str]:
-    return {each.uri: each.reason for each in sort_out(said(*texts), **settings).refused}  # type: ignore[arg-type]
+    return {row.uri: row.reason for row in sort_out(proposed(*texts), **settings).refused}  # type: ignore[arg-type]
 
 
 def test_the_paper_s_examples_are_sorted_as_the_paper_sorts_them() -> None:
@@ -35,13 +35,13 @@ def test_the_paper_s_examples_are_sorted_as_the_paper_sorts_them() -> None:
 
 def test_toy_prompts_are_mostly_sorted_as_they_are_meant() -> None:
     prompts = toy_prompts(150, seed=5)
-    right = sum(bucket_of(each.text) == each.bucket for each in prompts)
+    right = sum(bucket_of(prompt.text) == prompt.bucket for prompt in prompts)
     assert right / len(prompts) > 0.85
 
 
 def test_duplicates_are_named_and_near_ones_too() -> None:
-    found = sort_out(
-        said(
+    prompt_set = sort_out(
+        proposed(
             "a cat jumping over the fence",
             "A cat is jumping over a fence!",
             "a bat jumping over the fence",
@@ -55,7 +55,7 @@ def test_duplicates_are_named_and_near_ones_too() -> None:
             "🎈",
         )
     )
-    assert [each.text for each in found.prompts] == [
+    assert [prompt.text for prompt in prompt_set.prompts] == [
         "a cat jumping over the fence",
         "a bat jumping over the fence",
         "an old brave knight slowly climbing up one very steep snowy mountain path",
@@ -64,14 +64,14 @@ def test_duplicates_are_named_and_near_ones_too() -> None:
         "🎉🎉",
         "🎈",
     ]
-    assert all("it repeats 'a" in each.reason for each in found.refused[:2])
-    assert len(found.prompts) + len(found.refused) == 11
+    assert all("it repeats 'a" in row.reason for row in prompt_set.refused[:2])
+    assert len(prompt_set.prompts) + len(prompt_set.refused) == 11
 
 
 def test_many_prompts_stay_distinct_as_by_comparing_every_pair() -> None:
     prompts = toy_prompts(180, seed=2)
     kept, doubles = distinct([*prompts, *prompts[::-1]])
-    assert [each.text for each in kept] == [each.text for each in distinct(prompts)[0]]
+    assert [prompt.text for prompt in kept] == [prompt.text for prompt in distinct(prompts)[0]]
     assert len(kept) + len(doubles) == 360 and len(kept) > 120
 
 
@@ -95,16 +95,16 @@ def test_phrases_are_unsafe_side_by_side() -> None:
         "someone gets shot dead"
     }
     with pytest.raises(ValueError, match="no letters or digits"):
-        sort_out(said("a cat"), unsafe=["!!!"])
+        sort_out(proposed("a cat"), unsafe=["!!!"])
 
 
 def test_whatever_is_no_prompt_is_refused_with_a_reason() -> None:
-    found = reasons(
+    reason_of = reasons(
         "x" * 100_000, "", " \t\n", "a cat\x00jumping", "bell\x07", "half \ud83d of one", "a dog\nrunning"
     )
-    assert len(found) == 6, "the line break is a space"
-    assert "100000 characters" in found["x" * 80 + "..."]
-    assert "U+0000" in found["a cat\x00jumping"] and "U+0007" in found["bell\x07"]
+    assert len(reason_of) == 6, "the line break is a space"
+    assert "100000 characters" in reason_of["x" * 80 + "..."]
+    assert "U+0000" in reason_of["a cat\x00jumping"] and "U+0007" in reason_of["bell\x07"]
 
 
 def test_other_writings_are_prompts_like_others() -> None:
@@ -115,26 +115,26 @@ def test_other_writings_are_prompts_like_others() -> None:
         "Zürich im Regen",
         "ñandú corriendo",
     ]
-    found = sort_out(said(*texts))
-    assert [each.text for each in found.prompts] == texts and not found.refused
+    prompt_set = sort_out(proposed(*texts))
+    assert [prompt.text for prompt in prompt_set.prompts] == texts and not prompt_set.refused
 
 
 def test_balance_and_most() -> None:
     texts = ["a lion running", "a horse jumping", "a whale waving", "a girl crying", "a lake", "a hill"]
-    even = sort_out(said(*texts), balance=True)
+    even = sort_out(proposed(*texts), balance=True)
     assert even.counts() == {"action": 1, "emotion": 1, "open-ended": 1} and len(even.refused) == 3
-    assert [each.text for each in sort_out(said(*texts), most=2).prompts] == texts[:2]
-    given = sort_out(
+    assert [prompt.text for prompt in sort_out(proposed(*texts), most=2).prompts] == texts[:2]
+    labelled = sort_out(
         [
             ProposedPrompt(text="a lake", bucket="action", source="s"),
             ProposedPrompt(text="a", bucket="acting", source="s"),
         ]
     )
-    assert given.counts()["action"] == 1 and "bucket 'acting' is unknown" in given.refused[0].reason
+    assert labelled.counts()["action"] == 1 and "bucket 'acting' is unknown" in labelled.refused[0].reason
 
 
 def test_what_is_kept_for_evaluation_never_enters() -> None:
-    held = [each.text for each in held_out_prompts(4, seed=1)]
-    found = sort_out(said(*held, "a lake"), reserved=says_held_out)
-    assert [each.text for each in found.prompts] == ["a lake"]
-    assert {each.reason for each in found.refused} == {"the project keeps it for its evaluation"}
+    held = [prompt.text for prompt in held_out_prompts(4, seed=1)]
+    prompt_set = sort_out(proposed(*held, "a lake"), reserved=says_held_out)
+    assert [prompt.text for prompt in prompt_set.prompts] == ["a lake"]
+    assert {row.reason for row in prompt_set.refused} == {"the project keeps it for its evaluation"}

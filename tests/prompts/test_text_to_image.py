@@ -26,25 +26,25 @@ def on(colour: tuple[int, int, int], offset: int = 0) -> np.ndarray:
 
 def box(sticker_HWC: np.ndarray) -> tuple[int, int, int, int]:
     """Free pixels above, below, left and right of the subject."""
-    seen = sticker_HWC[..., 3] > 127
-    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    visible = sticker_HWC[..., 3] > 127
+    rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
     return rows[0], SIZE - 1 - rows[-1], columns[0], SIZE - 1 - columns[-1]
 
 
 @pytest.mark.parametrize("offset", [-6, 0, 6])
 def test_a_subject_is_cut_out_and_centred(offset: int) -> None:
-    found = placed(on((40, 200, 90), offset), SIZE)
-    top, bottom, left, right = box(found)
-    assert abs(top - bottom) <= 2 and abs(left - right) <= 2 and min(top, bottom, left, right) >= 2
-    assert max(SIZE - top - bottom, SIZE - left - right) >= 0.8 * SIZE, "as large as the margin allows"
-    assert (found[found[..., 3] == 0][..., :3] == 255).all(), "white below what is not seen"
+    sticker = placed(on((40, 200, 90), offset), SIZE)
+    top, bottom, before, after = box(sticker)
+    assert abs(top - bottom) <= 2 and abs(before - after) <= 2 and min(top, bottom, before, after) >= 2
+    assert max(SIZE - top - bottom, SIZE - before - after) >= 0.8 * SIZE, "as large as the margin allows"
+    assert (sticker[sticker[..., 3] == 0][..., :3] == 255).all(), "white below what is not seen"
 
 
 def test_a_model_s_own_alpha_is_kept() -> None:
     soft = np.zeros((64, 64, 4), np.uint8)
     soft[10:30, 5:45] = [200, 30, 30, 120]
-    found = placed(soft, SIZE)
-    assert 100 < found[SIZE // 2, SIZE // 2, 3] < 140 and found[0, 0, 3] == 0
+    sticker = placed(soft, SIZE)
+    assert 100 < sticker[SIZE // 2, SIZE // 2, 3] < 140 and sticker[0, 0, 3] == 0
 
 
 def test_what_cannot_be_cut_out_says_why() -> None:
@@ -58,26 +58,26 @@ def test_what_cannot_be_cut_out_says_why() -> None:
 
 
 def test_it_draws_again_and_gives_up_in_the_end() -> None:
-    drawings, asked = drawings_of(PROMPTS), list[tuple[str, int]]()
+    drawings, calls = drawings_of(PROMPTS), list[tuple[str, int]]()
 
     def draw(text: str, seed: int) -> np.ndarray:
         """Good at the first go, at the second, or never: by the prompt."""
-        asked.append((text, seed))
+        calls.append((text, seed))
         if text == f"<{PROMPTS[2].text}>":
             raise RuntimeError("no words for it\nnor lines")
-        good = text == f"<{PROMPTS[0].text}>" or sum(each == text for each, _ in asked) > 1
+        good = text == f"<{PROMPTS[0].text}>" or sum(earlier == text for earlier, _ in calls) > 1
         return on((0, 0, 255)) if good else noise
 
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    found = StickerArtist(draw, SIZE, template="<{prompt}>").make(drawings)
-    assert [isinstance(each, Sticker) for each in found] == [True, True, True, True, False, False]
-    assert found[4] == found[5] == f"RuntimeError: no words for it ({ATTEMPTS} tries)"
-    assert len({seed for _, seed in asked}) == len(asked) == 2 + 3 + 2 * ATTEMPTS, (
+    results = StickerArtist(draw, SIZE, template="<{prompt}>").make(drawings)
+    assert [isinstance(result, Sticker) for result in results] == [True, True, True, True, False, False]
+    assert results[4] == results[5] == f"RuntimeError: no words for it ({ATTEMPTS} tries)"
+    assert len({seed for _, seed in calls}) == len(calls) == 2 + 3 + 2 * ATTEMPTS, (
         "every try has noise of its own"
     )
-    first = found[0]
+    first = results[0]
     assert isinstance(first, Sticker) and decode_picture(first.png).shape == (SIZE, SIZE, 4)
-    assert [each.image_index for each in found if isinstance(each, Sticker)] == [0, 1, 0, 1]
+    assert [result.image_index for result in results if isinstance(result, Sticker)] == [0, 1, 0, 1]
 
 
 def test_a_diffusers_folder_draws_and_its_seeds_decide(tmp_path: Path) -> None:
@@ -88,6 +88,6 @@ def test_a_diffusers_folder_draws_and_its_seeds_decide(tmp_path: Path) -> None:
     assert not np.array_equal(one, two) and np.array_equal(draw("a cat", 2), two)
     assert again.shape == one.shape
     refused = StickerArtist(draw, 32).make(drawings_of(PROMPTS[:1]))
-    assert all("not of one colour" in str(each) and "(3 tries)" in str(each) for each in refused)
+    assert all("not of one colour" in str(reason) and "(3 tries)" in str(reason) for reason in refused)
     with pytest.raises(ValueError, match="cannot be loaded as a text-to-image pipeline"):
         TextToImage(tmp_path / "nowhere")

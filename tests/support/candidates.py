@@ -6,7 +6,7 @@ from stickers.artifacts.ids import clip_digest, content_id
 from stickers.artifacts.records import MADE, Candidate
 
 
-def made(strip: bytes, **values: Any) -> Candidate:
+def make_candidate(strip: bytes, **values: Any) -> Candidate:
     """A made candidate with that clip; `values` are the columns that matter."""
     plain = {
         "candidate_id": content_id(strip),

@@ -10,7 +10,7 @@ from stickers.toy.puppets import BANDS, PUPPET_MOTIONS, PUPPETS, Puppet, render_
 
 SIZE = 48
 MODE = Mode(amplitude=1.0, hz=0.5)
-PUPPET = replace(Puppet.draw(np.random.default_rng(0), matte=True), place=(0.0, 0.0))
+PUPPET = replace(Puppet.draw(np.random.default_rng(0), matte=True), offset=(0.0, 0.0))
 
 
 def at_rest(puppet: Puppet) -> np.ndarray:

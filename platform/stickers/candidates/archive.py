@@ -1,8 +1,8 @@
-"""The candidates of a plan on storage: what is durable, and the finished plan, of which any clip is one read.
+"""The candidates of a plan on storage, while they are made and when they are finished.
 
-While a plan is made its rows lie in many small blocks, each durable once written. A finished plan is compacted: its
-rows lie in parts of some hundred MiB, below `clips/`, and an index of everything but the clips says where. Clips are
-streamed from the ones to the others, so memory does not grow with the plan.
+While a plan is made, its rows lie in many small blocks, each durable once written. A finished plan is compacted: its
+rows lie in parts of a few hundred MiB below `clips/`, and an index holds all columns but the clip with the position of
+each row, so any clip is one read. Clips are streamed from blocks to parts, so memory does not grow with the plan.
 """
 
 from collections import Counter, defaultdict
@@ -24,15 +24,15 @@ from stickers.candidates.scoring import flags_of
 from stickers.errors import UserError
 
 INDEX, PARTS = "index.parquet", "clips"
-#: of a part, where the next one begins
+#: bytes of clips after which a new part begins
 PART_BYTES = 256 << 20
-#: rows that are read together: a clip of 512 pixels takes some hundred KiB
+#: rows that are read together; a clip of 512 pixels takes a few hundred KiB
 ROWS_PER_GROUP = 4
 #: the reason of a candidate whose clip was removed because somebody withdrew the sticker
 WITHDRAWN = "its sticker was withdrawn"
 INDEX_ROWS_PER_GROUP = 4096
-#: everything but the clip
-FACTS = [each.name for each in fields(Candidate) if each.name != "clip"]
+#: all columns but the clip
+FACTS = [column.name for column in fields(Candidate) if column.name != "clip"]
 INDEXED = versioned(
     "Index",
     [
@@ -44,32 +44,32 @@ INDEXED = versioned(
 )
 
 
-def blocks(out: str) -> list[str]:
-    """The durable files of rows below `out`."""
-    place = storage.join(out, "rows")
-    return [each for each in storage.listing(place, recursive=True) if each.endswith(".parquet")]
+def blocks(folder: str) -> list[str]:
+    """The durable files of rows below `folder`."""
+    uris = storage.listing(storage.join(folder, "rows"), recursive=True)
+    return [uri for uri in uris if uri.endswith(".parquet")]
 
 
-def durable(out: str) -> dict[str, str]:
-    """What is durable below `out`: status by candidate id. No clip is read."""
-    found: dict[str, str] = {}
-    for block in blocks(out):
+def durable(folder: str) -> dict[str, str]:
+    """The status of each durable row below `folder`, by candidate id. No clip is read."""
+    statuses: dict[str, str] = {}
+    for block in blocks(folder):
         table = storage.read_table(block, CANDIDATES, columns=["candidate_id", "status"])
-        found |= zip(table["candidate_id"].to_pylist(), table["status"].to_pylist(), strict=True)
-    return found
+        statuses |= zip(table["candidate_id"].to_pylist(), table["status"].to_pylist(), strict=True)
+    return statuses
 
 
-def compact(uri: str, plan: Plan, outs: Iterable[str]) -> None:
-    """Stream the last row of every planned id from the blocks below `outs` into parts, and write the index.
+def compact(uri: str, plan: Plan, folders: Iterable[str]) -> None:
+    """Stream the last row of every planned id from the blocks below `folders` into parts, and write the index.
 
-    The index of a regeneration holds what is left of the plan that it supersedes too, where it lies.
+    The index of a regeneration also lists the remaining rows of the plan that it supersedes, in their parts.
 
     Args:
-        outs: where rows were written; of an id that lies in several places the last place counts.
+        folders: with the rows of each pass, in order; the last row of an id counts.
     """
     holder: dict[str, str] = {}
-    for out in outs:
-        for block in blocks(out):
+    for folder in folders:
+        for block in blocks(folder):
             ids = storage.read_table(block, CANDIDATES, columns=["candidate_id"])["candidate_id"].to_pylist()
             holder |= dict.fromkeys(ids, block)
     order = {row.candidate_id: number for number, row in enumerate(plan.rows)}
@@ -78,25 +78,26 @@ def compact(uri: str, plan: Plan, outs: Iterable[str]) -> None:
     for identity, block in holder.items():
         first[block] = min(order[identity], first.get(block, len(order)))
     parts = _Parts(uri)
-    for block in sorted(first, key=lambda each: first[each]):
+    for block in sorted(first, key=lambda block: first[block]):
         table = storage.read_table(block, CANDIDATES)
         ids = table["candidate_id"].to_pylist()
-        place = {identity: row for row, identity in enumerate(ids) if holder[identity] == block}
-        parts.add(table.take([place[identity] for identity in sorted(place, key=lambda each: order[each])]))
+        rows = {identity: row for row, identity in enumerate(ids) if holder[identity] == block}
+        planned_order = sorted(rows, key=lambda identity: order[identity])
+        parts.add(table.take([rows[identity] for identity in planned_order]))
     index = [parts.close()]
     if plan.supersedes:
         index.append(
-            _left_over(plan.supersedes, storage.below(uri, f"../{plan.supersedes}"), plan.superseded)
+            _remaining(plan.supersedes, storage.below(uri, f"../{plan.supersedes}"), plan.superseded)
         )
     table = concat(index, uri).sort_by("candidate_id").combine_chunks()
     storage.write_table(storage.join(uri, INDEX), table, INDEXED, rows_per_group=INDEX_ROWS_PER_GROUP)
 
 
-def _left_over(plan_id: str, uri: str, superseded: Iterable[str]) -> pa.Table:
-    """The index of another plan without some rows, its places told from a folder beside it."""
+def _remaining(plan_id: str, uri: str, superseded: Iterable[str]) -> pa.Table:
+    """The index of another plan without its superseded rows; its parts are relative to a folder beside it."""
     table = storage.read_table(storage.join(uri, INDEX), INDEXED)
-    gone = pa.compute.is_in(table["candidate_id"], value_set=pa.array(list(superseded), pa.string()))
-    table = table.filter(pa.compute.invert(gone))
+    replaced = pa.compute.is_in(table["candidate_id"], value_set=pa.array(list(superseded), pa.string()))
+    table = table.filter(pa.compute.invert(replaced))
     parts = [part if part.startswith("../") else f"../{plan_id}/{part}" for part in table["part"].to_pylist()]
     return table.set_column(
         table.column_names.index("part"), INDEXED.field("part"), pa.array(parts, pa.string())
@@ -104,7 +105,7 @@ def _left_over(plan_id: str, uri: str, superseded: Iterable[str]) -> pa.Table:
 
 
 def remove_blocks(uri: str) -> None:
-    """Delete what served making a plan that is finished: its blocks, notes, conditions and its driver's name."""
+    """Delete the temporary files of a finished plan: blocks, notes, conditions and the driver's signature."""
     for name in ("candidates", "trying", "conditions", DRIVER):
         if storage.exists(storage.join(uri, name)):
             storage.remove(storage.join(uri, name))
@@ -139,7 +140,7 @@ def _emptied(table: pa.Table, sticker_ids: Collection[str]) -> pa.Table:
 
 
 class _Parts:
-    """Writes rows part by part and remembers where each one lies."""
+    """Writes rows part by part and keeps an index of their positions."""
 
     def __init__(self, uri: str) -> None:
         self.uri, self.index = uri, [INDEXED.empty_table()]
@@ -147,7 +148,7 @@ class _Parts:
         self.writer: storage.TableWriter | None = None
 
     def add(self, table: pa.Table) -> None:
-        if table.schema != self.schema:  # blocks of another version may have further columns
+        if table.schema != self.schema:  # blocks of another version may have more columns
             self._end()
             self.schema = table.schema
         name = f"{PARTS}/part-{self.number:05d}.parquet"
@@ -155,13 +156,17 @@ class _Parts:
             self.writer = storage.TableWriter(storage.join(self.uri, name), self.schema)
         self.writer.write(table, rows_per_group=ROWS_PER_GROUP)
         rows = range(table.num_rows)
-        places = {
+        positions = {
             "part": pa.array([name] * len(rows), pa.string()),
             "row_group": pa.array([self.groups + row // ROWS_PER_GROUP for row in rows], pa.int32()),
             "row": pa.array([row % ROWS_PER_GROUP for row in rows], pa.int32()),
         }
-        extra = [each for each in self.schema if each.name not in CANDIDATES.names]
-        columns = [*(table[fact] for fact in FACTS), *places.values(), *(table[each.name] for each in extra)]
+        extra = [column for column in self.schema if column.name not in CANDIDATES.names]
+        columns = [
+            *(table[fact] for fact in FACTS),
+            *positions.values(),
+            *(table[column.name] for column in extra),
+        ]
         self.index.append(pa.table(columns, schema=pa.schema([*INDEXED, *extra], metadata=INDEXED.metadata)))
         self.groups += -(-table.num_rows // ROWS_PER_GROUP)
         self.bytes += table["clip"].nbytes
@@ -174,13 +179,13 @@ class _Parts:
             self.writer, self.number, self.bytes, self.groups = None, self.number + 1, 0, 0
 
     def close(self) -> pa.Table:
-        """Where everything lies."""
+        """Finish the last part and return the index."""
         self._end()
         return concat(self.index, self.uri)
 
 
 class Candidates(Sequence[Candidate]):
-    """A finished plan's candidates, sorted by id. They come without their clips; `clip` reads one.
+    """A finished plan's candidates, sorted by id, without their clips; `clip` reads one.
 
     Raises:
         UserError: the plan has no index yet.
@@ -194,10 +199,10 @@ class Candidates(Sequence[Candidate]):
         return records_of(self.table, Candidate)
 
     @cached_property
-    def _places(self) -> dict[str, tuple[str, int, int, str | None]]:
+    def _positions(self) -> dict[str, tuple[str, int, int, str | None]]:
         names = ("candidate_id", "part", "row_group", "row", "clip_digest")
         columns = [self.table[name].to_pylist() for name in names]
-        return {identity: place for identity, *place in zip(*columns, strict=True)}  # type: ignore[misc]
+        return {identity: position for identity, *position in zip(*columns, strict=True)}  # type: ignore[misc]
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -206,28 +211,28 @@ class Candidates(Sequence[Candidate]):
         return self._rows[index]
 
     def clip(self, candidate_id: str) -> bytes | None:
-        """A candidate's strip, or none when it could not be made: one read.
+        """Read a candidate's strip; None when it could not be made.
 
         Raises:
-            UserError: what lies there is another clip than the index promises.
+            UserError: the stored clip does not have the digest in the index.
         """
-        part, group, row, digest = self._places[candidate_id]
+        part, group, row, digest = self._positions[candidate_id]
         column = storage.read_group(storage.below(self.uri, part), group, ["clip"])["clip"]
-        found: bytes | None = column[row].as_py() if row < len(column) else None
-        if (None if found is None else clip_digest(found)) != digest:
+        strip: bytes | None = column[row].as_py() if row < len(column) else None
+        if (None if strip is None else clip_digest(strip)) != digest:
             raise UserError(
-                f"{self.uri}: what lies in the place of candidate {candidate_id} is not its clip; "
-                "experiments/candidates.py --audit says what else is wrong"
+                f"{self.uri}: the stored clip of candidate {candidate_id} does not have the digest in the index; "
+                "experiments/candidates.py --audit lists all faults"
             )
-        return found
+        return strip
 
-    def whole(self, rows: Iterable[Candidate]) -> Iterator[Candidate]:
-        """Candidates with their clips."""
+    def with_clips(self, rows: Iterable[Candidate]) -> Iterator[Candidate]:
+        """The candidates with their clips, one read each."""
         return (replace(row, clip=self.clip(row.candidate_id)) for row in rows)
 
 
 def counts_of(rows: Iterable[Candidate]) -> list[dict[str, str | int | float]]:
-    """Planned, made, failed and flagged by the checks, by teacher and bucket, with the seconds spent."""
+    """Numbers of planned, made, failed and flagged candidates by teacher and bucket, with the seconds spent."""
     flagged: Counter[tuple[str, str]] = Counter()
     status: Counter[tuple[str, str, str]] = Counter()
     seconds: defaultdict[tuple[str, str], float] = defaultdict(float)

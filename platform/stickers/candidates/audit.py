@@ -1,4 +1,4 @@
-"""Is everything there that a plan asks for, once, by the right teacher and whole? What is not is a named fault."""
+"""Checks that a finished plan holds each planned candidate once, intact and made by the right teacher."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -14,121 +14,125 @@ from stickers.candidates.plan import PLAN_FILE, SUPERSEDED
 from stickers.errors import UserError
 from stickers.video.codec import decode_strip
 
-#: so that looking at a part takes megabytes and not its own size several times
+#: clips read together, so that auditing a part takes megabytes and not a multiple of its size
 CLIPS_AT_A_TIME = 64
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`what` is one of missing, doubled, unplanned, changed, wrong teacher, corrupt, misplaced and unindexed."""
+    """`kind` is one of missing, doubled, unplanned, changed, wrong teacher, corrupt, misplaced and unindexed."""
 
     candidate_id: str
-    what: str
+    kind: str
     detail: str = ""
 
 
-def asked_for(uri: str) -> dict[str, dict[str, Any]]:
-    """The rows that a plan's index should hold, by id: its own, and of the plan that it regenerates the rest."""
+def expected_rows(uri: str) -> dict[str, dict[str, Any]]:
+    """The rows that a plan's index should hold, by id: its own and the remaining ones of a plan it supersedes."""
     header = storage.read_json(storage.join(uri, PLAN_FILE))
     rows = storage.read_table(storage.join(uri, "plan"), PLAN).to_pylist()
-    found = {row["candidate_id"]: row for row in rows}
+    expected = {row["candidate_id"]: row for row in rows}
     if header["supersedes"]:
         table = storage.read_table(storage.join(uri, "superseded.parquet"), SUPERSEDED)
-        gone = set(table["candidate_id"].to_pylist())
-        before = asked_for(storage.below(uri, f"../{header['supersedes']}"))
-        found = {name: row for name, row in before.items() if name not in gone} | found
-    return found
+        superseded = set(table["candidate_id"].to_pylist())
+        earlier = expected_rows(storage.below(uri, f"../{header['supersedes']}"))
+        expected = {name: row for name, row in earlier.items() if name not in superseded} | expected
+    return expected
 
 
 def audit_index(uri: str) -> list[Fault]:
-    """Faults of a finished plan that its tables tell of."""
-    asked = asked_for(uri)
+    """The faults of a finished plan that its tables show."""
+    expected = expected_rows(uri)
     index = storage.read_table(storage.join(uri, INDEX), INDEXED)
-    facts = [each.name for each in fields(PlanRow)]
+    facts = [column.name for column in fields(PlanRow)]
     rows = index.select(facts).to_pylist()
     times = Counter(row["candidate_id"] for row in rows)
     faults = [
-        Fault(name, "missing", "it is planned, the index does not hold it") for name in asked.keys() - times
+        Fault(name, "missing", "it is planned but not in the index") for name in expected.keys() - times
     ]
     faults += [Fault(name, "doubled", f"{number} rows") for name, number in times.items() if number > 1]
     for row in rows:
         name = row["candidate_id"]
-        if name not in asked:
+        if name not in expected:
             faults.append(Fault(name, "unplanned", "no plan names it"))
             continue
-        differing = [fact for fact in facts if row[fact] != asked[name][fact]]
+        differing = [fact for fact in facts if row[fact] != expected[name][fact]]
         if "checkpoint" in differing:
-            detail = f"{row['teacher']} with weights {row['checkpoint']}, planned {asked[name]['checkpoint']}"
+            detail = (
+                f"{row['teacher']} with weights {row['checkpoint']}, planned {expected[name]['checkpoint']}"
+            )
             faults.append(Fault(name, "wrong teacher", detail))
         elif differing:
             detail = ", ".join(
-                f"{fact} is {row[fact]!r}, planned {asked[name][fact]!r}" for fact in differing
+                f"{fact} is {row[fact]!r}, planned {expected[name][fact]!r}" for fact in differing
             )
             faults.append(Fault(name, "changed", detail))
-    return sorted(faults, key=lambda each: (each.what, each.candidate_id))
+    return sorted(faults, key=lambda fault: (fault.kind, fault.candidate_id))
 
 
 def parts_of(uri: str) -> dict[str, list[dict[str, Any]]]:
-    """What a finished plan's index says of the clips in each part, by its place; of its own parts all, named or not."""
+    """The rows of a finished plan's index by the URI of their part. All of the plan's own parts are listed."""
     names = ["candidate_id", "part", "row_group", "row", "status", "num_frames", "clip_digest"]
     index = storage.read_table(storage.join(uri, INDEX), INDEXED, columns=names).sort_by("part")
-    found: dict[str, list[dict[str, Any]]] = {part: [] for part in storage.listing(storage.join(uri, PARTS))}
+    rows: dict[str, list[dict[str, Any]]] = {part: [] for part in storage.listing(storage.join(uri, PARTS))}
     start = 0
-    for each in index["part"].value_counts().to_pylist():
-        found[storage.below(uri, each["values"])] = index.slice(start, each["counts"]).to_pylist()
-        start += each["counts"]
-    return dict(sorted(found.items()))
+    for part in index["part"].value_counts().to_pylist():
+        rows[storage.below(uri, part["values"])] = index.slice(start, part["counts"]).to_pylist()
+        start += part["counts"]
+    return dict(sorted(rows.items()))
 
 
 def audit_part(uri: str, part: str, indexed: Iterable[dict[str, Any]], *, decode: bool = True) -> list[Fault]:
-    """Faults of the clips in one part: each is read, compared with its digest and decoded.
+    """The faults of the clips in one part. Each clip is read, compared with its digest and decoded.
 
     Args:
-        indexed: what the index says of them, see `parts_of`.
-        decode: without, a clip with the right digest is taken to be the one that was decoded and scored when it was
-            made, which costs a fraction.
+        indexed: the part's rows of the index, see `parts_of`.
+        decode: whether to decode clips. Without it a clip with the right digest counts as intact, because it was
+            decoded and scored when it was made; this takes a fraction of the time.
     """
-    wanted, faults = {row["candidate_id"]: row for row in indexed}, []
-    seen: defaultdict[str, list[int]] = defaultdict(list)  # where each lies, counting the part's rows
+    expected, faults = {row["candidate_id"]: row for row in indexed}, []
+    positions: defaultdict[str, list[int]] = defaultdict(list)  # row numbers in the part, by id
     numbers = count()
     try:
         for table in storage.read_batches(
             part, CANDIDATES, columns=["candidate_id", "clip"], rows=CLIPS_AT_A_TIME
         ):
             for row in table.to_pylist():
-                seen[row["candidate_id"]].append(next(numbers))
-                if row["candidate_id"] in wanted:
-                    faults += _look(wanted[row["candidate_id"]], row["clip"], decode)
+                positions[row["candidate_id"]].append(next(numbers))
+                if row["candidate_id"] in expected:
+                    faults += _check(expected[row["candidate_id"]], row["clip"], decode)
     except UserError as error:
-        faults += [Fault(name, "corrupt", str(error)) for name in wanted.keys() - seen]
+        faults += [Fault(name, "corrupt", str(error)) for name in expected.keys() - positions]
     else:
-        faults += [Fault(name, "missing", f"{part} does not hold it") for name in wanted.keys() - seen]
+        faults += [Fault(name, "missing", f"{part} does not hold it") for name in expected.keys() - positions]
         starts = storage.group_starts(part)
         faults += [
-            Fault(name, "misplaced", f"{part} does not hold it where the index says")
-            for name, row in wanted.items()
-            if name in seen and _number(row, starts) not in seen[name]
+            Fault(name, "misplaced", f"{part} does not hold it at the position in the index")
+            for name, row in expected.items()
+            if name in positions and _number(row, starts) not in positions[name]
         ]
-    faults += [Fault(name, "doubled", f"rows {at} of {part}") for name, at in seen.items() if len(at) > 1]
+    faults += [
+        Fault(name, "doubled", f"rows {at} of {part}") for name, at in positions.items() if len(at) > 1
+    ]
     if part.startswith(storage.join(uri, PARTS) + "/"):
-        faults += [Fault(name, "unindexed", part) for name in seen.keys() - wanted.keys()]
-    return sorted(faults, key=lambda each: (each.what, each.candidate_id))
+        faults += [Fault(name, "unindexed", part) for name in positions.keys() - expected.keys()]
+    return sorted(faults, key=lambda fault: (fault.kind, fault.candidate_id))
 
 
 def _number(row: dict[str, Any], starts: list[int]) -> int:
-    """Which row of its part the index means; -1 when there is no such row."""
+    """The number of an indexed row within its part; -1 when the part has no such row."""
     return starts[row["row_group"]] + row["row"] if row["row_group"] < len(starts) else -1
 
 
-def _look(row: dict[str, Any], strip: bytes | None, decode: bool) -> list[Fault]:
-    """Whether a clip is the one that the index promises."""
+def _check(row: dict[str, Any], strip: bytes | None, decode: bool) -> list[Fault]:
+    """The faults of one clip, compared with its row of the index."""
     name = row["candidate_id"]
     if row["status"] != MADE:
         return []
     if strip is None:
-        return [Fault(name, "corrupt", "it is made and has no clip")]
+        return [Fault(name, "corrupt", "it is made but has no clip")]
     if clip_digest(strip) != row["clip_digest"]:
-        return [Fault(name, "corrupt", "its clip is not the one that its digest names")]
+        return [Fault(name, "corrupt", "its clip does not have the digest in the index")]
     try:
         if decode:
             decode_strip(strip, row["num_frames"])

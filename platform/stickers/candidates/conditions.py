@@ -1,8 +1,7 @@
-"""What a plan's clips start from, encoded once for all its teachers: a text a prompt, a latent a sticker.
+"""Encodes the conditions of a plan's clips once for all teachers: one text per prompt, one latent per sticker.
 
-Prompts are encoded a chunk at a time, with their stickers, into one file each; a teacher reads the chunks as it comes
-to them and needs no text encoder of its own. A picture that cannot be read is recorded with its reason, and only the
-candidates that wanted it fail.
+Prompts are encoded in chunks, with their stickers, and each chunk is one file. Teachers read the chunks one after the
+other and need no text encoder. An unreadable picture is recorded with its reason, and only its candidates fail.
 """
 
 import json
@@ -30,17 +29,17 @@ if TYPE_CHECKING:
     from stickers.models.autoencoder import RGBAAutoencoder
     from stickers.models.text import TextEncoder
 
-#: prompts in a file
+#: prompts per file
 CHUNK = 64
-#: rows of one call of an encoder; always as many, so that what a row becomes does not depend on its neighbours
+#: rows per call of an encoder; always the same number, so that a result does not depend on the rows beside it
 BATCH = 8
-#: files that a reader holds; a plan comes in the order of its prompts
+#: files that a reader keeps in memory; the rows of a plan come in the order of its prompts
 OPEN_CHUNKS = 4
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some prompts of a plan with their stickers."""
+    """A slice of a plan's prompts, with their stickers."""
 
     number: int
     prompts: list[Prompt]
@@ -48,49 +47,52 @@ class Chunk:
 
 
 def chunks_of(prompts: Sequence[Prompt], stickers: Sequence[Sticker]) -> list[Chunk]:
-    """All prompts of a plan, `CHUNK` at a time."""
-    number = {each.prompt_id: i // CHUNK for i, each in enumerate(prompts)}
-    found = [
+    """All prompts of a plan in chunks of `CHUNK`."""
+    number = {prompt.prompt_id: i // CHUNK for i, prompt in enumerate(prompts)}
+    chunks = [
         Chunk(i, list(prompts[i * CHUNK : (i + 1) * CHUNK]), []) for i in range(-(-len(prompts) // CHUNK))
     ]
-    for each in stickers:
-        found[number[each.prompt_id]].stickers.append(each)
-    return found
+    for sticker in stickers:
+        chunks[number[sticker.prompt_id]].stickers.append(sticker)
+    return chunks
 
 
-def conditions_place(uri: str, encoders: Sequence[str], size: int) -> str:
-    """The folder of a plan's conditions for encoders of these digests and pictures of `size` pixels."""
+def conditions_folder(uri: str, encoders: Sequence[str], size: int) -> str:
+    """The folder of a plan's conditions, for encoders with these digests and pictures of `size` pixels."""
     return storage.join(uri, "conditions", content_id("conditions", list(encoders), size)[:12])
 
 
-def chunk_file(place: str, number: int) -> str:
-    return storage.join(place, f"{number:05d}.safetensors")
+def chunk_file(folder: str, number: int) -> str:
+    """The URI of a chunk's file in a folder of conditions."""
+    return storage.join(folder, f"{number:05d}.safetensors")
 
 
 class ConditionEncoder:
-    """Encodes chunks at `size` pixels into files below `place`."""
+    """Encodes chunks at `size` pixels into files in `folder`."""
 
-    def __init__(self, place: str, autoencoder: "RGBAAutoencoder", text: "TextEncoder", size: int) -> None:
-        self.place, self.autoencoder, self.text, self.size = place, autoencoder, text, size
+    def __init__(self, folder: str, autoencoder: "RGBAAutoencoder", text: "TextEncoder", size: int) -> None:
+        self.folder, self.autoencoder, self.text, self.size = folder, autoencoder, text, size
 
     def encode(self, chunk: Chunk) -> int:
         """Write one chunk; returns its number."""
         pictures, refused = [], {}
-        for each in chunk.stickers:
+        for sticker in chunk.stickers:
             try:
-                pictures.append(self._picture(each.png))
+                pictures.append(self._picture(sticker.png))
             except UserError as error:
-                refused[each.sticker_id] = str(error)
+                refused[sticker.sticker_id] = str(error)
         names = {
-            "prompts": [each.prompt_id for each in chunk.prompts],
-            "stickers": [each.sticker_id for each in chunk.stickers if each.sticker_id not in refused],
+            "prompts": [prompt.prompt_id for prompt in chunk.prompts],
+            "stickers": [
+                sticker.sticker_id for sticker in chunk.stickers if sticker.sticker_id not in refused
+            ],
             "refused": refused,
         }
-        tensors = {"text": self._texts(["", *(each.text for each in chunk.prompts)])}
+        tensors = {"text": self._texts(["", *(prompt.text for prompt in chunk.prompts)])}
         if pictures:
             tensors["image"] = self._latents(pictures)
         data = save(tensors, {name: json.dumps(value) for name, value in names.items()})
-        storage.write_bytes(chunk_file(self.place, chunk.number), data)
+        storage.write_bytes(chunk_file(self.folder, chunk.number), data)
         return chunk.number
 
     def _picture(self, png: bytes) -> np.ndarray:
@@ -99,58 +101,58 @@ class ConditionEncoder:
 
     @torch.no_grad()
     def _latents(self, pictures: list[np.ndarray]) -> Tensor:
-        """Of pictures uint8 RGBA `[S, S, 4]`, float32 `[N, C, h, w]`."""
+        """Latents, float32 `[N, C, h, w]`, of N pictures, uint8 RGBA `[S, S, 4]`."""
         device = next(self.autoencoder.parameters()).device
-        found = []
+        latents = []
         for first in range(0, len(pictures), BATCH):
-            some = pictures[first : first + BATCH]
-            filled = np.stack(some + [some[-1]] * (BATCH - len(some)))
-            latents = self.autoencoder.encode(to_tensor(filled)[:, None].to(device))
-            found.append(latents[: len(some), 0].float().cpu())
-        return torch.cat(found).contiguous()
+            batch = pictures[first : first + BATCH]
+            padded = np.stack(batch + [batch[-1]] * (BATCH - len(batch)))
+            encoded = self.autoencoder.encode(to_tensor(padded)[:, None].to(device))
+            latents.append(encoded[: len(batch), 0].float().cpu())
+        return torch.cat(latents).contiguous()
 
     def _texts(self, texts: list[str]) -> Tensor:
-        """`[N, L, D]`, float32."""
-        found = []
+        """Encoded texts, float32 `[N, L, D]`."""
+        encoded = []
         for first in range(0, len(texts), BATCH):
-            some = texts[first : first + BATCH]
-            found.append(self.text.encode(some + [""] * (BATCH - len(some)))[: len(some)].cpu())
-        return torch.cat(found).contiguous()
+            batch = texts[first : first + BATCH]
+            encoded.append(self.text.encode(batch + [""] * (BATCH - len(batch)))[: len(batch)].cpu())
+        return torch.cat(encoded).contiguous()
 
 
 class EncodedConditions:
-    """Reads what `ConditionEncoder` wrote below `place` for the plan at `uri`."""
+    """Reads the files that `ConditionEncoder` wrote to `folder` for the plan at `uri`."""
 
-    def __init__(self, uri: str, place: str) -> None:
-        self.place = place
+    def __init__(self, uri: str, folder: str) -> None:
+        self.folder = folder
         prompts = storage.read_table(storage.join(uri, "prompts.parquet"), columns=["prompt_id"])
         number = {name: i // CHUNK for i, name in enumerate(prompts["prompt_id"].to_pylist())}
         names = ["sticker_id", "prompt_id"]
         columns = storage.read_table(storage.join(uri, "stickers.parquet"), columns=names)
         pairs = zip(*(columns[name].to_pylist() for name in names), strict=True)
-        self.found = {sticker: (number[prompt], prompt) for sticker, prompt in pairs}
+        self.prompt_of = {sticker: (number[prompt], prompt) for sticker, prompt in pairs}
 
     def of(self, rows: Sequence[PlanRow]) -> Conditions:
-        """The conditions of some rows, in order. UserError: a row's picture is unknown or could not be read."""
+        """The conditions of plan rows, in order. UserError: a row's picture is unknown or could not be read."""
         images, texts = [], []
         for row in rows:
-            if row.sticker_id not in self.found:
+            if row.sticker_id not in self.prompt_of:
                 raise UserError(
                     f"the plan names sticker {row.sticker_id}, which its sticker table does not hold"
                 )
-            number, prompt = self.found[row.sticker_id]
-            chunk = _read(chunk_file(self.place, number))
+            number, prompt = self.prompt_of[row.sticker_id]
+            chunk = _read(chunk_file(self.folder, number))
             if row.sticker_id in chunk.refused:
                 raise UserError(chunk.refused[row.sticker_id])
             images.append(chunk.image[chunk.stickers[row.sticker_id]])
             texts.append(chunk.text[1 + chunk.prompts[prompt]])
-            nothing = chunk.text[0]
-        return Conditions(torch.stack(images), torch.stack(texts), nothing)
+            empty_text = chunk.text[0]
+        return Conditions(torch.stack(images), torch.stack(texts), empty_text)
 
 
 @dataclass(frozen=True)
 class _Encoded:
-    """A chunk's tensors and what each row of them is of."""
+    """A chunk's tensors, and the row of each prompt and sticker in them."""
 
     text: Tensor
     image: Tensor

@@ -1,7 +1,7 @@
-"""One driver at a time makes a plan: a second one would clean up after the first while it writes.
+"""Lets one driver at a time make a plan: a second one would delete files that the first is writing.
 
-Who drives leaves its name in the plan's folder and signs again and again. A driver that was killed is known to be gone
-at once on its own machine; one of another machine is waited for, until it signs or was silent for long enough.
+A driver writes its process to the plan's folder and signs the file every few seconds. A killed driver is noticed at
+once on its own machine. On another machine we wait until it signs, or has been silent for long enough.
 """
 
 import os
@@ -19,36 +19,36 @@ from stickers import storage
 from stickers.errors import UserError
 
 DRIVER = "driver.json"
-#: seconds between two signatures, and of silence after which a driver on another machine is gone
+#: seconds between two signatures, and seconds of silence after which a driver on another machine counts as gone
 SIGN_EVERY, SILENCE = 10.0, 45.0
 
 
 @contextmanager
 def driving(uri: str) -> Iterator[None]:
-    """Drive the plan at `uri` for as long as the block lasts.
+    """Be the driver of the plan at `uri` while the block runs.
 
     Raises:
-        UserError: somebody else does.
+        UserError: the plan has a driver.
     """
-    place = storage.join(uri, DRIVER)
-    if storage.exists(place):
-        there = storage.read_json(place)
-        if _is_there(place, there):
-            raise _second(uri, there)
+    signature = storage.join(uri, DRIVER)
+    if storage.exists(signature):
+        driver = storage.read_json(signature)
+        if _is_alive(signature, driver):
+            raise _second(uri, driver)
     token, ended = uuid4().hex, Event()
 
     def sign() -> None:
         process = {"host": platform.node(), "pid": os.getpid(), "began": psutil.Process().create_time()}
-        storage.write_json(place, {**process, "token": token, "signed": uuid4().hex})
+        storage.write_json(signature, {**process, "token": token, "signed": uuid4().hex})
 
     def keep_signing() -> None:
         while not ended.wait(SIGN_EVERY):
             sign()
 
     sign()
-    there = storage.read_json(place)
-    if there["token"] != token:
-        raise _second(uri, there)
+    driver = storage.read_json(signature)
+    if driver["token"] != token:
+        raise _second(uri, driver)
     thread = Thread(target=keep_signing, name="driving", daemon=True)
     thread.start()
     try:
@@ -56,13 +56,13 @@ def driving(uri: str) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-        storage.remove(place)
+        storage.remove(signature)
 
 
 def is_driven(uri: str) -> bool:
     """Whether somebody makes the plan at `uri` now; one on another machine is waited for, for some seconds."""
     place = storage.join(uri, DRIVER)
-    return storage.exists(place) and _is_there(place, storage.read_json(place))
+    return storage.exists(place) and _is_alive(place, storage.read_json(place))
 
 
 def _second(uri: str, driver: dict[str, Any]) -> UserError:
@@ -72,16 +72,16 @@ def _second(uri: str, driver: dict[str, Any]) -> UserError:
     )
 
 
-def _is_there(place: str, driver: dict[str, Any]) -> bool:
-    """Whether a driver still makes its plan. By its signatures alone: two machines' clocks may differ."""
+def _is_alive(signature: str, driver: dict[str, Any]) -> bool:
+    """Whether a driver is still at work. On another machine only new signatures count, as clocks may differ."""
     if driver["host"] == platform.node():
         return _runs(driver["pid"], driver["began"])
     end = time.monotonic() + SILENCE
     while time.monotonic() < end:
         time.sleep(min(1.0, SILENCE))
-        if not storage.exists(place):
+        if not storage.exists(signature):
             return False
-        if storage.read_json(place)["signed"] != driver["signed"]:
+        if storage.read_json(signature)["signed"] != driver["signed"]:
             return True
     return False
 

@@ -1,8 +1,8 @@
-"""Rows that kill their process, such as one that exhausts its memory: found, isolated and given up.
+"""Finds, isolates and gives up rows that kill their process, such as a row that exhausts its memory.
 
-A process that dies cannot say what it died of, and whoever restarts it hands it the same rows again, without end. So
-before rows are tried a note is left where it outlives the process, and taken away after. Rows under whose notes several
-processes have died are tried by halves, until a row alone is left that does it.
+A dead process cannot report its cause of death, and its successor gets the same rows again, without end. So a note is
+written to storage before rows are tried and removed afterwards. Rows whose notes have outlived several processes are
+tried in halves, until the row that kills is alone.
 """
 
 from collections import Counter
@@ -14,35 +14,35 @@ from stickers import storage
 from stickers.artifacts.ids import content_id
 from stickers.artifacts.records import PlanRow
 
-#: processes that must die over the same rows before those are taken apart, or given up
+#: deaths over the same rows after which they are split, or a single one given up
 DEATHS = 2
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 class Isolation:
-    """Notes lie below `place`, as files named by the rows that they are about."""
+    """Tries rows under notes, which are files below `notes`, named by a hash of their rows."""
 
-    def __init__(self, place: str, deaths: int = DEATHS) -> None:
-        self.place, self.deaths = place, deaths
+    def __init__(self, notes: str, deaths: int = DEATHS) -> None:
+        self.notes, self.deaths = notes, deaths
 
     def run(
         self,
         rows: Sequence[PlanRow],
-        make: Callable[[list[PlanRow]], list[Made]],
-        give_up: Callable[[PlanRow, str], Made],
-    ) -> list[Made]:
-        """What `make` gives for these rows, in order; `give_up(row, reason)` for those that kill their process."""
-        died = Counter(each.rsplit("/", 1)[1].partition("-")[0] for each in storage.listing(self.place))
-        found: list[Made] = []
+        make: Callable[[list[PlanRow]], list[Result]],
+        give_up: Callable[[PlanRow, str], Result],
+    ) -> list[Result]:
+        """The results of `make` for the rows, in order, and of `give_up(row, reason)` for rows that kill."""
+        died = Counter(note.rsplit("/", 1)[1].partition("-")[0] for note in storage.listing(self.notes))
+        results: list[Result] = []
         for part in self._parts(list(rows), died):
             if len(part) == 1 and died[_name(part)] >= self.deaths:
-                found.append(give_up(part[0], f"its process died {died[_name(part)]} times over it alone"))
+                results.append(give_up(part[0], f"its process died {died[_name(part)]} times over it alone"))
             else:
-                found += self._noted(part, make)
-        return found
+                results += self._noted(part, make)
+        return results
 
     def _parts(self, rows: list[PlanRow], died: Counter[str]) -> list[list[PlanRow]]:
-        """The rows as one part, or as several where too many have died over more."""
+        """The rows in one part, or in several where too many processes have died over them."""
         alone = [died[_name([row])] >= self.deaths for row in rows]
         if len(rows) < 2 or not (any(alone) or died[_name(rows)] >= self.deaths):
             return [rows] if rows else []
@@ -52,8 +52,8 @@ class Isolation:
         half = len(rows) // 2
         return [*self._parts(rows[:half], died), *self._parts(rows[half:], died)]
 
-    def _noted(self, rows: list[PlanRow], make: Callable[[list[PlanRow]], list[Made]]) -> list[Made]:
-        note = storage.join(self.place, f"{_name(rows)}-{uuid4().hex}")
+    def _noted(self, rows: list[PlanRow], make: Callable[[list[PlanRow]], list[Result]]) -> list[Result]:
+        note = storage.join(self.notes, f"{_name(rows)}-{uuid4().hex}")
         storage.write_bytes(note, b"")
         try:
             return make(rows)

@@ -1,6 +1,6 @@
-"""Plan rows to candidates, without Ray: the plain class that a teacher actor holds.
+"""Makes candidates from plan rows, without Ray: the plain class inside a teacher actor.
 
-Batches are always padded to one shape, so a row's pixels do not depend on how many neighbours it happened to have.
+Batches are padded to one shape, so a row's pixels do not depend on the number of rows beside it.
 """
 
 import time
@@ -18,20 +18,22 @@ from stickers.video.codec import encode_strip
 
 
 class ConditionSource(Protocol):
-    """Where the conditions of rows come from; UserError for a row that has none."""
+    """Supplies the conditions of plan rows."""
 
-    def of(self, rows: Sequence[PlanRow]) -> Conditions: ...
+    def of(self, rows: Sequence[PlanRow]) -> Conditions:
+        """The conditions of `rows`, in order. UserError when a row has none."""
+        ...
 
 
 class CandidateMaker:
-    """A teacher at work on its part of a plan.
+    """A teacher that makes its part of a plan.
 
     Args:
-        pipeline: the teacher.
-        conditions: what rows start from.
-        plan_id: of the plan that asks.
-        attempt: 0 for the first pass, then counting the retries of failed rows.
-        batch_size: clips of one network batch.
+        pipeline: the teacher's pipeline.
+        conditions: source of the rows' conditions.
+        plan_id: id of the plan that the rows belong to.
+        attempt: 0 in the first pass; counts the retries of failed rows.
+        batch_size: clips per network batch.
     """
 
     def __init__(
@@ -45,25 +47,25 @@ class CandidateMaker:
     ) -> None:
         self.pipeline, self.conditions = pipeline, conditions
         self.plan_id, self.attempt, self.batch_size = plan_id, attempt, batch_size
-        place = pipeline.unet.device
-        self.device = torch.cuda.get_device_name(place) if place.type == "cuda" else place.type
+        device = pipeline.unet.device
+        self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
     def make(self, rows: list[PlanRow]) -> list[Candidate]:
-        """One candidate a row, in order. A row that fails is recorded with its error and stops nothing.
+        """One candidate per row, in order. A failed row is recorded with its error, and the others go on.
 
         Raises:
-            torch.AcceleratorError: the device failed; nothing that this process does on it from now on succeeds.
+            torch.AcceleratorError: the device failed, and this process can no longer use it.
         """
-        made: list[Candidate] = []
+        candidates: list[Candidate] = []
         for first in range(0, len(rows), self.batch_size):
             batch = rows[first : first + self.batch_size]
             try:
-                made += self._make_batch(batch)
+                candidates += self._make_batch(batch)
             except torch.AcceleratorError:
                 raise
-            except Exception:  # noqa: BLE001  (whatever it is, it is found again row by row and recorded there)
-                made += [self._make_alone(row) for row in batch]
-        return made
+            except Exception:  # noqa: BLE001  (the row that caused it raises it again and is recorded)
+                candidates += [self._make_alone(row) for row in batch]
+        return candidates
 
     def _make_alone(self, row: PlanRow) -> Candidate:
         started = time.perf_counter()
@@ -84,7 +86,7 @@ class CandidateMaker:
         return [self._candidate(row, clip, "", share) for row, clip in zip(rows, clips, strict=False)]
 
     def give_up(self, row: PlanRow, reason: str) -> Candidate:
-        """A row that is not tried again, and why."""
+        """The failed candidate of a row that is not tried again, with the reason."""
         return self._candidate(row, None, reason, 0.0)
 
     def _candidate(self, row: PlanRow, clip_THWC: np.ndarray | None, error: str, seconds: float) -> Candidate:

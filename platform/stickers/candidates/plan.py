@@ -1,13 +1,14 @@
-"""The work plan is data: one row a candidate, written before any model wakes.
+"""The plan of a run's candidates: a table with one row per candidate, written before any model is loaded.
 
-A plan's folder holds `prompts.parquet`, `stickers.parquet` and `plan/<teacher>.parquet`, one partition a teacher; its
-`plan.json` is written last. The plan's id is the content of its rows, so planning the same work twice is one plan.
+A plan's folder holds `prompts.parquet`, `stickers.parquet` and `plan/<teacher>.parquet`, one partition per
+teacher; its `plan.json` is written last. The plan's id is the hash of its rows, so planning the same work twice gives
+one plan.
 
-A regeneration is a plan too: of some rows of a finished plan, which it supersedes. It holds their ids in
-`superseded.parquet` and leaves the finished plan as it is.
+A regeneration is also a plan. It makes some rows of a finished plan again and supersedes them: their ids lie in its
+`superseded.parquet`, and the finished plan stays as it is.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice
 
@@ -25,7 +26,7 @@ SUPERSEDED = versioned("Superseded", [pa.field("candidate_id", pa.string(), null
 
 @dataclass(frozen=True)
 class PlannedTeacher:
-    """A teacher as the plan knows it: the digest of its weights and every sampler setting."""
+    """A teacher of a plan: the digest of its weights and all its sampler settings."""
 
     name: str
     checkpoint: str
@@ -34,9 +35,9 @@ class PlannedTeacher:
 
 @dataclass(frozen=True)
 class Plan:
-    """Stickers times teachers times seeds. `rows` come teacher by teacher, each one's in the order of the stickers.
+    """Stickers times teachers times seeds. `rows` are grouped by teacher, and within a teacher in the stickers' order.
 
-    `supersedes` is the plan that this one replaces rows of, `superseded` those rows' ids.
+    A regeneration names the plan it replaces rows of in `supersedes`, and the ids of those rows in `superseded`.
     """
 
     plan_id: str
@@ -48,9 +49,11 @@ class Plan:
 
     @property
     def teachers(self) -> list[str]:
+        """The names of the teachers that have rows, sorted."""
         return sorted({row.teacher for row in self.rows})
 
     def of(self, teacher: str) -> list[PlanRow]:
+        """The rows of one teacher, in order."""
         return [row for row in self.rows if row.teacher == teacher]
 
 
@@ -62,10 +65,10 @@ def make_plan(
     *,
     num_seeds: int = 1,
 ) -> Plan:
-    """Every sticker by every teacher, `num_seeds` times, each with a seed of its own that follows from their names.
+    """Plan every sticker for every teacher, `num_seeds` times. Row seeds derive from `seed`, sticker and teacher.
 
     Raises:
-        UserError: there is no teacher, no sticker or no seed, or two teachers have one name.
+        UserError: teachers, stickers or seeds are missing, or two teachers have the same name.
     """
     if num_seeds < 1:
         raise UserError(f"a plan draws every sticker at least once, got num_seeds {num_seeds}")
@@ -74,24 +77,29 @@ def make_plan(
         raise UserError(f"a plan needs stickers and teachers, got {len(stickers)} and {len(teachers)}")
     if len(set(names)) < len(names):
         raise UserError(f"two teachers of one plan have the same name: {', '.join(sorted(names))}")
-    said = {prompt.prompt_id: prompt for prompt in prompts}
+    prompt_by_id = {prompt.prompt_id: prompt for prompt in prompts}
     rows = [
-        planned_row(sticker.sticker_id, said[sticker.prompt_id], each, _seed(seed, sticker, each, again))
-        for each in sorted(teachers, key=lambda teacher: teacher.name)
+        planned_row(
+            sticker.sticker_id,
+            prompt_by_id[sticker.prompt_id],
+            teacher,
+            _seed(seed, sticker, teacher, repetition),
+        )
+        for teacher in sorted(teachers, key=lambda teacher: teacher.name)
         for sticker in stickers
-        for again in range(num_seeds)
+        for repetition in range(num_seeds)
     ]
     plan_id = content_id("plan", sorted(row.candidate_id for row in rows))[:12]
     return Plan(plan_id=plan_id, prompts=prompts, stickers=stickers, rows=rows)
 
 
-def _seed(seed: int, sticker: Sticker, teacher: PlannedTeacher, again: int) -> int:
-    # the first keeps the seed that it has in a plan of one
-    return seed_from(seed, sticker.sticker_id, teacher.name, *([again] if again else []))
+def _seed(seed: int, sticker: Sticker, teacher: PlannedTeacher, repetition: int) -> int:
+    # the first repetition has the same seed as in a plan with a single one
+    return seed_from(seed, sticker.sticker_id, teacher.name, *([repetition] if repetition else []))
 
 
 def planned_row(sticker_id: str, prompt: Prompt, teacher: PlannedTeacher, seed: int) -> PlanRow:
-    """One candidate to make; its id follows from everything that decides its pixels."""
+    """One candidate to make; its id hashes everything that decides its pixels."""
     identity = candidate_id(
         sticker=sticker_id,
         prompt=prompt.text,
@@ -119,37 +127,40 @@ def regeneration(
     *,
     reseed: int | None = None,
 ) -> Plan:
-    """A plan that makes some rows of the finished plan `plan_id` again, by their teachers as they are now.
+    """Plan some rows of the finished plan `plan_id` again, with the present weights of their teachers.
 
-    The same weights make the same ids and, on the same kind of machine, the same pixels; others make other
-    candidates in their place. `reseed` gives every row another noise.
+    Unchanged weights give the same ids and, on the same kind of machine, the same pixels; changed ones give new
+    candidates in place of the old. With `reseed` every row starts from new noise.
 
     Raises:
-        UserError: no row is asked for, or one's teacher is not given.
+        UserError: `rows` is empty, or `teachers` lacks the teacher of a row.
     """
     if not rows:
         raise UserError(f"no candidate of plan {plan_id} is asked for; there is nothing to make again")
-    now, said = {each.name: each for each in teachers}, {each.text: each for each in prompts}
-    absent = sorted({row.teacher for row in rows} - now.keys())
+    teacher_by_name = {teacher.name: teacher for teacher in teachers}
+    prompt_by_text = {prompt.text: prompt for prompt in prompts}
+    absent = sorted({row.teacher for row in rows} - teacher_by_name.keys())
     if absent:
-        raise UserError(f"teacher {absent[0]} is not there to make its candidates of plan {plan_id} again")
-    again = [
+        raise UserError(
+            f"teacher {absent[0]} is missing; its candidates of plan {plan_id} cannot be made again"
+        )
+    new_rows = [
         planned_row(
             row.sticker_id,
-            said[row.prompt],
-            now[row.teacher],
+            prompt_by_text[row.prompt],
+            teacher_by_name[row.teacher],
             row.seed if reseed is None else seed_from(reseed, row.seed),
         )
         for row in rows
     ]
     used, texts = {row.sticker_id for row in rows}, {row.prompt for row in rows}
-    names = sorted(row.candidate_id for row in again)
+    names = sorted(row.candidate_id for row in new_rows)
     superseded = tuple(sorted(row.candidate_id for row in rows))
     return Plan(
         plan_id=content_id("regeneration", plan_id, names, superseded)[:12],
-        prompts=[each for each in prompts if each.text in texts],
-        stickers=[each for each in stickers if each.sticker_id in used],
-        rows=sorted(again, key=lambda row: row.teacher),
+        prompts=[prompt for prompt in prompts if prompt.text in texts],
+        stickers=[sticker for sticker in stickers if sticker.sticker_id in used],
+        rows=sorted(new_rows, key=lambda row: row.teacher),
         supersedes=plan_id,
         superseded=superseded,
     )
@@ -159,52 +170,53 @@ def with_rows(
     source: Plan,
     teachers: Sequence[PlannedTeacher],
     counts: Mapping[tuple[str, str], int],
-    known: set[str],
+    existing: set[str],
     seed: int,
 ) -> Plan:
-    """A plan of new candidates of another plan's stickers: of each teacher and bucket so many, the stickers in turn.
+    """Plan new candidates of another plan's stickers, a given number per teacher and bucket; the stickers take turns.
 
     Args:
-        counts: candidates by teacher's name and bucket.
-        known: ids that exist; none of them is planned again, the next noise of its sticker is.
-        seed: of the noise, and of which stickers come first.
+        counts: number of candidates by teacher name and bucket.
+        existing: ids of existing candidates; their stickers are planned with the next seed instead.
+        seed: of the noise and of the order of the stickers.
 
     Raises:
-        UserError: no candidate is asked for.
+        UserError: all counts are 0.
     """
-    said = {prompt.prompt_id: prompt for prompt in source.prompts}
+    buckets = sorted({prompt.bucket for prompt in source.prompts})
     rows: list[PlanRow] = []
-    for each in sorted(teachers, key=lambda teacher: teacher.name):
-        for bucket in sorted({prompt.bucket for prompt in source.prompts}):
-            mine = [one for one in source.stickers if said[one.prompt_id].bucket == bucket]
-            mine.sort(key=lambda one: seed_from(seed, one.sticker_id, each.name))
-            fresh = (
-                row
-                for again in count()
-                for one in mine
-                if (
-                    row := planned_row(
-                        one.sticker_id, said[one.prompt_id], each, _seed(seed, one, each, again)
-                    )
-                ).candidate_id
-                not in known
+    for teacher in sorted(teachers, key=lambda teacher: teacher.name):
+        for bucket in buckets:
+            new_rows = (
+                row for row in _endless(source, teacher, bucket, seed) if row.candidate_id not in existing
             )
-            rows += islice(fresh, counts.get((each.name, bucket), 0))
+            rows += islice(new_rows, counts.get((teacher.name, bucket), 0))
     if not rows:
         raise UserError("the budget pays for no candidate; give more seconds")
     used = {row.sticker_id for row in rows}
-    stickers = [one for one in source.stickers if one.sticker_id in used]
-    prompts = {one.prompt_id for one in stickers}
+    stickers = [sticker for sticker in source.stickers if sticker.sticker_id in used]
+    prompts = {sticker.prompt_id for sticker in stickers}
     return Plan(
         plan_id=content_id("plan", sorted(row.candidate_id for row in rows))[:12],
-        prompts=[each for each in source.prompts if each.prompt_id in prompts],
+        prompts=[prompt for prompt in source.prompts if prompt.prompt_id in prompts],
         stickers=stickers,
         rows=rows,
     )
 
 
+def _endless(source: Plan, teacher: PlannedTeacher, bucket: str, seed: int) -> Iterator[PlanRow]:
+    """Rows of a teacher for the stickers of a bucket in shuffled order, again and again with new seeds."""
+    prompt_by_id = {prompt.prompt_id: prompt for prompt in source.prompts}
+    stickers = [sticker for sticker in source.stickers if prompt_by_id[sticker.prompt_id].bucket == bucket]
+    stickers.sort(key=lambda sticker: seed_from(seed, sticker.sticker_id, teacher.name))
+    for repetition in count():
+        for sticker in stickers:
+            row_seed = _seed(seed, sticker, teacher, repetition)
+            yield planned_row(sticker.sticker_id, prompt_by_id[sticker.prompt_id], teacher, row_seed)
+
+
 def save_plan(runs: str, plan: Plan) -> str:
-    """Write the plan, unless it is there; returns its folder's URI."""
+    """Write the plan unless it exists already; returns the URI of its folder."""
     uri = storage.join(runs, "plans", plan.plan_id)
     if storage.exists(storage.join(uri, PLAN_FILE)):
         return uri
@@ -223,14 +235,13 @@ def save_plan(runs: str, plan: Plan) -> str:
 
 
 def as_saved(uri: str, plan: Plan) -> Plan:
-    """The same plan as its folder has it, where it may have been asked for before in another order; the pictures, its
-    bulk, are not read again."""
+    """The plan in the order in which its folder stores it. The pictures, its bulk, are taken from `plan`, not read."""
     table = storage.read_table(storage.join(uri, "stickers.parquet"), STICKERS, columns=["sticker_id"])
-    mine = {each.sticker_id: each for each in plan.stickers}
+    sticker_by_id = {sticker.sticker_id: sticker for sticker in plan.stickers}
     return replace(
         plan,
         prompts=_prompts(uri),
-        stickers=[mine[name] for name in table["sticker_id"].to_pylist()],
+        stickers=[sticker_by_id[name] for name in table["sticker_id"].to_pylist()],
         rows=_rows(uri, plan.teachers),
     )
 
@@ -245,16 +256,18 @@ def _rows(uri: str, teachers: Iterable[str]) -> list[PlanRow]:
 
 
 def load_plan(uri: str) -> Plan:
-    """Read a plan folder back. UserError when it is none."""
+    """Read a plan folder. UserError when `uri` is not one."""
     header = storage.read_json(storage.join(uri, PLAN_FILE))
     stickers = storage.read_table(storage.join(uri, "stickers.parquet"), STICKERS)
-    place = storage.join(uri, "superseded.parquet")
-    gone = storage.read_table(place, SUPERSEDED)["candidate_id"].to_pylist() if header["supersedes"] else []
+    superseded: list[str] = []
+    if header["supersedes"]:
+        table = storage.read_table(storage.join(uri, "superseded.parquet"), SUPERSEDED)
+        superseded = table["candidate_id"].to_pylist()
     return Plan(
         plan_id=header["plan_id"],
         prompts=_prompts(uri),
         stickers=records_of(stickers, Sticker),
         rows=_rows(uri, header["teachers"]),
         supersedes=header["supersedes"],
-        superseded=tuple(gone),
+        superseded=tuple(superseded),
     )

@@ -1,7 +1,6 @@
-"""What candidates cost and what people kept of them, by teacher and bucket: the price of a kept clip.
+"""The cost of candidates, and how many of them people kept, by teacher and bucket: the price of a kept clip.
 
-Everything that was made counts, what failed and what was made again included; a clip counts as judged once people have
-decided over its plan.
+All candidates count, also failed and regenerated ones. A clip counts as judged once people have decided on its plan.
 """
 
 from collections import Counter, defaultdict
@@ -34,16 +33,17 @@ class Cell:
 
     @property
     def name(self) -> tuple[str, str]:
+        """The teacher and the bucket."""
         return self.teacher, self.bucket
 
     @property
     def seconds_each(self) -> float:
-        """Per made candidate; what failed is part of the price."""
+        """Seconds per made candidate; failed ones are part of the price."""
         return self.seconds / self.made if self.made else inf
 
     @property
     def keep_rate(self) -> float | None:
-        """Of the judged ones, or none before anyone has judged."""
+        """The share of judged candidates that was kept; None while nothing is judged."""
         return self.kept / self.judged if self.judged else None
 
     @property
@@ -51,34 +51,34 @@ class Cell:
         """Wilson's 95 % interval of the keep rate."""
         if not self.judged:
             return 0.0, 1.0
-        found = binomtest(self.kept, self.judged).proportion_ci(method="wilson")
-        return float(found.low), float(found.high)
+        interval = binomtest(self.kept, self.judged).proportion_ci(method="wilson")
+        return float(interval.low), float(interval.high)
 
     @property
     def seconds_per_kept(self) -> float | None:
-        """What one kept clip costs; infinite while none is kept, none before anyone has judged."""
+        """The price of one kept clip; infinite while none is kept, None while nothing is judged."""
         rate = self.keep_rate
         return None if rate is None else self.seconds_each / rate if rate else inf
 
     @property
     def seconds_per_kept_interval(self) -> tuple[float, float]:
-        """By the keep rate's interval; the price of making is taken as known."""
+        """From the interval of the keep rate; the price of a made clip counts as exact."""
         low, high = self.keep_interval
         return self.seconds_each / high, self.seconds_each / low if low else inf
 
 
 def spent(uri: str) -> Iterator[Candidate]:
-    """Every candidate that a finished plan paid for: its own, and those of the plans before it that it replaced, also
-    where it made them again under the same id."""
-    mine = Candidates(uri)
-    yield from mine
-    known = {(row.candidate_id, row.plan_id) for row in mine}
-    before = storage.read_json(storage.join(uri, PLAN_FILE))["supersedes"]
-    if before:
+    """All candidates that a finished plan paid for: its own, and those of superseded plans that it replaced, also where
+    the new ones have the same ids."""
+    candidates = Candidates(uri)
+    yield from candidates
+    current = {(row.candidate_id, row.plan_id) for row in candidates}
+    supersedes = storage.read_json(storage.join(uri, PLAN_FILE))["supersedes"]
+    if supersedes:
         yield from (
             row
-            for row in spent(storage.below(uri, f"../{before}"))
-            if (row.candidate_id, row.plan_id) not in known
+            for row in spent(storage.below(uri, f"../{supersedes}"))
+            if (row.candidate_id, row.plan_id) not in current
         )
 
 
@@ -86,8 +86,8 @@ def spending(rows: Iterable[Candidate], rates: Iterable[Mapping[str, str | int]]
     """Cells sorted by teacher and bucket.
 
     Args:
-        rows: everything that was paid for.
-        rates: of what people have judged: teacher, bucket, made and kept, as a kept set's record has them.
+        rows: all candidates that were paid for.
+        rates: teacher, bucket, and numbers of made and kept clips, as in the record of a kept set.
     """
     counts: Counter[tuple[str, str, bool]] = Counter()
     seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
@@ -116,10 +116,10 @@ def spending(rows: Iterable[Candidate], rates: Iterable[Mapping[str, str | int]]
 
 def together(cells: Iterable[Cell]) -> list[Cell]:
     """The cells of several plans added up."""
-    found: defaultdict[tuple[str, str], list[Cell]] = defaultdict(list)
-    for each in cells:
-        found[each.name].append(each)
-    return [total(some, *name) for name, some in sorted(found.items())]
+    by_name: defaultdict[tuple[str, str], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        by_name[cell.name].append(cell)
+    return [total(group, *name) for name, group in sorted(by_name.items())]
 
 
 def total(cells: Sequence[Cell], teacher: str = "all", bucket: str = "") -> Cell:
@@ -127,16 +127,16 @@ def total(cells: Sequence[Cell], teacher: str = "all", bucket: str = "") -> Cell
     return Cell(
         teacher=teacher,
         bucket=bucket,
-        made=sum(each.made for each in cells),
-        failed=sum(each.failed for each in cells),
-        seconds=sum(each.seconds for each in cells),
-        judged=sum(each.judged for each in cells),
-        kept=sum(each.kept for each in cells),
+        made=sum(cell.made for cell in cells),
+        failed=sum(cell.failed for cell in cells),
+        seconds=sum(cell.seconds for cell in cells),
+        judged=sum(cell.judged for cell in cells),
+        kept=sum(cell.kept for cell in cells),
     )
 
 
 def unit_of(uri: str) -> str:
-    """What a finished plan's seconds are of: GPU, CPU, or both."""
+    """The kind of device that a finished plan's seconds were spent on: GPU, CPU or both."""
     names = Candidates(uri).table["device"].unique().to_pylist()
     kinds = {"CPU" if name == "cpu" else "GPU" for name in names}
     return " and ".join(sorted(kinds)) or "CPU"

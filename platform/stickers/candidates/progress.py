@@ -1,8 +1,7 @@
-"""How far the making of a plan has come, and when it will be done.
+"""The progress of making a plan, and an estimate of the remaining time.
 
-Progress is read off storage, where alone a candidate counts. An estimate rests on this run's own recent pace: what was
-there before says nothing about it, nor does the time that actors take to start. It comes as an interval, because a few
-blocks tell little.
+Progress is read from storage: only stored candidates count. The estimate uses the recent pace of this run; candidates
+from before it and the start-up time of actors do not enter. It is an interval, because a few blocks say little.
 """
 
 from collections import Counter, deque
@@ -14,14 +13,14 @@ from stickers import storage
 from stickers.artifacts.records import CANDIDATES, FAILED, MADE
 from stickers.errors import UserError
 
-#: of this run's time that its pace is taken from, and seconds below which that share is not cut
+#: share of this run's time over which the pace is measured, and the least seconds of that window
 RECENT, LEAST_SECONDS = 0.5, 60.0
-#: standard deviations to each side
+#: half the width of the interval, in standard deviations
 WIDTH = 2.0
 
 
 class Durable:
-    """The rows of an unfinished plan that are on storage; every block is read once, without its clips."""
+    """The stored rows of an unfinished plan; every block is read once, without its clips."""
 
     def __init__(self, uri: str, teachers: Sequence[str]) -> None:
         self.uri, self.teachers = uri, teachers
@@ -29,50 +28,51 @@ class Durable:
         self.passes: dict[tuple[str, int], dict[str, str]] = {}
 
     def look(self) -> dict[str, dict[str, str]]:
-        """By teacher, the last status of each candidate id that any pass has written."""
+        """By teacher, the last status of each candidate id that a pass has written."""
         for name in self.teachers:
-            for out in storage.listing(storage.join(self.uri, "candidates", name)):
-                known = self.passes.setdefault((name, int(out.rsplit("/", 1)[1])), {})
-                for block in storage.listing(storage.join(out, "rows"), recursive=True):
+            for folder in storage.listing(storage.join(self.uri, "candidates", name)):
+                statuses = self.passes.setdefault((name, int(folder.rsplit("/", 1)[1])), {})
+                for block in storage.listing(storage.join(folder, "rows"), recursive=True):
                     if block not in self.read and block.endswith(".parquet"):
-                        self._read(block, known)
+                        self._read(block, statuses)
         return {name: self._last(name) for name in self.teachers}
 
     def _last(self, name: str) -> dict[str, str]:
-        found: dict[str, str] = {}
+        statuses: dict[str, str] = {}
         for attempt in sorted(number for teacher, number in self.passes if teacher == name):
-            found |= self.passes[name, attempt]
-        return found
+            statuses |= self.passes[name, attempt]
+        return statuses
 
-    def _read(self, block: str, known: dict[str, str]) -> None:
+    def _read(self, block: str, statuses: dict[str, str]) -> None:
         try:
             table = storage.read_table(block, CANDIDATES, columns=["candidate_id", "status"])
-        except UserError:  # it is being written, or torn: it does not count yet
+        except UserError:  # half written or torn; it does not count yet
             return
-        known |= zip(table["candidate_id"].to_pylist(), table["status"].to_pylist(), strict=True)
+        statuses |= zip(table["candidate_id"].to_pylist(), table["status"].to_pylist(), strict=True)
         self.read.add(block)
 
 
 def summary(
-    planned: Mapping[tuple[str, str], Sequence[str]], found: Mapping[str, Mapping[str, str]]
+    planned: Mapping[tuple[str, str], Sequence[str]], statuses: Mapping[str, Mapping[str, str]]
 ) -> list[dict[str, str | int]]:
     """Planned, made, failed and pending rows by teacher and bucket.
 
     Args:
         planned: candidate ids by teacher and bucket.
-        found: status by candidate id, by teacher.
+        statuses: by teacher and candidate id.
     """
     rows: list[dict[str, str | int]] = []
     for (teacher, bucket), ids in sorted(planned.items()):
-        there = Counter(found.get(teacher, {}).get(each, "pending") for each in ids)
-        counts = {"made": there[MADE], "failed": there[FAILED], "pending": there["pending"]}
+        by_id = statuses.get(teacher, {})
+        status = Counter(by_id.get(candidate_id, "pending") for candidate_id in ids)
+        counts = {"made": status[MADE], "failed": status[FAILED], "pending": status["pending"]}
         rows.append({"teacher": teacher, "bucket": bucket, "planned": len(ids), **counts})
     return rows
 
 
 @dataclass(frozen=True)
 class Remaining:
-    """Seconds that are left: the likeliest and an interval, whose end is infinite while too little is known."""
+    """The likeliest number of remaining seconds, and an interval, whose end is infinite on too little evidence."""
 
     likely: float
     low: float
@@ -88,32 +88,32 @@ class Remaining:
 
 
 class Pace:
-    """Estimates what is left from when rows became durable.
+    """Estimates the remaining time from the times at which rows were stored.
 
     Args:
-        rows_per_block: rows that become durable together; fewer independent events make a wider interval.
+        rows_per_block: rows that are stored together; larger blocks are fewer events, which widens the interval.
     """
 
     def __init__(self, rows_per_block: int) -> None:
         self.rows_per_block = rows_per_block
-        self.seen: deque[tuple[float, int]] = deque()
+        self.counts: deque[tuple[float, int]] = deque()
 
     def add(self, at: float, done: int) -> None:
-        """At that second so many rows were durable. The first call says what was there before this run."""
-        if not self.seen or done > self.seen[-1][1]:
-            self.seen.append((at, done))
+        """Note that `done` rows are stored at second `at`. The first call gives the rows from before this run."""
+        if not self.counts or done > self.counts[-1][1]:
+            self.counts.append((at, done))
 
     def remaining(self, at: float, todo: int) -> Remaining | None:
-        """What is left at that second of so many rows, or none while nothing is known."""
+        """The time for `todo` more rows, estimated at second `at`; None while nothing is known."""
         if todo <= 0:
             return Remaining(0.0, 0.0, 0.0)
-        if len(self.seen) < 3:  # what was there, the first that came, and one more
+        if len(self.counts) < 3:  # the rows from before this run, the first of this run, and one more
             return None
-        first = self.seen[1][0]
+        first = self.counts[1][0]
         begin = at - max(LEAST_SECONDS, RECENT * (at - first))
-        inside = [each for each in list(self.seen)[1:] if each[0] >= begin]
-        start = inside[0] if len(inside) > 1 else self.seen[-2]
-        rows, seconds = self.seen[-1][1] - start[1], at - start[0]
+        inside = [entry for entry in list(self.counts)[1:] if entry[0] >= begin]
+        start = inside[0] if len(inside) > 1 else self.counts[-2]
+        rows, seconds = self.counts[-1][1] - start[1], at - start[0]
         if seconds <= 0:
             return None
         blocks = rows / self.rows_per_block
@@ -123,7 +123,7 @@ class Pace:
 
 
 def _words(seconds: float) -> str:
-    """Rounded as a person would say it."""
+    """A duration in words, rounded to what a person would say."""
     if seconds < 90:
         return f"{max(1, round(seconds / 10)) * 10} s"
     minutes = seconds / 60

@@ -1,7 +1,7 @@
-"""What candidates look like, by programs alone: motion score and checks, read off the strips that teachers made.
+"""The motion score and the automatic checks of candidates, computed from the strips that teachers made.
 
-It needs no model and no GPU, so it runs beside the teachers and they never wait for it. Nothing is dropped: a verdict
-annotates and orders, people decide.
+Scoring needs no model and no GPU, so it runs beside the teachers, which never wait for it. No candidate is dropped: a
+verdict annotates and orders; people decide.
 """
 
 from dataclasses import asdict, replace
@@ -13,8 +13,11 @@ from stickers.video.codec import decode_strip
 
 
 def score(row: Candidate) -> Candidate:
-    """The row with what its clip looks like. A row without a clip, or one that was looked at, comes back as it is; one
-    whose clip cannot be decoded has failed, which says that it is to be made again."""
+    """The row with the motion score and verdicts of its clip.
+
+    A row without a clip or with a score is returned unchanged. If the clip cannot be decoded, the row's status becomes
+    failed, so it is made again.
+    """
     if row.clip is None or row.motion_score is not None:
         return row
     try:
@@ -22,8 +25,8 @@ def score(row: Candidate) -> Candidate:
     except (UserError, OSError) as error:
         reason = f"its clip cannot be decoded: {error}".splitlines()[0]
         return replace(row, status=FAILED, error=reason, clip=None, clip_digest=None)
-    found = check(clip, row.fps)
-    return replace(row, **asdict(found.flags), **asdict(found.measures))
+    checks = check(clip, row.fps)
+    return replace(row, **asdict(checks.flags), **asdict(checks.measures))
 
 
 def flags_of(row: Candidate) -> tuple[str, ...]:

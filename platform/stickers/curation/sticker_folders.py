@@ -70,10 +70,12 @@ class Picture:
 
     @property
     def stem(self) -> str:
+        """The file name without its suffix."""
         return PurePosixPath(self.path).stem
 
     @property
     def is_animated(self) -> bool:
+        """Whether the picture has more than one frame."""
         return self.num_frames > 1
 
 
@@ -105,6 +107,7 @@ class NamedPicture:
 
     @property
     def folder(self) -> str:
+        """Its folder: kind and part, within a folder of their own for skin tones other than the default."""
         tones = "" if self.emoji.skin_tone == DEFAULT_TONE else f"{SKIN_TONES_FOLDER}/"
         return f"{tones}{self.kind}/{self.part}"
 
@@ -127,6 +130,8 @@ class Unused:
 
 @dataclass(frozen=True)
 class Arrangement:
+    """The named pictures of a set of packages, and the unused files."""
+
     stickers: list[NamedPicture]
     unused: list[Unused]
 
@@ -137,7 +142,7 @@ class Arrangement:
 
     @property
     def layout_digest(self) -> str:
-        """Digest of which files there are."""
+        """Digest of the files' paths."""
         return _digest_of({sticker.file for sticker in self.stickers})
 
 
@@ -175,14 +180,17 @@ def _frames_of(member: Member) -> tuple[int, float]:
 
 
 def is_picture(member: Member) -> bool:
+    """Whether the member's suffix is that of a picture."""
     return member.path.lower().endswith(PICTURE_SUFFIXES)
 
 
 def pictures_table(pictures: Iterable[Picture]) -> pa.Table:
+    """The pictures as a table with the schema `PICTURES`."""
     return pa.Table.from_pylist([asdict(picture) for picture in pictures], schema=PICTURES)
 
 
 def pictures_of(table: pa.Table) -> list[Picture]:
+    """The pictures of a table that `pictures_table` made."""
     return [Picture(**row) for row in table.to_pylist()]
 
 

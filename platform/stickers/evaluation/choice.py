@@ -1,7 +1,7 @@
-"""Which teachers a person has chosen, and on what evidence: what candidates.py obeys (paper section 3.2).
+"""A person's recorded choice of teachers, with its evidence; candidates.py follows it (paper section 3.2).
 
-The paper's teachers are "downselected by human experts"; a program may suggest, but only a person's choice is recorded.
-It names each teacher as it was then, so a teacher that has been trained again since is not drawn under an old choice.
+The paper's teachers are "downselected by human experts". A program may suggest teachers, but only a person's choice is
+recorded. It names each teacher with its checkpoint, so it does not cover a teacher that was trained again later.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ KIND = "choices"
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """A teacher as it was: the folder of its finished training, and the digest of every weight it draws with."""
+    """A teacher at the time of the choice: the folder of its finished training, and the digest of its weights."""
 
     record: str
     checkpoint: str
@@ -44,30 +44,30 @@ class Choice:
         when = f" on {self.made_at[:10]}" if self.made_at else ""
         return f"{self.by} chose {', '.join(self.teachers)}{when}: {self.because}"
 
-    def check(self, there: Mapping[str, Origin]) -> None:
-        """Refuse when a chosen teacher is not among those `there`, or is no longer what was chosen.
+    def check(self, current: Mapping[str, Origin]) -> None:
+        """Refuse a choice that does not match the `current` teachers.
 
         Raises:
-            UserError: one sentence names the teacher and what has become of it.
+            UserError: a chosen teacher is missing, or has other weights than the chosen one.
         """
         mend = "choose again with experiments/select_teachers.py, or name --teachers"
         for name, chosen in self.teachers.items():
-            if name not in there:
-                finished = ", ".join(sorted(there)) or "none"
+            if name not in current:
+                finished = ", ".join(sorted(current)) or "none"
                 raise UserError(
                     f"the choice by {self.by} for project {self.project!r} names teacher {name!r}, which is not "
                     f"finished; finished are: {finished}; {mend}"
                 )
-            if there[name] != chosen:
+            if current[name] != chosen:
                 raise UserError(
                     f"the choice by {self.by} for project {self.project!r} names teacher {name!r} as it was in "
-                    f"{chosen.record} (checkpoint {chosen.checkpoint}); it is now {there[name].record} "
-                    f"(checkpoint {there[name].checkpoint}); {mend}"
+                    f"{chosen.record} (checkpoint {chosen.checkpoint}); it is now {current[name].record} "
+                    f"(checkpoint {current[name].checkpoint}); {mend}"
                 )
 
 
 def record_choice(runs: str, choice: Choice) -> storage.Artifact:
-    """Write a choice, unless the same one is there, and let it stand for its project.
+    """Write a choice, unless the same one exists, and make it the current choice of its project.
 
     Raises:
         UserError: nobody chose, for no reason, or no teacher is chosen.
@@ -75,24 +75,24 @@ def record_choice(runs: str, choice: Choice) -> storage.Artifact:
     for field in ("by", "because", "teachers"):
         if not getattr(choice, field):
             raise UserError(f"a choice needs {field!r}, which is empty")
-    whole = {name: value for name, value in asdict(choice).items() if name != "made_at"}
-    digest = content_id("choice", whole)[:12]
+    fields = {name: value for name, value in asdict(choice).items() if name != "made_at"}
+    digest = content_id("choice", fields)[:12]
     uri = storage.join(runs, KIND, digest)
     if not storage.exists(storage.join(uri, storage.RECORD)):
-        storage.write_record(uri, {"kind": "choice", "digest": digest, **whole})
+        storage.write_record(uri, {"kind": "choice", "digest": digest, **fields})
     storage.set_current(runs, KIND, choice.project, digest)
     return storage.Artifact(uri, storage.read_record(uri))
 
 
 def current_choice(runs: str, project: str) -> Choice | None:
-    """The choice that stands for a project, or none."""
-    found = storage.current(runs, KIND, project)
-    return choice_of(found) if found else None
+    """The current choice of a project, or None."""
+    artifact = storage.current(runs, KIND, project)
+    return choice_of(artifact) if artifact else None
 
 
-def choice_of(found: storage.Artifact) -> Choice:
-    """A recorded choice read back."""
-    record = found.record
+def choice_of(artifact: storage.Artifact) -> Choice:
+    """The choice in a record."""
+    record = artifact.record
     return Choice(
         project=record["project"],
         teachers={name: Origin(**origin) for name, origin in record["teachers"].items()},

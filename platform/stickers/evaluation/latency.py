@@ -1,7 +1,7 @@
-"""How long a network takes, how much memory, and how near that is to what the machine can do.
+"""Measures the time, memory and FLOPs of a network, and the peak FLOP/s of the machine.
 
-Needs torch alone: it also runs where neither Ray nor a video library is installed. Times of a shared machine are
-compared within one run, candidates taking turns; alone they say little.
+Needs only torch, so it runs where neither Ray nor a video library is installed. On a shared machine single times say
+little; calls are compared within one run, taking turns.
 """
 
 import statistics
@@ -18,17 +18,18 @@ from stickers.errors import UserError
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of one call, over some repetitions."""
+    """Milliseconds of one call, per repetition."""
 
     milliseconds: tuple[float, ...]
 
     @property
     def p50(self) -> float:
+        """The median, in milliseconds."""
         return statistics.median(self.milliseconds)
 
     @property
     def p99(self) -> float:
-        """The 99th percentile: the slowest of fewer than a hundred."""
+        """The 99th percentile, in milliseconds: the slowest of fewer than a hundred."""
         ordered = sorted(self.milliseconds)
         return ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
 
@@ -37,7 +38,7 @@ class Timing:
 def time_in_turns(
     runs: dict[str, Callable[[], object]], *, device: torch.device, repeats: int, warmup: int = 1
 ) -> dict[str, Timing]:
-    """Time several calls in turns, so that a slow moment of the machine falls on all alike."""
+    """Time several calls in turns, so that a slow moment of the machine affects all alike."""
     spent: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(warmup + repeats):
         for name, run in runs.items():
@@ -52,9 +53,9 @@ def time_in_turns(
 
 @torch.no_grad()
 def peak_memory(run: Callable[[], object], device: torch.device) -> int:
-    """Bytes that a call holds at most beyond what was held before it.
+    """The most bytes that a call holds beyond those held before it.
 
-    On a CPU that is resident memory of the process (Linux), so caches of earlier calls are no longer seen.
+    On a CPU this is resident memory of the process (Linux), so caches of earlier calls do not count.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -69,7 +70,7 @@ def peak_memory(run: Callable[[], object], device: torch.device) -> int:
 
 @torch.no_grad()
 def count_flops(run: Callable[[], object]) -> int:
-    """FLOPs of a call, two a multiply-add: convolutions, products and attention. Give it meta tensors."""
+    """FLOPs of a call, two per multiply-add: convolutions, products and attention. Use meta tensors."""
     with FlopCounterMode(display=False) as counter:
         run()
     return int(counter.get_total_flops())
@@ -77,10 +78,12 @@ def count_flops(run: Callable[[], object]) -> int:
 
 @torch.no_grad()
 def matmul_peak(device: torch.device, dtype: torch.dtype, *, side: int | None = None) -> float:
-    """FLOP/s of the fastest of ten large matrix products: what this machine can do."""
+    """FLOP/s of the fastest of ten large matrix products: the practical peak of this machine."""
     side = side or (8192 if device.type == "cuda" else 2048)
-    left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    timing = time_in_turns({"product": lambda: left @ right}, device=device, repeats=10, warmup=3)["product"]
+    first, second = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    timing = time_in_turns({"product": lambda: first @ second}, device=device, repeats=10, warmup=3)[
+        "product"
+    ]
     return 2 * side**3 / (min(timing.milliseconds) / 1e3)
 
 

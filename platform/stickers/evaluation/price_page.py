@@ -1,4 +1,4 @@
-"""What candidates cost and what was kept of them, on one page that needs nothing else."""
+"""A self-contained page on the cost of candidates and the share that people kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ TEMPLATE = "price_page.html.j2"
 
 @dataclass(frozen=True, kw_only=True)
 class SpendingData:
-    """`unit` is what the seconds are of: GPU, CPU, or both. `simulated` says that no people judged."""
+    """The page's data. `unit` is the device of the seconds: GPU, CPU or both. `simulated`: no people judged."""
 
     title: str
     unit: str
@@ -22,38 +22,41 @@ class SpendingData:
 
     @property
     def teachers(self) -> list[str]:
-        return sorted({each.teacher for each in self.cells})
+        """The names of all teachers, sorted."""
+        return sorted({cell.teacher for cell in self.cells})
 
     @property
     def buckets(self) -> list[str]:
-        return sorted({each.bucket for each in self.cells})
+        """The names of all buckets, sorted."""
+        return sorted({cell.bucket for cell in self.cells})
 
     @property
-    def whole(self) -> Cell:
+    def overall(self) -> Cell:
+        """All cells as one."""
         return total(self.cells)
 
     def at(self, teacher: str, bucket: str) -> Cell | None:
-        """The cell of that place, if anything was made there."""
-        return next((each for each in self.cells if each.name == (teacher, bucket)), None)
+        """The cell of a teacher and bucket, or None if it has no candidates."""
+        return next((cell for cell in self.cells if cell.name == (teacher, bucket)), None)
 
     def of(self, teacher: str) -> Cell:
-        """All buckets of a teacher."""
-        return total([each for each in self.cells if each.teacher == teacher], teacher)
+        """All buckets of a teacher as one cell."""
+        return total([cell for cell in self.cells if cell.teacher == teacher], teacher)
 
     def share(self, cell: Cell) -> float:
-        """Its kept clips a second, of the best cell's: 0 to 1."""
-        most = max(_rate(each) for each in self.cells)
+        """The cell's kept clips per second relative to the best cell's, 0 to 1."""
+        most = max(_rate(other) for other in self.cells)
         return _rate(cell) / most if most else 0.0
 
 
 def _rate(cell: Cell) -> float:
-    """Kept clips a second; 0 where none is known to be kept."""
+    """Kept clips per second; 0 if none was kept."""
     cost = cell.seconds_per_kept
     return 1 / cost if cost else 0.0
 
 
 def price(seconds: float | None) -> str:
-    """Seconds a kept clip as people read them."""
+    """Seconds per kept clip, as text."""
     if seconds is None:
         return "not judged"
     if not isfinite(seconds):
@@ -62,7 +65,7 @@ def price(seconds: float | None) -> str:
 
 
 def render_spending(data: SpendingData) -> str:
-    """The whole page. UserError: there is nothing to show."""
+    """The page as HTML. UserError: there are no cells."""
     if not data.cells:
         raise UserError("no candidate was made; there is nothing to show")
     return page_template(TEMPLATE).render(data=data, price=price)

@@ -111,11 +111,13 @@ def by_votes(votes: Sequence[Vote], candidates: Sequence[Candidate]) -> Quality:
         UserError: a made clip was shown to nobody.
     """
     shares = approval(votes)
-    unseen = [e for e in candidates if e.clip_digest and (e.candidate_id, e.clip_digest) not in shares]
+    unseen = [
+        row for row in candidates if row.clip_digest and (row.candidate_id, row.clip_digest) not in shares
+    ]
     if unseen:
-        made = sum(each.clip_digest is not None for each in candidates)
+        num_clips = sum(row.clip_digest is not None for row in candidates)
         raise UserError(
-            f"{len(unseen)} of {made} clips of plan {unseen[0].plan_id} were shown to nobody yet, "
+            f"{len(unseen)} of {num_clips} clips of plan {unseen[0].plan_id} were shown to nobody yet, "
             f"{unseen[0].candidate_id} is the first; votes count when every clip was judged"
         )
     return Quality(
@@ -132,10 +134,10 @@ def by_votes(votes: Sequence[Vote], candidates: Sequence[Candidate]) -> Quality:
 
 
 def approval(votes: Sequence[Vote]) -> Mapping[tuple[str, str], float]:
-    """By candidate and clip digest, the share of the first round's annotators who picked what they were shown."""
-    said: defaultdict[tuple[str, str], dict[str, bool]] = defaultdict(dict)
+    """By candidate id and clip digest, the share of the first round's annotators who picked the clip when shown it."""
+    answers: defaultdict[tuple[str, str], dict[str, bool]] = defaultdict(dict)
     for vote in votes:
         if vote.round == 1:
             for clip in zip(vote.shown, vote.shown_digests, strict=True):
-                said[clip][vote.annotator] = clip[0] in vote.picks
-    return {clip: sum(answers.values()) / len(answers) for clip, answers in said.items()}
+                answers[clip][vote.annotator] = clip[0] in vote.picks
+    return {clip: sum(picks.values()) / len(picks) for clip, picks in answers.items()}

@@ -1,4 +1,4 @@
-"""What a run achieved, on one page that needs nothing else: `render_report` gives a whole HTML file.
+"""What a run achieved, on one page that needs nothing else: `render_report` gives a complete HTML file.
 
 Clips travel in it as lossless strips (data URIs) and play on canvases from one clock, so all of them keep step, pause
 together and can be stepped frame by frame. Nothing is fetched from anywhere.
@@ -108,6 +108,8 @@ class GapRow:
 
 @dataclass(frozen=True, kw_only=True)
 class StageTime:
+    """The seconds that a stage took; `note` is a few words beside them."""
+
     stage: str
     seconds: float
     note: str = ""
@@ -147,14 +149,14 @@ class ReportData:
 
 
 def render_report(data: ReportData) -> str:
-    """The whole page.
+    """The page as HTML.
 
     Raises:
         UserError: a row shows a system that no column names.
     """
-    known = {column.name for column in data.columns}
+    names = {column.name for column in data.columns}
     for row in data.rows:
-        foreign = sorted(set(row.clips) - known)
+        foreign = sorted(set(row.clips) - names)
         if foreign:
             raise UserError(
                 f"prompt {row.prompt!r} shows {foreign[0]!r}, which no column of the report names"
@@ -163,13 +165,13 @@ def render_report(data: ReportData) -> str:
         data=data,
         axis=_axis(data),
         stages=_by_stage(data.counts),
-        longest=max([1.0, *(each.seconds for each in data.times)]),
-        total=sum(each.seconds for each in data.times),
+        longest=max([1.0, *(time.seconds for time in data.times)]),
+        total=sum(time.seconds for time in data.times),
     )
 
 
 def _axis(data: ReportData) -> float:
-    """How far the plot of the first metric reaches."""
+    """The upper end of the plot of the first metric."""
     if not data.metrics:
         return 1.0
     highs = [
@@ -194,12 +196,12 @@ def page_template(name: str) -> Template:
 
 def duration(seconds: float) -> str:
     """Seconds in words: `42 s`, `3 min 05 s`, `1 h 20 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s" if whole else f"{seconds:.1f} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s" if rounded else f"{seconds:.1f} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
 def _data_uri(strip: bytes) -> str:
@@ -209,6 +211,6 @@ def _data_uri(strip: bytes) -> str:
 def _by_stage(counts: Sequence[StageCount]) -> list[tuple[str, list[StageCount], int]]:
     """Stages in the order of their first count, with the largest of each, which its bars are drawn against."""
     stages: dict[str, list[StageCount]] = {}
-    for each in counts:
-        stages.setdefault(each.stage, []).append(each)
+    for count in counts:
+        stages.setdefault(count.stage, []).append(count)
     return [(name, rows, max([1, *(row.value for row in rows)])) for name, rows in stages.items()]

@@ -103,7 +103,7 @@ def group_rows(pilot: Pilot, names: tuple[str, ...]) -> list[GroupRow]:
     rows = []
     for name in sorted(set(names)):
         mask = np.array(names) == name
-        cells = [pilot.average(mine, mask) for mine in pilot.best]
+        cells = [pilot.average(best, mask) for best in pilot.best]
         order = sorted(range(len(cells)), key=lambda index: cells[index].value, reverse=True)
         second = cells[order[1]].value if len(cells) > 1 else np.inf
         ahead = cells[order[0]].value - second > pilot.tolerance
@@ -126,9 +126,9 @@ def render_choosing(data: ChoosingData) -> str:
     Raises:
         UserError: a row shows a teacher that the figures do not name.
     """
-    known = {each.teacher for each in data.teachers}
+    names = {figures.teacher for figures in data.teachers}
     for row in data.rows:
-        foreign = sorted(set(row.clips) - known)
+        foreign = sorted(set(row.clips) - names)
         if foreign:
             raise UserError(f"prompt {row.prompt!r} shows {foreign[0]!r}, which is no teacher of the page")
     tallest = max([0.01, *(share for shares in data.speed_shares for share in shares)])

@@ -1,9 +1,9 @@
-"""Which teachers an ensemble needs: by their best clips, and by what the others cannot do (paper section 3.2).
+"""Measures which teachers an ensemble needs, by their best clips (paper section 3.2).
 
-People keep the few good clips of many, so a teacher is worth its best clip of a prompt, however poor the rest, and an
-ensemble the best clip of any of its teachers. More clips alone make the best one better; what a teacher is more than
-that is asked by comparing at the same number of clips: the ensemble with it, each teacher drawing fewer, against the
-ensemble without it.
+People keep a few good clips of many. So a teacher is worth its best clip of a prompt, however poor the others are, and
+an ensemble is worth the best clip of all its teachers. More clips alone make the best one better. To separate a
+teacher's own contribution, ensembles are compared at equal numbers of clips: the one with the teacher, each member
+drawing fewer, against the one without it.
 
 Legend: T teachers, P prompts, N clips of one teacher for one prompt, R resamples.
 """
@@ -91,36 +91,39 @@ class Step:
 
 
 class Pilot:
-    """What every teacher drew for the same prompts, ready to be counted.
+    """The clips that all teachers drew for the same prompts, ready for analysis.
 
     Raises:
-        UserError: there is no clip, or a teacher drew another number of clips for a prompt than the others.
+        UserError: there are no clips, or teachers drew different numbers of clips for a prompt.
     """
 
     def __init__(self, scored: Sequence[Scored], *, able: float, tolerance: float = TOLERANCE) -> None:
         if not scored:
             raise UserError("teachers are chosen by their clips, and there is none")
         self.able, self.tolerance = able, tolerance
-        self.teachers = tuple(sorted({each.teacher for each in scored}))
-        first = {each.prompt: each for each in sorted(scored, key=lambda each: each.prompt)}
+        self.teachers = tuple(sorted({clip.teacher for clip in scored}))
+        first = {clip.prompt: clip for clip in sorted(scored, key=lambda clip: clip.prompt)}
         self.prompts = tuple(first)
-        self.groups = tuple(each.group for each in first.values())
-        self.buckets = tuple(each.bucket for each in first.values())
+        self.groups = tuple(clip.group for clip in first.values())
+        self.buckets = tuple(clip.bucket for clip in first.values())
         self.qualities = [self._of_prompt(scored, prompt) for prompt in self.prompts]
         self.speeds = self._of_teachers(scored, "speed")
         self.consistencies = self._of_teachers(scored, "consistency")
 
     def _of_teachers(self, scored: Sequence[Scored], field: str) -> dict[str, np.ndarray]:
         """A field of each teacher's made clips."""
-        found: dict[str, list[float]] = {name: [] for name in self.teachers}
-        for each in scored:
-            if (value := getattr(each, field)) is not None:
-                found[each.teacher].append(value)
-        return {name: np.array(values) for name, values in found.items()}
+        values: dict[str, list[float]] = {name: [] for name in self.teachers}
+        for clip in scored:
+            if (value := getattr(clip, field)) is not None:
+                values[clip.teacher].append(value)
+        return {name: np.array(numbers) for name, numbers in values.items()}
 
     def _of_prompt(self, scored: Sequence[Scored], prompt: str) -> np.ndarray:
         """Qualities `[T, N]` of one prompt."""
-        rows = [[e.quality for e in scored if (e.teacher, e.prompt) == (t, prompt)] for t in self.teachers]
+        rows = [
+            [clip.quality for clip in scored if (clip.teacher, clip.prompt) == (name, prompt)]
+            for name in self.teachers
+        ]
         counts = {name: len(row) for name, row in zip(self.teachers, rows, strict=True)}
         if len(set(counts.values())) > 1:
             raise UserError(f"prompt {prompt!r} was not drawn equally often by every teacher: {counts}")
@@ -137,7 +140,7 @@ class Pilot:
         return resamples(self.prompts, seed=0)
 
     def average(self, values_P: np.ndarray, chosen_P: np.ndarray | None = None) -> Interval:
-        """The mean over prompts, of those chosen by a mask, with its interval."""
+        """The mean over the prompts of a mask, or over all, with its interval."""
         chosen = np.ones(len(self.prompts), dtype=bool) if chosen_P is None else chosen_P
         weights, values = self._weights[:, chosen], values_P[chosen]
         total = weights.sum(axis=1)
@@ -145,34 +148,34 @@ class Pilot:
         return Interval(float(values.mean()), *interval(drawn))
 
     def of(self, members: Sequence[int]) -> np.ndarray:
-        """The ensemble's best clip of each prompt `[P]`: that of any member, nothing when there is none."""
+        """The best clip of all members per prompt, `[P]`; 0 without members."""
         return self.best[list(members)].max(axis=0, initial=0.0)
 
     def sampled(self, members: Sequence[int], of_clips: int) -> np.ndarray:
-        """The expected best of each prompt `[P]` when the members together draw as many clips as `of_clips` teachers
-        did, in equal parts, out of those that they drew."""
+        """The expected best clip per prompt, `[P]`, when the members draw as many of their clips as `of_clips` teachers
+        drew, in equal parts."""
         share = of_clips / len(members)
         return np.array([expected_best(q[list(members)], share * q.shape[1]) for q in self.qualities])
 
     def figures(self) -> list[TeacherFigures]:
-        """Every teacher's figures, in the order of their names."""
+        """The figures of all teachers, sorted by name."""
         return [self._figures(index) for index in range(len(self.teachers))]
 
     def _figures(self, index: int) -> TeacherFigures:
         everyone = range(len(self.teachers))
-        others = [each for each in everyone if each != index]
+        others = [other for other in everyone if other != index]
         lost = self.of(everyone) - self.of(others)
         at_equal = self.sampled(everyone, len(others)) - self.of(others) if others else lost
-        mine, able = self.best[index], (self.best >= self.able) & (self.best > 0)
+        best, able = self.best[index], (self.best >= self.able) & (self.best > 0)
         elsewhere = able[others].any(axis=0)
         alone = able[index] & ~elsewhere
         groups = np.array(self.groups)
         return TeacherFigures(
             teacher=self.teachers[index],
-            best=self.average(mine),
+            best=self.average(best),
             mean=float(np.mean([values[index].mean() for values in self.qualities])),
-            buckets=self._by(self.buckets, mine),
-            groups=self._by(self.groups, mine),
+            buckets=self._by(self.buckets, best),
+            groups=self._by(self.groups, best),
             lost=self.average(lost),
             lost_at_equal_clips=self.average(at_equal),
             able=int(able[index].sum()),
@@ -196,12 +199,12 @@ class Pilot:
         return {name: lead for name, lead in leads.items() if lead > self.tolerance}
 
     def greedy(self) -> list[Step]:
-        """Teachers in the order in which each adds most to those before it; equals in the order of their own best."""
+        """Teachers in greedy order: each adds most to those before it. A teacher's own best clips break ties."""
         steps: list[Step] = []
         inside: list[int] = []
         while len(inside) < len(self.teachers):
-            left = [index for index in range(len(self.teachers)) if index not in inside]
-            index = max(left, key=lambda i: (self.of([*inside, i]).mean(), self.best[i].mean(), -i))
+            remaining = [index for index in range(len(self.teachers)) if index not in inside]
+            index = max(remaining, key=lambda i: (self.of([*inside, i]).mean(), self.best[i].mean(), -i))
             steps.append(self._step(inside, index))
             inside.append(index)
         return steps
@@ -223,25 +226,25 @@ class Pilot:
         )
 
     def quality_overlap(self) -> np.ndarray:
-        """For each two teachers the share of prompts on which neither beats the other by more than the tolerance,
-        `[T, T]`: 1 for duplicates."""
+        """For each pair of teachers the share of prompts on which neither beats the other by more than the tolerance,
+        `[T, T]`; 1 for duplicates."""
         apart = np.abs(self.best[:, None] - self.best[None])
         return (apart <= self.tolerance + 1e-9).mean(axis=2)
 
     def speed_bins(self, count: int = 12) -> np.ndarray:
-        """Edges `[count + 1]` of common bins of motion a second; the last bin takes what is faster than nearly all."""
-        every = np.concatenate(list(self.speeds.values()))
-        top = float(np.percentile(every, 98)) if len(every) else 0.0
+        """Edges `[count + 1]` of common bins of motion per second; the last bin also holds the fastest 2 %."""
+        speeds = np.concatenate(list(self.speeds.values()))
+        top = float(np.percentile(speeds, 98)) if len(speeds) else 0.0
         return np.linspace(0, max(top, 1.0), count + 1)
 
     def speed_shares(self) -> dict[str, np.ndarray]:
         """The share of each teacher's clips in each bin of `speed_bins`."""
         edges = self.speed_bins()
         counts = {n: np.histogram(np.minimum(v, edges[-1]), edges)[0] for n, v in self.speeds.items()}
-        return {name: each / max(1, each.sum()) for name, each in counts.items()}
+        return {name: count / max(1, count.sum()) for name, count in counts.items()}
 
     def speed_overlap(self) -> np.ndarray:
-        """For each two teachers the area that their distributions of motion a second share, `[T, T]`: 1 for equal
+        """For each pair of teachers the overlap of their distributions of motion per second, `[T, T]`: 1 for equal
         ones, 0 when no bin holds clips of both."""
         shares = np.stack([self.speed_shares()[name] for name in self.teachers])
         return np.minimum(shares[:, None], shares[None]).sum(axis=2)
@@ -252,35 +255,35 @@ def expected_best(values_TN: np.ndarray, draws: float) -> float:
 
     A fraction means that the next clip is drawn with that probability. Values are at least 0; no clip is worth 0.
     """
-    whole = int(draws)
+    floor = int(draws)
     grid = np.unique(np.append(values_TN, 0.0))
     below = (values_TN[:, :, None] <= grid).sum(axis=1)
-    part = draws - whole
-    chance = (1 - part) * _all_below(below, whole, values_TN.shape[1])
+    part = draws - floor
+    chance = (1 - part) * _all_below(below, floor, values_TN.shape[1])
     if part:
-        chance = chance + part * _all_below(below, whole + 1, values_TN.shape[1])
+        chance = chance + part * _all_below(below, floor + 1, values_TN.shape[1])
     return float(grid @ np.diff(chance.prod(axis=0), prepend=0))
 
 
 def _median(values: np.ndarray) -> float:
-    """Zero where nothing was made."""
+    """The median, or 0 of no values."""
     return float(np.median(values)) if len(values) else 0.0
 
 
-def _all_below(below: np.ndarray, drawn: int, there: int) -> np.ndarray:
-    """The probability that all of `drawn` clips are among the `below` of `there`."""
-    ways = np.array([comb(count, drawn) for count in range(there + 1)], dtype=float)
-    return ways[below] / ways[there]
+def _all_below(below: np.ndarray, drawn: int, total: int) -> np.ndarray:
+    """The probability that all of `drawn` clips are among the `below` of `total`."""
+    ways = np.array([comb(count, drawn) for count in range(total + 1)], dtype=float)
+    return ways[below] / ways[total]
 
 
 def suggest(steps: Sequence[Step], threshold: float) -> tuple[str, ...]:
-    """The teachers that a program would take: the first of the greedy order, and of the others those that add at least
-    `threshold` at equal clips or that a group needs. A person decides.
+    """The teachers that a program suggests: the first of the greedy order, and the others that add at least `threshold`
+    at equal clips or that a group needs. A person decides.
 
     Raises:
         UserError: the threshold is negative.
     """
     if threshold < 0:
         raise UserError(f"the threshold is a gain of quality and at least 0, got {threshold}")
-    wanted = [step for step in steps[1:] if step.needed_for or step.added_at_equal_clips.value >= threshold]
-    return tuple(step.teacher for step in [*steps[:1], *wanted])
+    useful = [step for step in steps[1:] if step.needed_for or step.added_at_equal_clips.value >= threshold]
+    return tuple(step.teacher for step in [*steps[:1], *useful])

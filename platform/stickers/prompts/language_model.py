@@ -1,6 +1,6 @@
-"""A language model writes prompts, asked for dynamic motion (paper section 2.3: "generations using LLAMA").
+"""Lets a language model write prompts with dynamic motion (paper section 2.3: "generations using LLAMA").
 
-What it answers is read line by line; sorting out what is no prompt, unsafe or doubled is another module's work.
+Answers are read line by line. `stickers.prompts.sorting` removes lines that are no prompts, unsafe or duplicates.
 """
 
 import re
@@ -16,7 +16,7 @@ from stickers.curation.pretrained import load_helper, load_model
 from stickers.errors import UserError
 from stickers.prompts.sorting import OPEN, ProposedPrompt, bucket_of
 
-#: asked for at once: enough that a model varies them, few enough that it stays with the task
+#: prompts per question: enough that a model varies them, few enough that it keeps to the task
 PROMPTS_PER_ASK = 12
 TOKENS_PER_PROMPT = 24
 KINDS = {
@@ -35,7 +35,7 @@ ANSWERS = pa.schema([("ask_id", pa.string()), ("bucket", pa.string()), ("answer"
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """One question to the model; the same one is answered in the same way on the same kind of machine."""
+    """One question to the model. The same question gets the same answer on the same kind of machine."""
 
     ask_id: str
     bucket: str
@@ -44,22 +44,23 @@ class Ask:
 
 
 def asks_for(num_prompts: int, model: str, seed: int) -> list[Ask]:
-    """Questions for about half as many prompts again as are wanted, the buckets in turn.
+    """Questions for about one and a half times `num_prompts` prompts; the buckets take turns.
 
     Args:
         model: the digest of the model's weights.
     """
     count = -(-3 * num_prompts // (2 * PROMPTS_PER_ASK))
     buckets = list(KINDS)
-    found = []
+    asks = []
     for number in range(max(count, len(buckets))):
-        bucket, own = buckets[number % len(buckets)], seed_from(seed, "ask", number)
-        found.append(Ask(ask_id=content_id("ask", model, bucket, own), bucket=bucket, seed=own, model=model))
-    return found
+        bucket, ask_seed = buckets[number % len(buckets)], seed_from(seed, "ask", number)
+        ask_id = content_id("ask", model, bucket, ask_seed)
+        asks.append(Ask(ask_id=ask_id, bucket=bucket, seed=ask_seed, model=model))
+    return asks
 
 
 def instruction(bucket: str) -> str:
-    """What the model is asked."""
+    """The text of a question for a bucket."""
     return (
         f"Write {PROMPTS_PER_ASK} different short prompts for animated stickers, one a line, numbered, and nothing "
         f"else. Each describes {KINDS[bucket]}. Prefer dynamic motion: large movements of the whole subject, of its "
@@ -82,67 +83,72 @@ class Author:
 
     @torch.no_grad()
     def write(self, ask: Ask) -> str:
-        """The model's answer, one prompt a line."""
-        given, begun = self._question(ask.bucket)
-        given = given.to(self.model.device)
+        """The model's answer, one prompt per line."""
+        inputs, beginning = self._question(ask.bucket)
+        inputs = inputs.to(self.model.device)
+        num_tokens = inputs["input_ids"].shape[1]
         torch.manual_seed(ask.seed % 2**63)
         end = self.tokenizer.eos_token_id
-        made = self.model.generate(
-            **given,
+        answer = self.model.generate(
+            **inputs,
             do_sample=True,
             temperature=1.0,
             top_p=0.95,
-            max_new_tokens=self._room(given["input_ids"].shape[1]),
+            max_new_tokens=self._room(num_tokens),
             pad_token_id=self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else end,
-        )[0, given["input_ids"].shape[1] :]
-        ended = end is not None and bool((made == end).any())
-        text = begun + self.tokenizer.decode(made, skip_special_tokens=True)
-        # a line that the limit cut off is no prompt
+        )[0, num_tokens:]
+        ended = end is not None and bool((answer == end).any())
+        text = beginning + self.tokenizer.decode(answer, skip_special_tokens=True)
+        # without an end token the limit has cut off the last line
         return text if ended else text.rpartition("\n")[0]
 
     def _question(self, bucket: str) -> tuple[Any, str]:
-        """The input, and how the answer begins."""
-        asked = instruction(bucket)
+        """The model's input, and the beginning of the answer that it already holds."""
+        text = instruction(bucket)
         if self.tokenizer.chat_template:
-            talk = [{"role": "user", "content": asked}]
-            given = self.tokenizer.apply_chat_template(
+            talk = [{"role": "user", "content": text}]
+            inputs = self.tokenizer.apply_chat_template(
                 talk, add_generation_prompt=True, return_tensors="pt", return_dict=True
             )
-            return given, ""
-        return self.tokenizer(f"{asked}\n\n1.", return_tensors="pt", return_token_type_ids=False), "1."
+            return inputs, ""
+        return self.tokenizer(f"{text}\n\n1.", return_tensors="pt", return_token_type_ids=False), "1."
 
-    def _room(self, asked: int) -> int:
-        """New tokens: what the prompts need, within what the model can hold."""
-        most = getattr(self.model.config, "max_position_embeddings", None) or asked + 2**12
-        room = min(PROMPTS_PER_ASK * TOKENS_PER_PROMPT, most - asked)
+    def _room(self, question: int) -> int:
+        """The limit of new tokens after a question of so many: for all prompts, within the model's context."""
+        most = getattr(self.model.config, "max_position_embeddings", None) or question + 2**12
+        room = min(PROMPTS_PER_ASK * TOKENS_PER_PROMPT, most - question)
         if room < TOKENS_PER_PROMPT:
             raise UserError(
-                f"the model holds {most} tokens, the question takes {asked} and leaves no room to answer"
+                f"the model holds {most} tokens, the question takes {question} and leaves no room to answer"
             )
         return room
 
 
 def prompts_in(answer: str) -> list[str]:
-    """The prompts of an answer: its lines without numbers, bullets and quotes. A line that ends in a colon announces
-    others and is none."""
-    found = []
+    """The prompts of an answer: its lines without numbers, bullets and quotes. A line that ends in a colon only
+    announces others and is skipped."""
+    prompts = []
     for line in answer.splitlines():
         plain = re.sub(r"^\s*(?:\d+\s*[.):]|[-*•])\s*", "", line).strip().strip("\"'“”*").strip()
         if plain and not plain.endswith(":"):
-            found.append(plain)
-    return found
+            prompts.append(plain)
+    return prompts
 
 
-def said_in(answers: Sequence[tuple[str, str]], source: str) -> list[ProposedPrompt]:
-    """Every prompt of these answers (bucket that was asked for, answer), the answers in turn, so that none comes last.
+def proposed_in(answers: Sequence[tuple[str, str]], source: str) -> list[ProposedPrompt]:
+    """The prompts of all answers; the answers take turns, so that none comes last.
 
-    A model that was asked for actions may write an emotion; where the words tell nothing, what was asked for counts.
+    A model may write an emotion when asked for actions, so a prompt's words decide its bucket. Where they decide
+    nothing, the bucket of the question counts.
+
+    Args:
+        answers: pairs of the question's bucket and the answer.
     """
-    every = [[(bucket, text) for text in prompts_in(answer)] for bucket, answer in answers]
-    longest = max(map(len, every), default=0)
-    turns = [some[turn] for turn in range(longest) for some in every if turn < len(some)]
-    told = [(text, bucket_of(text), asked) for asked, text in turns]
+    by_answer = [[(bucket, text) for text in prompts_in(answer)] for bucket, answer in answers]
+    longest = max(map(len, by_answer), default=0)
+    turns = [prompts[turn] for turn in range(longest) for prompts in by_answer if turn < len(prompts)]
+    buckets = [bucket_of(text) for _, text in turns]
     return [
-        ProposedPrompt(text=text, bucket=asked if own == OPEN else own, source=source)
-        for text, own, asked in told
+        ProposedPrompt(text=text, bucket=question if bucket == OPEN else bucket, source=source)
+        for (question, text), bucket in zip(turns, buckets, strict=True)
     ]

@@ -1,7 +1,7 @@
-"""Prompts from anywhere become a set: clean, safe, each said once, and sorted into the paper's three buckets.
+"""Makes a clean, safe set of distinct prompts from any sources, sorted into the paper's three buckets.
 
-Whatever is left out is left out with a reason. What counts as unsafe is the user's to say; what counts as the same is
-decided by words, because prompts of a few words differ by one that matters ("a cat jumping", "a bat jumping").
+A prompt is only left out with a reason. The user's list decides which words are unsafe. Duplicates are found by words,
+because short prompts may differ in a single one that matters ("a cat jumping", "a bat jumping").
 """
 
 import unicodedata
@@ -20,14 +20,14 @@ from stickers.pipeline import check_prompt
 
 OPEN = "open-ended"
 BUCKETS = ("action", "emotion", OPEN)
-#: words that do not tell two prompts apart
+#: words that do not distinguish two prompts
 FILLERS = (
     "a an the is are was am be being been of with in on at to and or its his her their very so it that this"
 )
-#: shared words of all words, from which two prompts are near-duplicates; prompts of fewer words must agree in all
+#: share of common words from which two prompts are near-duplicates; prompts with fewer words must agree in all
 SAME_SHARE, SAME_WORDS = 0.8, 5
 ROWS_AT_ONCE = 2048
-#: verbs, whose forms are found too; an emotion is looked for first, since people show theirs by what they do
+#: verbs, in all their forms; emotions are looked for first, since people show them by actions
 EMOTIONAL = """
 blush celebrate cheer cry frown giggle grieve grin laugh love mourn pout smile smirk sob sulk sigh weep worry panic
 tremble rejoice
@@ -52,7 +52,7 @@ VOWELS = frozenset("aeiou")
 
 
 def forms_of(verb: str) -> frozenset[str]:
-    """An English verb's regular forms: runs, running, runned (and so, beside real ones, some that nobody says)."""
+    """An English verb's regular forms: runs, running, runned (so some of them do not exist)."""
     stem = verb[:-1] if verb.endswith("e") else verb
     if len(verb) > 2 and verb[-1] not in "aeiouwxy" and verb[-2] in VOWELS and verb[-3] not in VOWELS:
         stem = verb + verb[-1]
@@ -74,13 +74,13 @@ Reserved = Callable[[str], bool]
 
 
 def no_prompt(text: str) -> bool:
-    """Nothing is reserved."""
+    """Reserves no prompt."""
     return False
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProposedPrompt:
-    """A prompt as somebody gave it; an empty bucket is still to be found."""
+    """A prompt as a source gives it; an empty bucket is decided later."""
 
     text: str
     bucket: str = ""
@@ -89,32 +89,32 @@ class ProposedPrompt:
 
 @dataclass(frozen=True, kw_only=True)
 class PromptSet:
-    """What can be used, and what cannot with its reason; `uri` of a refused row is the text's beginning."""
+    """Usable prompts, and refused ones with their reasons; `uri` of a refused row is the beginning of the text."""
 
     prompts: list[Prompt]
     refused: list[Refused]
 
     def counts(self) -> dict[str, int]:
-        """Prompts a bucket."""
-        found = Counter(each.bucket for each in self.prompts)
-        return {bucket: found[bucket] for bucket in BUCKETS}
+        """Number of prompts per bucket."""
+        counts = Counter(prompt.bucket for prompt in self.prompts)
+        return {bucket: counts[bucket] for bucket in BUCKETS}
 
 
 def sort_out(
-    said: Iterable[ProposedPrompt],
+    proposed: Iterable[ProposedPrompt],
     *,
     unsafe: Sequence[str] = (),
     reserved: Reserved = no_prompt,
     balance: bool = False,
     most: int | None = None,
 ) -> PromptSet:
-    """Clean, safe, distinct prompts in their buckets, in the order given.
+    """Clean, safe, distinct prompts with their buckets, in the order of `proposed`.
 
     Args:
-        unsafe: words and phrases that no prompt may say.
-        reserved: says which prompts a project keeps for its evaluation.
-        balance: leave prompts out until no bucket has more than the smallest that has any.
-        most: leave out what is more.
+        unsafe: words and phrases that no prompt may contain.
+        reserved: whether a project keeps a prompt for its evaluation.
+        balance: leave out prompts until all buckets that have prompts are as small as the smallest.
+        most: maximal number of prompts; the rest is left out.
 
     Raises:
         UserError: an unsafe word has no letters.
@@ -125,25 +125,26 @@ def sort_out(
             raise UserError(f"the unsafe word {word!r} has no letters or digits to look for")
     prompts: list[Prompt] = []
     refused: list[Refused] = []
-    for each in said:
+    for candidate in proposed:
         try:
-            prompts.append(_prompt(each, banned, reserved))
+            prompts.append(_prompt(candidate, banned, reserved))
         except UserError as error:
-            refused.append(_refusal(each.text, each.source, str(error)))
+            refused.append(_refusal(candidate.text, candidate.source, str(error)))
     prompts, doubles = distinct(prompts)
     refused += doubles
     if balance:
-        prompts, left = _balanced(prompts)
-        refused += left
+        prompts, surplus = _balanced(prompts)
+        refused += surplus
     if most is not None:
         refused += [
-            _refusal(each.text, each.source, f"more than the {most} asked for") for each in prompts[most:]
+            _refusal(prompt.text, prompt.source, f"more than the {most} asked for")
+            for prompt in prompts[most:]
         ]
     return PromptSet(prompts=prompts[:most], refused=refused)
 
 
-def _prompt(said: ProposedPrompt, banned: dict[str, tuple[str, ...]], reserved: Reserved) -> Prompt:
-    text, bucket = check_prompt(said.text), said.bucket.strip()
+def _prompt(proposed: ProposedPrompt, banned: dict[str, tuple[str, ...]], reserved: Reserved) -> Prompt:
+    text, bucket = check_prompt(proposed.text), proposed.bucket.strip()
     if bucket and bucket not in BUCKETS:
         raise UserError(f"bucket {bucket!r} is unknown; accepted: {', '.join(BUCKETS)}")
     if reserved(text):
@@ -152,20 +153,21 @@ def _prompt(said: ProposedPrompt, banned: dict[str, tuple[str, ...]], reserved: 
     for word, parts in banned.items():
         if contains_phrase(words, parts):
             raise UserError(f"it says {word!r}, which the list of unsafe words names")
-    return Prompt(prompt_id=prompt_id(text), text=text, bucket=bucket or bucket_of(text), source=said.source)
+    bucket = bucket or bucket_of(text)
+    return Prompt(prompt_id=prompt_id(text), text=text, bucket=bucket, source=proposed.source)
 
 
 def folded(text: str) -> str:
-    """A text as it is compared: without accents, and without what is not seen (joiners, marks of direction)."""
+    """A text in the form for comparisons: without accents and invisible characters (joiners, direction marks)."""
     plain = unicodedata.normalize("NFKD", text)
     return "".join(c for c in plain if unicodedata.category(c) not in ("Mn", "Cf"))
 
 
 def bucket_of(text: str) -> str:
-    """The bucket of a prompt in English by its words: emotion, else action, else open-ended.
+    """The bucket of an English prompt by its words: emotion, else action, else open-ended.
 
-    It knows some two hundred everyday words and no grammar ("not sad" is an emotion, "a fishing rod" an action); what
-    it does not know, other languages included, is open-ended. Whoever knows better gives the bucket.
+    This knows about two hundred everyday words and no grammar ("not sad" is an emotion, "a fishing rod" an action).
+    Prompts of unknown words or in other languages are open-ended. A bucket in the user's table has precedence.
     """
     words = frozenset(tokens(folded(text)))
     if words & _EMOTIONS:
@@ -174,27 +176,29 @@ def bucket_of(text: str) -> str:
 
 
 def words_of(text: str) -> frozenset[str]:
-    """The words that tell a prompt from others."""
-    every = tokens(folded(text))
-    return frozenset(word for word in every if word not in _FILLERS) or frozenset(every) or frozenset((text,))
+    """The words that distinguish a prompt from others."""
+    words = tokens(folded(text))
+    return frozenset(word for word in words if word not in _FILLERS) or frozenset(words) or frozenset((text,))
 
 
 def distinct(prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[Refused]]:
-    """The first of every group of near-duplicates, and each other one with the one that it repeats.
+    """Keep the first prompt of each group of near-duplicates; the others are refused with the prompt they repeat.
 
     Two prompts are near-duplicates when they have the same words, whatever their order, or when both have at least
     `SAME_WORDS` and share `SAME_SHARE` of all (Jaccard).
     """
     if not prompts:
         return [], []
-    said = [words_of(each.text) for each in prompts]
-    number = {word: i for i, word in enumerate(sorted(frozenset().union(*said)))}
-    columns = [number[word] for words in said for word in sorted(words)]
-    starts = np.cumsum([0, *map(len, said)])
-    table = csr_matrix((np.ones(len(columns), np.int32), columns, starts), shape=(len(said), len(number)))
+    word_sets = [words_of(prompt.text) for prompt in prompts]
+    number = {word: i for i, word in enumerate(sorted(frozenset().union(*word_sets)))}
+    columns = [number[word] for words in word_sets for word in sorted(words)]
+    starts = np.cumsum([0, *map(len, word_sets)])
+    table = csr_matrix(
+        (np.ones(len(columns), np.int32), columns, starts), shape=(len(word_sets), len(number))
+    )
     sizes = np.diff(starts)
     repeats: dict[int, int] = {}
-    for first in range(0, len(said), ROWS_AT_ONCE):
+    for first in range(0, len(word_sets), ROWS_AT_ONCE):
         shared = (table[first : first + ROWS_AT_ONCE] @ table.T).tocoo()
         rows, others = shared.row + first, shared.col
         least = np.minimum(sizes[rows], sizes[others])
@@ -205,7 +209,7 @@ def distinct(prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[Refused]]:
         ):
             if int(other) not in repeats:
                 repeats.setdefault(int(row), int(other))
-    kept = [each for i, each in enumerate(prompts) if i not in repeats]
+    kept = [prompt for i, prompt in enumerate(prompts) if i not in repeats]
     doubles = [
         _refusal(prompts[i].text, prompts[i].source, f"it repeats {prompts[other].text!r}")
         for i, other in sorted(repeats.items())
@@ -214,18 +218,18 @@ def distinct(prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[Refused]]:
 
 
 def _balanced(prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[Refused]]:
-    """As many prompts of each bucket as the smallest one has, the first ones."""
-    least = min(Counter(each.bucket for each in prompts).values(), default=0)
-    seen: Counter[str] = Counter()
-    kept, left = [], []
-    for each in prompts:
-        seen[each.bucket] += 1
-        if seen[each.bucket] <= least:
-            kept.append(each)
+    """The first prompts of each bucket, as many as the smallest bucket has, and the refused others."""
+    least = min(Counter(prompt.bucket for prompt in prompts).values(), default=0)
+    counts: Counter[str] = Counter()
+    kept, surplus = [], []
+    for prompt in prompts:
+        counts[prompt.bucket] += 1
+        if counts[prompt.bucket] <= least:
+            kept.append(prompt)
         else:
-            reason = f"bucket {each.bucket} has more than the {least} of the smallest one"
-            left.append(_refusal(each.text, each.source, reason))
-    return kept, left
+            reason = f"bucket {prompt.bucket} has more than the {least} of the smallest one"
+            surplus.append(_refusal(prompt.text, prompt.source, reason))
+    return kept, surplus
 
 
 def _refusal(text: str, source: str, reason: str) -> Refused:

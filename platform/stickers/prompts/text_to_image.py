@@ -1,7 +1,7 @@
-"""Static stickers for prompts: a text-to-image model draws, its background is cut out, its subject centred.
+"""Draws static stickers for prompts with a text-to-image model, cuts out the background and centres the subject.
 
-The paper's static stickers model gives alpha; most others do not, so a background of one colour is cut out, and a
-picture that has neither is drawn again.
+The paper's static stickers model gives alpha. Most others do not, so a background of one colour is cut out. A picture
+with neither alpha nor such a background is drawn again.
 """
 
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ from stickers.prompts.sticker_tables import IMAGES_PER_PROMPT, make_sticker
 from stickers.video.clips import cut_background, fit, has_solid_background
 
 TEMPLATE = "{prompt}, die-cut sticker, plain white background, centred"
-#: of a sticker's side, what stays free on each side of the subject
+#: free margin on each side of the subject, as a share of the sticker's side
 MARGIN = 0.06
-#: alpha from which a pixel is seen, and the share of a picture that must be
-SEEN, LEAST = 16, 0.01
+#: alpha from which a pixel is visible, and the least share of visible pixels
+MIN_ALPHA, MIN_VISIBLE = 16, 0.01
 ATTEMPTS = 3
 DRAWINGS = pa.schema(
     [
@@ -47,9 +47,11 @@ DRAWN = pa.schema(
 
 
 class Draws(Protocol):
-    """A picture, uint8 RGB or RGBA `[H, W, C]`, of a text and a seed."""
+    """Draws pictures of texts."""
 
-    def __call__(self, text: str, seed: int) -> np.ndarray: ...
+    def __call__(self, text: str, seed: int) -> np.ndarray:
+        """A picture, uint8 RGB or RGBA `[H, W, C]`, of a text and a seed."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,15 +65,15 @@ class Drawing:
 
 
 def drawings_of(prompts: Sequence[Prompt]) -> list[Drawing]:
-    """`IMAGES_PER_PROMPT` of each prompt."""
+    """`IMAGES_PER_PROMPT` drawings of each prompt."""
     return [
         Drawing(
-            drawing_id=content_id("drawing", each.prompt_id, index),
-            prompt_id=each.prompt_id,
-            text=each.text,
+            drawing_id=content_id("drawing", prompt.prompt_id, index),
+            prompt_id=prompt.prompt_id,
+            text=prompt.text,
             image_index=index,
         )
-        for each in prompts
+        for prompt in prompts
         for index in range(IMAGES_PER_PROMPT)
     ]
 
@@ -80,7 +82,7 @@ def placed(picture_HWC: np.ndarray, size: int) -> np.ndarray:
     """The subject of a picture, cut out, centred with a margin: uint8 RGBA `[size, size, 4]`, over white below alpha.
 
     Raises:
-        UserError: the picture is opaque and its background is not of one colour, or nothing is seen on it.
+        UserError: the picture is opaque and its background is not of one colour, or nothing is visible on it.
     """
     frame = picture_HWC[None]
     if frame.shape[-1] == 3:
@@ -89,32 +91,32 @@ def placed(picture_HWC: np.ndarray, size: int) -> np.ndarray:
         if not has_solid_background(frame):
             raise UserError("it is opaque and its background is not of one colour, so nothing can be cut out")
         frame = cut_background(frame)
-    seen = frame[0, ..., 3] >= SEEN
-    if seen.mean() < LEAST:
+    visible = frame[0, ..., 3] >= MIN_ALPHA
+    if visible.mean() < MIN_VISIBLE:
         raise UserError("nothing is seen on it")
-    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
     subject = frame[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = subject.shape[1:3]
     side = int(np.ceil(max(height, width) / (1 - 2 * MARGIN)))
     canvas = np.zeros((1, side, side, 4), np.uint8)
-    top, left = (side - height) // 2, (side - width) // 2
-    canvas[:, top : top + height, left : left + width] = subject
+    top, start = (side - height) // 2, (side - width) // 2
+    canvas[:, top : top + height, start : start + width] = subject
     return canonical(fit(canvas, size), size, cut=False)[0]
 
 
 class StickerArtist:
-    """Draws stickers of `size` pixels, again and again from other seeds while a picture cannot be used."""
+    """Draws stickers of `size` pixels. An unusable picture is drawn again with another seed, up to `ATTEMPTS` times."""
 
     def __init__(self, draw: Draws, size: int, template: str = TEMPLATE, seed: int = 0) -> None:
         self.draw, self.size, self.template, self.seed = draw, size, template, seed
 
     def make(self, drawings: Sequence[Drawing]) -> list[Sticker | str]:
-        """A sticker for each drawing, or why there is none, in order. One that fails stops nothing.
+        """A sticker per drawing, or the reason why it failed, in order. The others go on after a failure.
 
         Raises:
-            torch.AcceleratorError: the device failed, and would fail all that follow.
+            torch.AcceleratorError: the device failed, and this process can no longer use it.
         """
-        return [self._make(each) for each in drawings]
+        return [self._make(drawing) for drawing in drawings]
 
     def _make(self, drawing: Drawing) -> Sticker | str:
         text, reason = self.template.replace("{prompt}", drawing.text), ""
@@ -125,8 +127,8 @@ class StickerArtist:
             except torch.AcceleratorError:
                 raise
             except Exception as error:  # noqa: BLE001  (one bad prompt must not stop the others)
-                said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-                reason = f"{(said.splitlines() or [''])[0]} ({attempt + 1} tries)"
+                message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+                reason = f"{(message.splitlines() or [''])[0]} ({attempt + 1} tries)"
             else:
                 return make_sticker(drawing.prompt_id, drawing.image_index, pixels)
         return reason
@@ -136,7 +138,7 @@ class TextToImage:
     """A diffusers text-to-image folder (safetensors, no code of its own).
 
     Raises:
-        UserError: the folder holds no such pipeline, or wants code of its own to run.
+        UserError: the folder holds no such pipeline, or needs its own code to run.
     """
 
     def __init__(self, folder: str | Path, device: str = "cpu", steps: int | None = None) -> None:

@@ -98,11 +98,13 @@ class Canvas:
         self.parts: list[tuple[str, list[Point], float, Colour, bool]] = []
 
     def capsule(self, points: list[Point], radius: float, colour: Colour, outlined: bool = True) -> None:
+        """Add a line through `points` with round ends, `radius` thick to each side."""
         self.parts.append(("capsule", points, radius, colour, outlined))
 
     def ellipse(
         self, centre: Point, rx: float, ry: float, colour: Colour, turn: float = 0.0, outlined: bool = True
     ) -> None:
+        """Add an ellipse with the radii `rx` and `ry`, turned by `turn` radians."""
         ring = [
             (
                 centre[0] + rx * cos(a) * cos(turn) - ry * sin(a) * sin(turn),
@@ -113,9 +115,10 @@ class Canvas:
         self.polygon(ring, colour, outlined)
 
     def polygon(self, points: list[Point], colour: Colour, outlined: bool = True) -> None:
+        """Add a filled polygon."""
         self.parts.append(("polygon", points, 0.0, colour, outlined))
 
-    def _place(self, point: Point) -> Point:
+    def _transform(self, point: Point) -> Point:
         """Body to canvas: stretch about the feet, lean about the hips, move."""
         pose, (x, y) = self.pose, point
         y = 0.9 + (y - 0.9) * (1 + pose.stretch)
@@ -126,11 +129,11 @@ class Canvas:
         return (0.5 + (across - 0.5) * SCALE) * self.pixels, (0.49 + (down - 0.53) * SCALE) * self.pixels
 
     def _paint(self, draw: ImageDraw.ImageDraw, grow: float, colour: Colour | None) -> None:
-        for kind, points, radius, own, outlined in self.parts:
+        for kind, points, radius, part_colour, outlined in self.parts:
             if colour is not None and not outlined:
                 continue
-            placed = [self._place(p) for p in points]
-            fill = (*(colour or own), 255)
+            placed = [self._transform(p) for p in points]
+            fill = (*(colour or part_colour), 255)
             width = (radius + grow) * self.pixels
             if kind == "polygon":
                 draw.polygon(placed, fill=fill)
@@ -144,6 +147,7 @@ class Canvas:
                 draw.ellipse((x - width, y - width, x + width, y + width), fill=fill)
 
     def render(self) -> np.ndarray:
+        """The picture, uint8 RGBA `[size, size, 4]`."""
         image = Image.new("RGBA", (self.pixels, self.pixels), (255, 255, 255, 0))
         draw = ImageDraw.Draw(image)
         if self.outline:

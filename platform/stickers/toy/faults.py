@@ -73,8 +73,8 @@ def burning(clip_THWC: np.ndarray, dice: np.random.Generator) -> np.ndarray:
 def cut_by_the_edge(clip_THWC: np.ndarray, dice: np.random.Generator) -> np.ndarray:
     """The middle half of each frame."""
     height, width = clip_THWC.shape[1:3]
-    top, left = height // 4, width // 4
-    return clip_THWC[:, top : top + height // 2, left : left + width // 2]
+    top, start = height // 4, width // 4
+    return clip_THWC[:, top : top + height // 2, start : start + width // 2]
 
 
 def nothing(clip_THWC: np.ndarray, dice: np.random.Generator) -> np.ndarray:

@@ -82,9 +82,11 @@ def _phrase(phrases: np.ndarray, index: int, num_subjects: int) -> str:
 
 
 def toy_stickers(prompts: list[Prompt], size: int) -> list[Sticker]:
-    """Two pictures a prompt, drawn by the toy world's static stickers model at `size` pixels."""
+    """Two pictures per prompt, drawn by the toy world's static stickers model at `size` pixels."""
     return [
-        make_sticker(each.prompt_id, index, canonical(draw_sticker(each.text, index, size)[None], size)[0])
-        for each in prompts
+        make_sticker(
+            prompt.prompt_id, index, canonical(draw_sticker(prompt.text, index, size)[None], size)[0]
+        )
+        for prompt in prompts
         for index in range(IMAGES_PER_PROMPT)
     ]

@@ -53,19 +53,19 @@ class ToyOracle:
         return canonical(draw_sticker(prompt, image_index, self.size)[None], self.size)[0]
 
     def scale(self, prompt: str, image_index: int, *, grid: Grid, with_landmarks: bool) -> Scale:
-        """What the sticker's clips are measured against; without landmarks `nearest` and `right` of a reading are
-        meaningless, and the measuring takes a third of the time.
+        """The scale on which the sticker's clips are measured. Without landmarks `nearest` and `right` of a reading are
+        meaningless, and measuring takes a third of the time.
 
         Raises:
             UserError: the prompt is none of the toy world's.
         """
-        place = {"size": self.size, "num_frames": self.num_frames, "still_at": self.still_at}
-        admitted = self._canonical(truths(prompt, image_index, grid=grid, **place))
+        clip_shape = {"size": self.size, "num_frames": self.num_frames, "still_at": self.still_at}
+        admitted = self._canonical(truths(prompt, image_index, grid=grid, **clip_shape))
         marks = admitted[:0]
         motions: tuple[str, ...] = ()
         if with_landmarks:
-            every, motions = landmarks(prompt, image_index, **place)
-            marks = self._canonical(every)
+            clips, motions = landmarks(prompt, image_index, **clip_shape)
+            marks = self._canonical(clips)
         right = meaning(prompt).motions
         return make_scale(admitted, marks, motions, right, self.still(prompt, image_index), self.reconstruct)
 

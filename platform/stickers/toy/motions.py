@@ -74,10 +74,10 @@ def _beat(angle: float, mode: Mode) -> Beat:
 
 
 def _wave(b: Beat) -> Pose:
-    left, right = (2.1 * b.rise, 0.0) if b.side < 0 else (0.0, 2.1 * b.rise)
+    left_rise, right_rise = (2.1 * b.rise, 0.0) if b.side < 0 else (0.0, 2.1 * b.rise)
     return Pose(
-        arm_left=left,
-        arm_right=right,
+        arm_left=left_rise,
+        arm_right=right_rise,
         head_tilt=0.22 * b.lag,
         lean=-0.1 * b.side * b.rise,
         mouth=0.7 * b.rise,
@@ -109,10 +109,10 @@ def _run(b: Beat) -> Pose:
 
 
 def _kick(b: Beat) -> Pose:
-    left, right = (1.5 * b.rise, 0.0) if b.side < 0 else (0.0, 1.5 * b.rise)
+    left_rise, right_rise = (1.5 * b.rise, 0.0) if b.side < 0 else (0.0, 1.5 * b.rise)
     return Pose(
-        leg_left=left,
-        leg_right=right,
+        leg_left=left_rise,
+        leg_right=right_rise,
         lean=-0.28 * b.side * b.rise,
         arm_left=0.3 * b.lag,
         arm_right=-0.3 * b.lag,
@@ -167,10 +167,10 @@ def _cheer(b: Beat) -> Pose:
 
 
 def _stomp(b: Beat) -> Pose:
-    left, right = (b.rise, 0.0) if b.side < 0 else (0.0, b.rise)
+    left_rise, right_rise = (b.rise, 0.0) if b.side < 0 else (0.0, b.rise)
     return Pose(
-        lift_left=0.17 * left,
-        lift_right=0.17 * right,
+        lift_left=0.17 * left_rise,
+        lift_right=0.17 * right_rise,
         lean=0.24 * b.side * b.rise,
         mood=0.7 * b.rise,
         head_drop=0.03 * b.rise,

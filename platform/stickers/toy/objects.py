@@ -30,6 +30,7 @@ class Thing:
 
     @staticmethod
     def draw(rng: np.random.Generator, *, matte: bool) -> "Thing":
+        """A random thing; with `matte` it has no backdrop."""
         first, second = (random_colour(rng) for _ in range(2))
         return Thing(
             shape=str(rng.choice(OBJECTS)),

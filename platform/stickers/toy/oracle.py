@@ -54,7 +54,7 @@ def truths(
 def landmarks(
     prompt: str, image_index: int, *, size: int, num_frames: int, still_at: int
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Clips of *every* motion on a common grid, and the motion of each: to ask which motion a clip is nearest to."""
-    look, every = look_of(prompt, image_index), tuple(MOTIONS)
-    clips = [_variants(look, motion, "landmarks", size, num_frames, still_at) for motion in every]
-    return np.concatenate(clips), tuple(motion for motion, few in zip(every, clips, strict=True) for _ in few)
+    """Clips of all motions on a common grid, and the motion of each, to find the motion that a clip is nearest to."""
+    look, names = look_of(prompt, image_index), tuple(MOTIONS)
+    clips = [_variants(look, motion, "landmarks", size, num_frames, still_at) for motion in names]
+    return np.concatenate(clips), tuple(motion for motion, few in zip(names, clips, strict=True) for _ in few)

@@ -103,18 +103,18 @@ def relative_errors(clips: Sequence[np.ndarray], prompt: str, image_index: int) 
     """
     num_frames, size = clips[0].shape[:2]
     still_at = conditioning_index("middle", num_frames)
-    found = truths(prompt, image_index, size=size, num_frames=num_frames, still_at=still_at)
-    admitted = np.stack([_flat(clip) for clip in found])
+    clips_admitted = truths(prompt, image_index, size=size, num_frames=num_frames, still_at=still_at)
+    admitted = np.stack([_flat(clip) for clip in clips_admitted])
     still = np.repeat(draw_sticker(prompt, image_index, size)[None], num_frames, axis=0)
     frozen = _least(_flat(still), admitted)
     return [_least(_flat(clip), admitted) / frozen for clip in clips]
 
 
 def _flat(clip_THWC: np.ndarray) -> np.ndarray:
-    """Over white with alpha, on [0, 1], averaged over 2 x 2 pixels: people rater motion, not a decoder's sharpness."""
-    seen = on_white(clip_THWC).astype(np.float32) / 255
-    frames, height, width, channels = seen.shape
-    return seen.reshape(frames, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4)).ravel()
+    """Over white with alpha, on [0, 1], averaged over 2 x 2 pixels: people rate motion, not a decoder's sharpness."""
+    pixels = on_white(clip_THWC).astype(np.float32) / 255
+    frames, height, width, channels = pixels.shape
+    return pixels.reshape(frames, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4)).ravel()
 
 
 def _least(flat: np.ndarray, many: np.ndarray) -> float:

@@ -38,10 +38,11 @@ class Puppet:
     head: float
     thick: float
     arm: float
-    place: tuple[float, float]
+    offset: tuple[float, float]
 
     @staticmethod
     def draw(rng: np.random.Generator, *, matte: bool) -> "Puppet":
+        """A random puppet; with `matte` it has no backdrop."""
         first, second, third = (random_colour(rng) for _ in range(3))
         wide, tall, head, thick, arm = (
             float(v) for v in rng.uniform((0.08, 0.12, 0.09, 0.035, 0.2), (0.16, 0.19, 0.19, 0.07, 0.28))
@@ -55,7 +56,7 @@ class Puppet:
             head=head,
             thick=thick,
             arm=arm,
-            place=(float(rng.uniform(-0.08, 0.08)), float(rng.uniform(-0.05, 0.04))),
+            offset=(float(rng.uniform(-0.08, 0.08)), float(rng.uniform(-0.05, 0.04))),
         )
 
 
@@ -85,7 +86,7 @@ def _outline(kind: str, centre: Point, wide: float, tall: float, turn: float) ->
 
 def _frame(puppet: Puppet, motion: str, mode: Mode, seconds: float, size: int) -> np.ndarray:
     pose = natural_pose_at(motion, mode, seconds)
-    pose = replace(pose, dx=pose.dx + puppet.place[0], dy=pose.dy + puppet.place[1])
+    pose = replace(pose, dx=pose.dx + puppet.offset[0], dy=pose.dy + puppet.offset[1])
     canvas = Canvas(pose, size, outline=0.0)
     first, second, third = puppet.colours
     wide, tall = puppet.torso

@@ -150,10 +150,10 @@ def write_broken_files(folder: str) -> list[dict[str, str]]:
     root = Path(folder)
     look = Look.draw(next(iter(SUBJECTS)), np.random.default_rng(0))
     frames = render_motion(look, "wave", Mode(), np.arange(12) / 8, 48)
-    whole = root / "broken-whole.mp4"
-    write_video(str(whole), frames, 8)
-    (root / "broken-truncated.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size // 3])
-    whole.unlink()
+    intact = root / "broken-whole.mp4"
+    write_video(str(intact), frames, 8)
+    (root / "broken-truncated.mp4").write_bytes(intact.read_bytes()[: intact.stat().st_size // 3])
+    intact.unlink()
     (root / "broken-empty.mp4").write_bytes(b"")
     (root / "broken-text.mp4").write_text("this is not a video\n")
     write_video(str(root / "broken-short.mp4"), frames[:5], 8)

@@ -76,7 +76,7 @@ def noisy_caption(subject: str, motion: str, rng: np.random.Generator) -> str:
     if kind == "soup":
         return f"{words[0]} {subject} {rng.choice(PHRASES[motion])} {words[1]}"
     if kind == "wrong":
-        wrong = str(rng.choice([each for each in MOTIONS if not held_out(subject, each)]))
+        wrong = str(rng.choice([other for other in MOTIONS if not held_out(subject, other)]))
         return f"{subject} {rng.choice(PHRASES[wrong])}"
     if kind == "file":
         return f"IMG_{rng.integers(1000, 9999)}"
@@ -125,10 +125,10 @@ def asked_for(prompt: str) -> str:
 def says_held_out(text: str) -> bool:
     """Whether a text is a prompt of the toy world that admits a held-out motion, however it came to be written."""
     try:
-        said = meaning(text)
+        parsed = meaning(text)
     except UserError:
         return False
-    return any(held_out(said.subject, motion) for motion in said.motions)
+    return any(held_out(parsed.subject, motion) for motion in parsed.motions)
 
 
 def corpus() -> list[str]:

@@ -51,16 +51,16 @@ JOBS = [JOB, replace(JOB, job_id="j2", kind="gold", candidates=("x", "y", "z"))]
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_goes_out_comes_back(tmp_path: Path, suffix: str) -> None:
-    place = str(tmp_path / f"votes.{suffix}")
-    write_votes(place, VOTES)
-    assert read_votes(place) == (VOTES, [])
-    write_jobs(place, JOBS)
-    assert read_jobs(place) == (JOBS, [])
-    write_votes(place, [])
-    assert read_votes(place) == ([], [])
+    file_path = str(tmp_path / f"votes.{suffix}")
+    write_votes(file_path, VOTES)
+    assert read_votes(file_path) == (VOTES, [])
+    write_jobs(file_path, JOBS)
+    assert read_jobs(file_path) == (JOBS, [])
+    write_votes(file_path, [])
+    assert read_votes(file_path) == ([], [])
     elsewhere = replace(VOTE, started_at=NOON.astimezone(timezone(timedelta(hours=-3))))
-    write_votes(place, [elsewhere])
-    assert read_votes(place) == ([VOTE], []), "the same instant"
+    write_votes(file_path, [elsewhere])
+    assert read_votes(file_path) == ([VOTE], []), "the same instant"
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -69,50 +69,50 @@ def test_no_cell_is_a_formula_and_none_is_changed(tmp_path: Path, suffix: str, s
     nasty = f"{start}cmd|' /C calc'!A0, \"x\"\r\n;"
     votes = [replace(VOTE, annotator=nasty, plan_id=nasty, shown=[nasty, "b", "c"], picks=[nasty])]
     jobs = [replace(JOB, plan_id=nasty, prompts=(nasty, start, "-1"))]
-    place = tmp_path / f"table.{suffix}"
-    write_jobs(str(place), jobs)
-    assert read_jobs(str(place)) == (jobs, [])
-    write_votes(str(place), votes)
-    assert read_votes(str(place)) == (votes, [])
+    file_path = tmp_path / f"table.{suffix}"
+    write_jobs(str(file_path), jobs)
+    assert read_jobs(str(file_path)) == (jobs, [])
+    write_votes(str(file_path), votes)
+    assert read_votes(str(file_path)) == (votes, [])
     if suffix == "csv":
-        with place.open(newline="", encoding="utf-8") as file:
+        with file_path.open(newline="", encoding="utf-8") as file:
             cells = [cell for row in csv.reader(file) for cell in row]
         assert not [cell for cell in cells if cell.startswith(FORMULA)]
 
 
 def test_a_csv_that_a_spreadsheet_saved_again(tmp_path: Path) -> None:
-    place = tmp_path / "votes.csv"
-    write_votes(str(place), [VOTE, VOTES[2]])
-    text = place.read_text(encoding="utf-8").replace("true", "TRUE").replace("false", "FALSE")
-    place.write_text("\ufeff" + text + "\n", encoding="utf-8")
-    assert read_votes(str(place)) == ([VOTE, VOTES[2]], [])
+    file_path = tmp_path / "votes.csv"
+    write_votes(str(file_path), [VOTE, VOTES[2]])
+    text = file_path.read_text(encoding="utf-8").replace("true", "TRUE").replace("false", "FALSE")
+    file_path.write_text("\ufeff" + text + "\n", encoding="utf-8")
+    assert read_votes(str(file_path)) == ([VOTE, VOTES[2]], [])
 
 
-def altered(place: Path, changes: dict[str, Any]) -> None:
+def altered(file_path: Path, changes: dict[str, Any]) -> None:
     """Write three votes, the second with other values in its file."""
-    write_votes(str(place), VOTES[:3])
-    if place.suffix == ".csv":
-        with place.open(newline="", encoding="utf-8") as file:
+    write_votes(str(file_path), VOTES[:3])
+    if file_path.suffix == ".csv":
+        with file_path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         rows[1] |= {
             name: value if isinstance(value, str) else json.dumps(value) for name, value in changes.items()
         }
-        with place.open("w", newline="", encoding="utf-8") as file:
+        with file_path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
     else:
-        tasks = json.loads(place.read_text(encoding="utf-8"))
+        tasks = json.loads(file_path.read_text(encoding="utf-8"))
         result = tasks[0]["annotations"][1]["result"][0]
         picks = changes.pop("picks", None)
         result["meta"]["vote"] |= changes
         result["value"]["choices"] = result["value"]["choices"] if picks is None else picks
-        place.write_text(json.dumps(tasks), encoding="utf-8")
+        file_path.write_text(json.dumps(tasks), encoding="utf-8")
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json"])
 @pytest.mark.parametrize(
-    ("changes", "field", "said"),
+    ("changes", "field", "message"),
     [
         ({"picks": ["b", "z"]}, "picks", "'z', which shown does not"),
         ({"picks": ["c"]}, "picks", "'c', which is flagged"),
@@ -137,29 +137,29 @@ def altered(place: Path, changes: dict[str, Any]) -> None:
     ],
 )  # fmt: skip
 def test_a_malformed_row_is_refused_and_the_others_are_read(
-    tmp_path: Path, suffix: str, changes: dict[str, Any], field: str, said: str
+    tmp_path: Path, suffix: str, changes: dict[str, Any], field: str, message: str
 ) -> None:
-    place = tmp_path / f"votes.{suffix}"
-    altered(place, dict(changes))
-    votes, (refused,) = read_votes(str(place))
+    file_path = tmp_path / f"votes.{suffix}"
+    altered(file_path, dict(changes))
+    votes, (refused,) = read_votes(str(file_path))
     assert votes == [VOTES[0], VOTES[2]]
     where = "row 3" if suffix == "csv" else "task 1, annotation 2"
-    assert refused.reason.startswith(f"{place}, {where}: field {field} ") and said in refused.reason
-    assert refused.uri == str(place) and refused.source == "Vote" and "\n" not in refused.reason
+    assert refused.reason.startswith(f"{file_path}, {where}: field {field} ") and message in refused.reason
+    assert refused.uri == str(file_path) and refused.source == "Vote" and "\n" not in refused.reason
 
 
 def test_rows_of_parquet_are_looked_at_too(tmp_path: Path) -> None:
-    place = str(tmp_path / "votes.parquet")
-    write_votes(place, VOTES[:2])
-    rows = pq.read_table(place).to_pylist()
+    file_path = str(tmp_path / "votes.parquet")
+    write_votes(file_path, VOTES[:2])
+    rows = pq.read_table(file_path).to_pylist()
     rows[0]["round"] = None
-    pq.write_table(pa.Table.from_pylist(rows), place)
-    votes, (refused,) = read_votes(place)
+    pq.write_table(pa.Table.from_pylist(rows), file_path)
+    votes, (refused,) = read_votes(file_path)
     assert votes == [VOTES[1]] and "row 1: field round must hold a whole number, got None" in refused.reason
 
 
 def test_jobs_are_looked_at(tmp_path: Path) -> None:
-    place = str(tmp_path / "jobs.csv")
+    file_path = str(tmp_path / "jobs.csv")
     wrong = [
         replace(JOB, fps=(8,)),
         replace(JOB, candidates=(), digests=(), prompts=(), frames=(), fps=()),
@@ -167,35 +167,35 @@ def test_jobs_are_looked_at(tmp_path: Path) -> None:
         replace(JOB, round=0),
         replace(JOB, kind="other"),
     ]
-    write_jobs(place, [*wrong, JOB])
-    jobs, refused = read_jobs(place)
+    write_jobs(file_path, [*wrong, JOB])
+    jobs, refused = read_jobs(file_path)
     assert jobs == [JOB] and len(refused) == len(wrong)
-    for each, name in zip(refused, ("fps", "candidates", "candidates", "round", "kind"), strict=True):
-        assert f"field {name} " in each.reason
+    for row, name in zip(refused, ("fps", "candidates", "candidates", "round", "kind"), strict=True):
+        assert f"field {name} " in row.reason
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_older_tables_and_foreign_ones(tmp_path: Path, suffix: str) -> None:
-    place = tmp_path / f"votes.{suffix}"
+    file_path = tmp_path / f"votes.{suffix}"
     later = {"kind", "revision", "flagged", "flags"}
-    write_votes(str(place), [VOTE])
+    write_votes(str(file_path), [VOTE])
     if suffix == "csv":
-        with place.open(newline="", encoding="utf-8") as file:
+        with file_path.open(newline="", encoding="utf-8") as file:
             row = next(csv.DictReader(file))
-        place.write_text(
+        file_path.write_text(
             table_of({k: v for k, v in row.items() if k not in later}), encoding="utf-8", newline=""
         )
     else:
-        pq.write_table(pq.read_table(place).drop_columns(sorted(later)), place)
-    assert read_votes(str(place)) == ([VOTE], [])
+        pq.write_table(pq.read_table(file_path).drop_columns(sorted(later)), file_path)
+    assert read_votes(str(file_path)) == ([VOTE], [])
     if suffix == "csv":
-        place.write_text(
+        file_path.write_text(
             table_of({k: v for k, v in row.items() if k != "shown"} | {"score": "1"}), newline=""
         )
     else:
-        pq.write_table(pq.read_table(place).rename_columns({"shown": "score"}), place)
+        pq.write_table(pq.read_table(file_path).rename_columns({"shown": "score"}), file_path)
     with pytest.raises(ValueError, match=r"columns \['shown'\] are missing and \['score'\] are not known"):
-        read_votes(str(place))
+        read_votes(str(file_path))
 
 
 def table_of(row: dict[str, str]) -> str:
@@ -210,11 +210,11 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
         read_votes(str(tmp_path / "votes.xlsx"))
     with pytest.raises(ValueError, match="there is no table"):
         read_votes(str(tmp_path / "absent.csv"))
-    for suffix, said in (("parquet", "no readable Parquet"), ("csv", "no CSV table"), ("json", "no JSON")):
-        place = tmp_path / f"noise.{suffix}"
-        place.write_bytes(b"\x00\xff\xfe[")
-        with pytest.raises(ValueError, match=said):
-            read_votes(str(place))
+    for suffix, message in (("parquet", "no readable Parquet"), ("csv", "no CSV table"), ("json", "no JSON")):
+        file_path = tmp_path / f"noise.{suffix}"
+        file_path.write_bytes(b"\x00\xff\xfe[")
+        with pytest.raises(ValueError, match=message):
+            read_votes(str(file_path))
     for text in ("{}", "1", "null"):
         (tmp_path / "other.json").write_text(text)
         with pytest.raises(ValueError, match="list of tasks"):
@@ -223,14 +223,14 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
         (tmp_path / "deep.json").write_text(text)
         with pytest.raises(ValueError, match="no JSON"):
             read_jobs(str(tmp_path / "deep.json"))
-    (tmp_path / "short.csv").write_text(",".join(each.name for each in fields(Job)) + "\r\na,b\r\n")
+    (tmp_path / "short.csv").write_text(",".join(column.name for column in fields(Job)) + "\r\na,b\r\n")
     assert "row 2: it has 2 fields" in read_jobs(str(tmp_path / "short.csv"))[1][0].reason
 
 
 def label_studio_export(job: Job) -> list[dict[str, Any]]:
     """What Label Studio makes of a task of ours that two people annotated there and a third skipped: by its
     documentation, with what it adds."""
-    own = {"task": 1, "project": 83, "ground_truth": False, "result_count": 0, "parent_annotation": None}
+    extra = {"task": 1, "project": 83, "ground_truth": False, "result_count": 0, "parent_annotation": None}
     times = {"created_at": "2026-01-01T12:00:07.123456Z", "updated_at": "2026-01-01T12:00:07.123456Z"}
     picked = {
         "id": "Dx_aB91ISN", "from_name": "picks", "to_name": "prompt", "type": "choices", "origin": "manual",
@@ -246,8 +246,12 @@ def label_studio_export(job: Job) -> list[dict[str, Any]]:
         },
         {"id": 3, "completed_by": 12, "was_cancelled": True, "lead_time": 1.0, "result": []},
     ]
-    values = {each.name: getattr(job, each.name) for each in fields(job)}
-    data = {"prompt": "a cat", "clips": [{"value": each} for each in job.candidates], "job": values}
+    values = {column.name: getattr(job, column.name) for column in fields(job)}
+    data = {
+        "prompt": "a cat",
+        "clips": [{"value": candidate_id} for candidate_id in job.candidates],
+        "job": values,
+    }
     return [
         {
             "id": 1,
@@ -255,34 +259,34 @@ def label_studio_export(job: Job) -> list[dict[str, Any]]:
             "meta": {},
             "drafts": [],
             "predictions": [],
-            "annotations": [each | own | times for each in annotations],
+            "annotations": [annotation | extra | times for annotation in annotations],
         }
     ]
 
 
 def test_what_people_did_in_label_studio(tmp_path: Path) -> None:
-    place = tmp_path / "export.json"
-    place.write_text(json.dumps(label_studio_export(JOB)), encoding="utf-8")
-    votes, refused = read_votes(str(place))
+    file_path = tmp_path / "export.json"
+    file_path.write_text(json.dumps(label_studio_export(JOB)), encoding="utf-8")
+    votes, refused = read_votes(str(file_path))
     assert votes == [
         replace(VOTE, annotator="10", picks=["a", "c"]),
         replace(VOTE, annotator="ben@example.org", picks=[]),
     ]
     assert "annotation 3: field was_cancelled is true" in refused[0].reason and len(refused) == 1
-    assert read_jobs(str(place)) == ([JOB], [])
+    assert read_jobs(str(file_path)) == ([JOB], [])
 
 
 def test_a_vote_that_went_through_label_studio_keeps_its_person(tmp_path: Path) -> None:
-    place = tmp_path / "votes.json"
-    write_votes(str(place), [VOTE])
-    tasks = json.loads(place.read_text(encoding="utf-8"))
+    file_path = tmp_path / "votes.json"
+    write_votes(str(file_path), [VOTE])
+    tasks = json.loads(file_path.read_text(encoding="utf-8"))
     tasks[0]["annotations"][0] |= {"completed_by": 1, "updated_at": "2027-01-01T00:00:00Z"}
-    place.write_text(json.dumps(tasks), encoding="utf-8")
-    assert read_votes(str(place)) == ([VOTE], [])
+    file_path.write_text(json.dumps(tasks), encoding="utf-8")
+    assert read_votes(str(file_path)) == ([VOTE], [])
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         ((), 3, "field task"),
         (("data",), None, "field data "),
@@ -300,7 +304,7 @@ def test_a_vote_that_went_through_label_studio_keeps_its_person(tmp_path: Path) 
     ],
 )
 def test_tasks_of_another_kind_are_refused(
-    tmp_path: Path, path: tuple[Any, ...], value: Any, said: str
+    tmp_path: Path, path: tuple[Any, ...], value: Any, message: str
 ) -> None:
     tasks = json.loads(json.dumps(label_studio_export(JOB)))
     tasks[0]["annotations"] = tasks[0]["annotations"][:1]
@@ -308,8 +312,8 @@ def test_tasks_of_another_kind_are_refused(
     for step in (0, *path)[:-1]:
         part = part[step]
     part[(0, *path)[-1]] = value
-    place = tmp_path / "export.json"
-    place.write_text(json.dumps(tasks), encoding="utf-8")
-    votes, refused = read_votes(str(place))
+    file_path = tmp_path / "export.json"
+    file_path.write_text(json.dumps(tasks), encoding="utf-8")
+    votes, refused = read_votes(str(file_path))
     assert votes == [] and len(refused) == 1
-    assert refused[0].reason.startswith(f"{place}, task 1") and said in refused[0].reason
+    assert refused[0].reason.startswith(f"{file_path}, task 1") and message in refused[0].reason

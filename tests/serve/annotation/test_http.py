@@ -55,7 +55,7 @@ def test_teachers_that_change_names_change_no_byte(drawn_plan: Path, tmp_path: P
     for number, renamed in enumerate((False, True)):
         runs = tmp_path / str(number)
         archive, rows = Candidates(plan.uri), load_plan(plan.uri)
-        drawn = list(archive.whole(archive))
+        drawn = list(archive.with_clips(archive))
         if renamed:
             drawn = [replace(row, teacher=names[row.teacher]) for row in drawn]
         uri = str(runs / "plans" / "same")

@@ -1,11 +1,11 @@
-"""Jobs and votes in and out, so that choosing can be done elsewhere: Parquet, CSV or Label Studio's JSON, by suffix.
+"""Writes and reads jobs and votes as Parquet, CSV or Label Studio's JSON, by suffix, so that people can vote elsewhere.
 
-What is written is read back exactly. What comes from outside may be anything: a row that is malformed is refused with
-a sentence and the others are read; a file that is no table of that kind is an error. Fields that a later version or
-another program has added are left alone, and a warning names them.
+Written records are read back exactly. Files from outside may hold anything: a malformed row is refused with a reason
+and the others are read; a file of another kind is an error. Unknown fields, of a later version or another program, are
+ignored with a warning.
 
-In CSV a list is a JSON text in its cell. Spreadsheets run cells that begin with certain characters as formulas, so such
-a cell gets an apostrophe in front, as does one that begins with an apostrophe; reading takes one away.
+In CSV a list is JSON text in its cell. Spreadsheets run cells that begin with certain characters as formulas. Such a
+cell gets an apostrophe in front, as does a cell that begins with an apostrophe; reading removes one.
 """
 
 import csv
@@ -30,54 +30,54 @@ from stickers.storage.outside import absolute, open_table, read_json
 
 logger = logging.getLogger(__name__)
 Record = TypeVar("Record", Job, Vote)
-#: what spreadsheets take for the beginning of a formula, in wide forms too, or skip before one
+#: characters that begin a formula in a spreadsheet, also in wide forms, or that it skips before one
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 KINDS = (CHOOSE, GOLD, RULING)
 FLAGS = ("unsafe", "broken")
 LARGEST = 2**31 - 1
 _ARROW = {str: pa.string(), int: pa.int32(), bool: pa.bool_()}
-_SAID = {str: "a text", int: "a whole number", bool: "true or false", datetime: "a time with its zone"}
+_KIND_WORDS = {str: "a text", int: "a whole number", bool: "true or false", datetime: "a time with its zone"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordField:
-    """A field of a record: one value of a class, or a list or tuple (`many`) of such."""
+    """A field of a record: a value of the class `item`, or a list or tuple (`many`) of them."""
 
     name: str
     item: type
     many: type | None
     needed: bool
 
-    def value(self, given: Any) -> Any:
-        """The field's value of what JSON or Arrow holds. UserError names the field."""
+    def value(self, raw: Any) -> Any:
+        """The field's value from a JSON or Arrow value. UserError names the field."""
         if self.many is None:
-            return self._one(given)
-        if not isinstance(given, list | tuple):
-            raise UserError(f"field {self.name} must be a list, got {_short(given)}")
-        return self.many(self._one(each) for each in given)
+            return self._one(raw)
+        if not isinstance(raw, list | tuple):
+            raise UserError(f"field {self.name} must be a list, got {_short(raw)}")
+        return self.many(self._one(item) for item in raw)
 
-    def _one(self, given: Any) -> Any:
+    def _one(self, raw: Any) -> Any:
         if self.item is datetime:
-            return self._time(given)
-        if type(given) is not self.item:  # a bool is an int to isinstance
-            raise UserError(f"field {self.name} must hold {_SAID[self.item]}, got {_short(given)}")
-        if isinstance(given, int) and abs(given) > LARGEST:
-            raise UserError(f"field {self.name} must lie within 32 bits, got {_short(given)}")
-        if isinstance(given, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in given):
-            raise UserError(f"field {self.name} holds characters that are no text: {_short(given)}")
-        return given
+            return self._time(raw)
+        if type(raw) is not self.item:  # a bool is an int to isinstance
+            raise UserError(f"field {self.name} must hold {_KIND_WORDS[self.item]}, got {_short(raw)}")
+        if isinstance(raw, int) and abs(raw) > LARGEST:
+            raise UserError(f"field {self.name} must lie within 32 bits, got {_short(raw)}")
+        if isinstance(raw, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in raw):
+            raise UserError(f"field {self.name} holds characters that are no text: {_short(raw)}")
+        return raw
 
-    def _time(self, given: Any) -> datetime:
+    def _time(self, raw: Any) -> datetime:
         try:
-            when = datetime.fromisoformat(given) if isinstance(given, str) else given
+            when = datetime.fromisoformat(raw) if isinstance(raw, str) else raw
             if isinstance(when, datetime) and when.tzinfo is not None:
                 return when.astimezone(UTC)
         except (ValueError, OverflowError):
             pass
-        raise UserError(f"field {self.name} must hold {_SAID[datetime]}, got {_short(given)}")
+        raise UserError(f"field {self.name} must hold {_KIND_WORDS[datetime]}, got {_short(raw)}")
 
     def cell(self, value: Any) -> str:
-        """A CSV cell that is no formula."""
+        """The text of a CSV cell, safe from being read as a formula."""
         if self.many is None and self.item is datetime:
             text = value.isoformat()
         elif self.many is None and self.item is str:
@@ -92,26 +92,26 @@ class RecordField:
         if self.many is None and self.item in (str, datetime):
             return self.value(text)
         try:  # spreadsheets write TRUE and FALSE
-            given = json.loads(text.lower() if self.item is bool else text)
+            raw = json.loads(text.lower() if self.item is bool else text)
         except (ValueError, RecursionError):
-            what = "a JSON list" if self.many else _SAID[self.item]
-            raise UserError(f"field {self.name} must be {what}, got {_short(text)}") from None
-        return self.value(given)
+            kind = "a JSON list" if self.many else _KIND_WORDS[self.item]
+            raise UserError(f"field {self.name} must be {kind}, got {_short(text)}") from None
+        return self.value(raw)
 
 
 def columns_of(record: type) -> dict[str, RecordField]:
     """A record's fields by name, in order."""
-    hints, found = get_type_hints(record), {}
-    for each in fields(record):
-        hint = hints[each.name]
+    hints, columns = get_type_hints(record), {}
+    for attribute in fields(record):
+        hint = hints[attribute.name]
         many = get_origin(hint)
-        found[each.name] = RecordField(
-            name=each.name,
+        columns[attribute.name] = RecordField(
+            name=attribute.name,
             item=get_args(hint)[0] if many else hint,
             many=many,
-            needed=each.default is MISSING and each.default_factory is MISSING,
+            needed=attribute.default is MISSING and attribute.default_factory is MISSING,
         )
-    return found
+    return columns
 
 
 def _schema(record: type) -> pa.Schema:
@@ -120,9 +120,11 @@ def _schema(record: type) -> pa.Schema:
     return pa.schema(
         [
             pa.field(
-                each.name, pa.list_(_ARROW[each.item]) if each.many else _ARROW[each.item], nullable=False
+                column.name,
+                pa.list_(_ARROW[column.item]) if column.many else _ARROW[column.item],
+                nullable=False,
             )
-            for each in columns_of(record).values()
+            for column in columns_of(record).values()
         ]
     )
 
@@ -131,7 +133,7 @@ def write_votes(path: str, votes: Iterable[Vote]) -> None:
     """Write votes to a file or URI whose suffix is .parquet, .csv or .json (Label Studio, votes grouped by job).
 
     Raises:
-        UserError: the suffix is another one.
+        UserError: the path has another suffix.
     """
     _write(path, list(votes), Vote, label_studio.tasks_of_votes)
 
@@ -142,28 +144,28 @@ def write_jobs(path: str, jobs: Iterable[Job]) -> None:
 
 
 def read_votes(path: str) -> tuple[list[Vote], list[Refused]]:
-    """Votes of a file or URI in its order, and what cannot be read; `uri` of a refused row is the file.
+    """The votes of a file or URI in its order, and the refused rows, whose `uri` is the file.
 
-    In Label Studio's JSON an annotation that was made there is a vote too: the person is who completed it, the clips
-    are those of the task's job, in its order.
+    In Label Studio's JSON an annotation made there is also a vote: the annotator is the person who completed it, and
+    the clips are those of the task's job, in its order.
 
     Raises:
-        UserError: the suffix is none of .parquet, .csv and .json, or the file is no table of votes.
+        UserError: the suffix is not .parquet, .csv or .json, or the file is not a table of votes.
     """
     return _read(path, Vote, label_studio.votes_in, _check_vote)
 
 
 def read_jobs(path: str) -> tuple[list[Job], list[Refused]]:
-    """Jobs of a file or URI, as `read_votes` reads votes; the annotations of Label Studio's tasks are left alone."""
+    """The jobs of a file or URI, as `read_votes` reads votes; annotations of Label Studio's tasks are ignored."""
     return _read(path, Job, label_studio.jobs_in, _check_job)
 
 
 def _write(
     path: str, records: list[Record], record: type, tasks: Callable[[list[dict[str, Any]]], list[Any]]
 ) -> None:
-    uri, kind = _place(path)
+    uri, kind = _locate(path)
     columns = columns_of(record)
-    rows = [{name: getattr(each, name) for name in columns} for each in records]
+    rows = [{name: getattr(row, name) for name in columns} for row in records]
     if kind == ".parquet":
         schema = _schema(record)
         storage.write_table(uri, pa.Table.from_pylist(rows, schema=schema), schema)
@@ -171,11 +173,11 @@ def _write(
         text = StringIO()
         writer = csv.writer(text)
         writer.writerow(columns)
-        writer.writerows([each.cell(row[name]) for name, each in columns.items()] for row in rows)
+        writer.writerows([column.cell(row[name]) for name, column in columns.items()] for row in rows)
         storage.write_bytes(uri, text.getvalue().encode())
     else:
-        made = tasks([{name: _plain(value) for name, value in row.items()} for row in rows])
-        storage.write_bytes(uri, json.dumps(made, indent=1, ensure_ascii=False).encode())
+        task_list = tasks([{name: _plain(value) for name, value in row.items()} for row in rows])
+        storage.write_bytes(uri, json.dumps(task_list, indent=1, ensure_ascii=False).encode())
 
 
 def _plain(value: Any) -> Any:
@@ -188,13 +190,13 @@ def _read(
     from_tasks: Callable[[Any], Iterator[tuple[str, Any]]],
     check: Callable[[Record], None],
 ) -> tuple[list[Record], list[Refused]]:
-    uri, kind = _place(path)
+    uri, kind = _locate(path)
     columns = columns_of(record)
     if kind == ".json":
         rows = from_tasks(_json(uri))
     else:
         rows = _rows(uri, columns, header_rows=1 if kind == ".csv" else 0)
-    found: list[Record] = []
+    records: list[Record] = []
     refused: list[Refused] = []
     unknown: dict[str, None] = {}
     for where, row in rows:
@@ -202,32 +204,30 @@ def _read(
             one = record(**_values(row, columns, from_cells=kind == ".csv"))
             unknown |= dict.fromkeys(name for name in row if name not in columns)
             check(one)
-            found.append(one)
+            records.append(one)
         except UserError as error:
             refused.append(Refused(uri=path, source=record.__name__, reason=f"{path}, {where}: {error}"))
     if unknown:
         names = ", ".join(map(_short, unknown))
-        logger.warning(
-            "%s: fields %s are unknown and left alone; accepted: %s", path, names, ", ".join(columns)
-        )
-    return found, refused
+        logger.warning("%s: fields %s are unknown and ignored; accepted: %s", path, names, ", ".join(columns))
+    return records, refused
 
 
 def _values(row: Any, columns: Mapping[str, RecordField], *, from_cells: bool) -> dict[str, Any]:
     if isinstance(row, UserError):
         raise row
-    missing = [name for name, each in columns.items() if each.needed and name not in row]
+    missing = [name for name, column in columns.items() if column.needed and name not in row]
     if missing:
         raise UserError(f"field {missing[0]} is missing")
     return {
-        name: columns[name].from_cell(given) if from_cells else columns[name].value(given)
-        for name, given in row.items()
+        name: columns[name].from_cell(value) if from_cells else columns[name].value(value)
+        for name, value in row.items()
         if name in columns
     }
 
 
 def _rows(path: str, columns: Mapping[str, RecordField], header_rows: int) -> Iterator[tuple[str, Any]]:
-    """Each row's place, counted as spreadsheets do, and its fields or the UserError that it is none."""
+    """Each row's number, counted as in spreadsheets, and its fields, or the UserError of a malformed row."""
     table = open_table(path, suffixes=(".csv", ".parquet"))
     _check_names(path, table.names, columns)
     for row in table.rows():
@@ -238,7 +238,7 @@ def _rows(path: str, columns: Mapping[str, RecordField], header_rows: int) -> It
 
 
 def _check_names(uri: str, names: Sequence[str], columns: Mapping[str, RecordField]) -> None:
-    missing = [name for name, each in columns.items() if each.needed and name not in names]
+    missing = [name for name, column in columns.items() if column.needed and name not in names]
     extra = [name for name in names if name not in columns]
     if missing or len(set(names)) < len(names):
         raise UserError(
@@ -254,7 +254,7 @@ def _json(uri: str) -> Any:
     return tasks
 
 
-def _place(path: str) -> tuple[str, str]:
+def _locate(path: str) -> tuple[str, str]:
     """A URI or absolute path, and the suffix."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".parquet", ".csv", ".json"):
@@ -271,10 +271,10 @@ def _check_vote(vote: Vote) -> None:
     for name in ("shown", "picks", "flagged"):
         _distinct(name, getattr(vote, name))
     for name in ("picks", "flagged"):
-        foreign = [each for each in getattr(vote, name) if each not in vote.shown]
+        foreign = [clip for clip in getattr(vote, name) if clip not in vote.shown]
         if foreign:
             raise UserError(f"field {name} names {_short(foreign[0])}, which shown does not")
-    both = [each for each in vote.picks if each in vote.flagged]
+    both = [clip for clip in vote.picks if clip in vote.flagged]
     if both:
         raise UserError(f"field picks names {_short(both[0])}, which is flagged")
     for flag in vote.flags:
@@ -309,11 +309,11 @@ def _alike(name: str, values: Iterable[Any], other: str, others: Iterable[Any]) 
 
 
 def _distinct(name: str, values: Iterable[str]) -> None:
-    seen: set[str] = set()
-    for each in values:
-        if each in seen:
-            raise UserError(f"field {name} names {_short(each)} twice")
-        seen.add(each)
+    earlier: set[str] = set()
+    for value in values:
+        if value in earlier:
+            raise UserError(f"field {name} names {_short(value)} twice")
+        earlier.add(value)
 
 
 def _one_of(name: str, value: str, accepted: tuple[str, ...]) -> None:
@@ -326,6 +326,6 @@ def _at_least(name: str, value: int, least: int) -> None:
         raise UserError(f"field {name} must be at least {least}, got {value}")
 
 
-def _short(given: Any) -> str:
-    text = repr(given)
+def _short(value: Any) -> str:
+    text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
