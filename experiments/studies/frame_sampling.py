@@ -155,10 +155,11 @@ def show_buckets(drawn: Drawn, others: Drawn, rates: tuple[int, ...]) -> None:
 
 
 def ratio(values: np.ndarray, others: np.ndarray) -> str:
-    """The ratio of two spreads of the same videos, with its bootstrap interval over videos."""
+    """The ratio of two spreads of the same videos, with its bootstrap interval over videos. Resamples in which the
+    others have no spread, such as one video repeated, are left out."""
     rng = np.random.default_rng(SEED)
     picks = rng.integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = interval(np.array([spread(values[p]) / spread(others[p]) for p in picks]))
+    low, high = interval(np.array([spread(values[p]) / spread(others[p]) for p in picks if spread(others[p])]))
     return f"{spread(values) / spread(others):.2f} [{low:.2f}, {high:.2f}]"
 
 

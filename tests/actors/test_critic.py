@@ -5,7 +5,10 @@ import numpy as np
 from actors.critic import Critic
 from recipes.toy.projects import FOUNDATIONS, TINY
 from stickers.artifacts.records import Candidate
+from stickers.data.encoding import canonical
+from stickers.models.folders import load_autoencoder
 from stickers.toy.grammar import toy_prompts
+from stickers.toy.measure import ToyOracle
 from stickers.toy.oracle import draw_sticker, truths
 from stickers.video.codec import encode_strip
 from tests.support.candidates import make_candidate
@@ -14,11 +17,13 @@ SIZE, FRAMES = 32, 8
 
 
 def look_at() -> list[Candidate]:
-    """What the prompt asks for, and a still."""
+    """What the prompt asks for, and a still, as the autoencoder leaves them: the truth passes through it too."""
     prompt = toy_prompts(1, seed=0)[0].text
     right = truths(prompt, 0, size=SIZE, num_frames=FRAMES, still_at=3)[0]
     still = np.repeat(draw_sticker(prompt, 0, SIZE)[None], FRAMES, axis=0)
-    return [make_candidate(encode_strip(clip), prompt=prompt, num_frames=FRAMES) for clip in (right, still)]
+    oracle = ToyOracle(load_autoencoder(FOUNDATIONS / "tiny"), SIZE, FRAMES)
+    clips = oracle.reconstruct(np.stack([canonical(clip, SIZE) for clip in (right, still)]))
+    return [make_candidate(encode_strip(clip), prompt=prompt, num_frames=FRAMES) for clip in clips]
 
 
 def test_it_measures_with_and_without_a_truth() -> None:

@@ -29,6 +29,7 @@ from stickers.data.cache import ROWS, FrameCache
 from stickers.data.collections import Listed
 from stickers.data.latents import LatentSet
 from stickers.errors import UserError
+from stickers.housekeeping.withdrawn import Withdrawn
 from stickers.models.folders import load_autoencoder
 from stickers.project import load_project
 from stickers.toy.video_files import write_captions, write_clip
@@ -64,7 +65,7 @@ def test_videos_and_sets_of_the_command_line_take_the_projects_place(tmp_path: P
     project, absent = with_own_videos(TINY, folder, (f"mine={folder}",))
     names = [row.name for row in TINY.collections]
     assert [row.name for row in project.collections] == [names[0], "mine", *names[1:]] and absent == names[1:]
-    listed = list(file_listing(project, absent)())
+    listed = list(file_listing(project, absent, Withdrawn())())
     assert len(listed) == 8 and {row.source for row in listed} == {names[0], "mine"}
     with pytest.raises(UserError, match="--sets takes NAME=PATH, got 'mine'"):
         with_own_videos(TINY, None, ("mine",))
@@ -72,7 +73,8 @@ def test_videos_and_sets_of_the_command_line_take_the_projects_place(tmp_path: P
 
 def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
     folder = save_videos(tmp_path / "videos")
-    listing = file_listing(with_own_videos(TINY, folder, ())[0], [row.name for row in TINY.collections[1:]])
+    absent = [row.name for row in TINY.collections[1:]]
+    listing = file_listing(with_own_videos(TINY, folder, ())[0], absent, Withdrawn())
     before = fingerprint(listing)
     assert fingerprint(listing) == before
     (folder / "none.mp4").write_text("still no video")
@@ -96,7 +98,7 @@ def test_sets_hold_what_is_usable_once_and_the_rest_is_told(
 ) -> None:
     folder, base, target = save_videos(tmp_path / "videos"), str(tiny_foundations), str(tmp_path / "latents")
     captions = {"copy.mp4": "a copy"}
-    files = sorted(path for path in folder.glob("*.mp4"))
+    files = sorted(path for path in folder.iterdir() if path.suffix != ".csv")
     cache = FrameCache(runs=str(tmp_path), autoencoder="a", text="t", sizes=(32,))
     values = {
         "clip_id": [path.stem for path in files],

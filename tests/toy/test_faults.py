@@ -57,7 +57,7 @@ def test_flickering_clips_go_to_and_fro() -> None:
     assert order == [0, 8, 1, 7, 2, 6, 3, 5, 4]
     pulse = apply(pulsing).astype(int)
     assert (pulse[::2] == CLIP[::2]).all() and (pulse[1::2, ..., 3] == CLIP[1::2, ..., 3]).all()
-    assert np.abs(pulse[1::2, ..., :3] - CLIP[1::2, ..., :3] * 2 / 3).max() <= 1
+    assert np.abs(pulse[1::2, ..., :3] - CLIP[1::2, ..., :3].astype(int) * 2 / 3).max() <= 1
 
 
 def test_clipped_clips_burn_out_or_lose_their_edges() -> None:

@@ -84,7 +84,7 @@ def test_a_plan_is_watched_to_its_end(runs: str, capsys: pytest.CaptureFixture[s
     uri = storage.join(runs, "plans", plan.plan_id)
     with watching(uri, plan):
         pass
-    assert "0/12" in capsys.readouterr().err, "its blocks lie under no teacher's name, so none is counted"
+    assert "0 of 12" in capsys.readouterr().out, "its blocks lie under no teacher's name, so none is counted"
 
 
 def test_a_budget_buys_more_where_more_is_kept(runs: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,7 +126,8 @@ def test_the_written_project_loads_and_a_job_carries_it(people: str, tmp_path: P
         people=people,
         steps=7,
         size=32,
-        licence="CC0-1.0",
+        video_licence="CC0-1.0",
+        sticker_licence="MIT",
     )
     (folder / "project.py").write_text(text)
     project, _ = load_project(folder / "project.py")

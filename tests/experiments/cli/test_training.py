@@ -85,6 +85,7 @@ def test_a_size_of_the_paper_is_known_before_it_exists(tmp_path: Path) -> None:
 
 def test_options_make_places_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    options = TrainOptions(runs="runs", foundations="base")
-    assert options.runs_uri == str(tmp_path / "runs") and options.base(SMOKE) == str(tmp_path / "base")
-    assert TrainOptions().base(SMOKE) == SMOKE.foundation.place
+    options = TrainOptions(runs="runs", project="smoke", foundations="base")
+    assert options.runs_uri == str(tmp_path / "runs")
+    assert options.chosen_project().foundation.place == str(tmp_path / "base")
+    assert TrainOptions(project="smoke").chosen_project().foundation.place == SMOKE.foundation.place
