@@ -45,4 +45,4 @@ def test_what_cannot_be_laid_out_is_one_sentence() -> None:
     with pytest.raises(ValueError, match="positive number of seconds"):
         allocate(CELLS, 0.0)
     with pytest.raises(ValueError, match="the cost of a candidate of late in action is unknown"):
-        allocate([*CELLS, cell("late", 0, judged=0, seconds=0.0, made=0)], 10.0)
+        allocate([*CELLS, cell("late", 0, judged=0, seconds=0.0, num_made=0)], 10.0)

@@ -46,7 +46,11 @@ def test_peak_memory_is_what_a_call_held_at_most() -> None:
     def hold(megabytes: int) -> None:
         torch.ones(megabytes * 2**20, dtype=torch.uint8)
 
-    few, many = (peak_memory(lambda size=size: hold(size), CPU) for size in (1, 96))
+    def peak(megabytes: int) -> int:
+        # the system may take pages of files back at the same moment, so the most of three calls counts
+        return max(peak_memory(lambda: hold(megabytes), CPU) for _ in range(3))
+
+    few, many = peak(1), peak(96)
     assert few < 48 * 2**20 < 90 * 2**20 < many < 140 * 2**20
 
 

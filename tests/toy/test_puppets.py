@@ -48,8 +48,8 @@ def test_puppets_have_no_white_outline_and_their_own_colours() -> None:
     assert {tuple(colour) for colour in solid} >= set(puppet.colours)
 
 
-def test_a_place_shifts_the_whole() -> None:
-    alpha = [at_rest(replace(PUPPET, place=(x, 0.0)))[..., 3].astype(float) for x in (0.0, 0.08)]
+def test_an_offset_shifts_the_whole() -> None:
+    alpha = [at_rest(replace(PUPPET, offset=(x, 0.0)))[..., 3].astype(float) for x in (0.0, 0.08)]
     columns = np.arange(SIZE)
     first, second = ((layer.sum(axis=0) * columns).sum() / layer.sum() for layer in alpha)
     assert second - first == pytest.approx(0.08 * 0.95 * SIZE, abs=0.2)
@@ -69,7 +69,7 @@ def test_individuals_vary_and_follow_their_seed() -> None:
         *BANDS
     }
     assert len({puppet.head for puppet in puppets}) == 100
-    assert all(-0.08 <= puppet.place[0] <= 0.08 and -0.05 <= puppet.place[1] <= 0.04 for puppet in puppets)
+    assert all(-0.08 <= puppet.offset[0] <= 0.08 and -0.05 <= puppet.offset[1] <= 0.04 for puppet in puppets)
     assert Puppet.draw(np.random.default_rng(2), matte=True) == Puppet.draw(
         np.random.default_rng(2), matte=True
     )

@@ -22,7 +22,8 @@ def test_every_mutation_of_every_kind_ends_in_a_clip_or_a_sentence(monkeypatch: 
     refused = [outcome for outcome in outcomes if outcome.verdict == soak.REFUSED]
     assert refused and len(refused) < len(outcomes)
     for outcome in refused:
-        assert outcome.said.startswith("/") and "\n" not in outcome.said and len(outcome.said) < 300, outcome
+        assert outcome.reason.startswith("/"), outcome
+        assert "\n" not in outcome.reason and len(outcome.reason) < 300, outcome
 
 
 def crash_and_hang(pipe, _stderr: str) -> None:
