@@ -44,15 +44,18 @@ def parse(text: str) -> Lock:
 
 
 def read(name: str) -> Lock:
+    """The lock of that name; an empty one where there is no file."""
     path = ROOT / name
     return parse(path.read_text()) if path.exists() else {}
 
 
 def write(name: str, entries: Lock) -> None:
+    """Write a lock, sorted by package."""
     (ROOT / name).write_text(HEADER + "".join(f"{entries[package]}\n" for package in sorted(entries)))
 
 
 def pin(entry: str) -> str:
+    """The line `package==version` of an entry."""
     return entry.split()[0]
 
 
@@ -96,6 +99,7 @@ def with_cpu_build(entry: str, before: str) -> str:
 
 
 def digests_of(entry: str) -> list[str]:
+    """The SHA-256 digests of an entry's files."""
     return re.findall(r"--hash=sha256:([0-9a-f]{64})", entry)
 
 

@@ -22,6 +22,7 @@ class Artist:
         self.artist = StickerArtist(draw, size, template, seed)
 
     def __call__(self, table: pa.Table) -> pa.Table:
+        """Draw every row of the table: schema `Drawing` in, pictures or reasons out."""
         drawings = records_of(table, Drawing)
         pictures = self.artist.make(drawings)
         rows = [

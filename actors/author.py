@@ -18,6 +18,7 @@ class AuthorActor:
         self.author = Author(storage.local_folder(folder), own_device())
 
     def __call__(self, table: pa.Table) -> pa.Table:
+        """Answer every question of the table: schema `Ask` in, `ANSWERS` out."""
         asks = records_of(table, Ask)
         rows = [{"ask_id": a.ask_id, "bucket": a.bucket, "answer": self.author.write(a)} for a in asks]
         return pa.Table.from_pylist(rows, schema=ANSWERS)

@@ -107,6 +107,7 @@ class DurableRows:
         self.rows_of: dict[str, int] = {}
 
     def __call__(self) -> int:
+        """How many rows are durable now."""
         for block in _blocks(self.out):
             if block not in self.rows_of:
                 try:

@@ -29,6 +29,7 @@ class VideoEmbedder:
         self.embedder = ClipEmbedder(folder, num_frames=num_frames, device=_device())
 
     def __call__(self, batch: pa.Table) -> pa.Table:
+        """Each request with the vector of its file, or the reason why there is none."""
         kind = pa.schema([*REQUESTS, (REASON, pa.string()), ("vector", pa.list_(pa.float32()))])
         rows = []
         for row in batch.to_pylist():
@@ -51,6 +52,7 @@ class VideoCaptioner:
         self.entities: Entities = TokenEntities(entities, device=_device()) if entities else phrases
 
     def __call__(self, batch: pa.Table) -> pa.Table:
+        """Each request with captions and entities of its file, or the reason why there are none."""
         texts = pa.list_(pa.string())
         kind = pa.schema([*REQUESTS, (REASON, pa.string()), ("frames", texts), ("entities", texts)])
         requests = batch.to_pylist()

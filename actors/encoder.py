@@ -30,6 +30,7 @@ class ClipEncoder:
         )
 
     def __call__(self, batch: dict[str, np.ndarray]) -> pa.Table:
+        """Encode the listed files: columns `COLUMNS` in, a table of `ROWS` out."""
         listed = [
             (str(clip_id), Listed(str(path), str(caption), str(source)))
             for clip_id, path, caption, source in zip(*(batch[name] for name in COLUMNS), strict=True)

@@ -11,4 +11,5 @@ class Scorer:
     """Takes and returns Arrow tables of candidates, with as many rows in the same order."""
 
     def __call__(self, table: pa.Table) -> pa.Table:
+        """Score every candidate of the table."""
         return table_of([score(candidate) for candidate in records_of(table, Candidate)], Candidate)

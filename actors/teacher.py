@@ -93,6 +93,7 @@ class Teacher:
         self.isolation = Isolation(storage.join(work.plan, "trying", work.name))
 
     def __call__(self, table: pa.Table) -> pa.Table:
+        """Draw every row of the plan: schema `PlanRow` in, `Candidate` out."""
         rows = records_of(table, PlanRow)
         return table_of(self.isolation.run(rows, self._make, self.maker.give_up), Candidate)
 

@@ -116,7 +116,7 @@ def train_autoencoder(work: Path, folder: Path) -> None:
     def batch(size: int) -> Tensor:
         return frames[torch.randint(len(frames), (size,), generator=dice)].float() / 127.5 - 1
 
-    def loss_at(step: int) -> Tensor:
+    def loss_at(_step: int) -> Tensor:
         real = batch(AUTOENCODER["batch_size"])
         latent = model.distribution(real)
         error = model.reconstruct(latent.sample()) - real
@@ -160,7 +160,7 @@ def train_text(work: Path, folder: Path) -> None:
     _, same = torch.unique(tokens, dim=0, return_inverse=True)
     dice = torch.Generator().manual_seed(SEED)
 
-    def loss_at(step: int) -> Tensor:
+    def loss_at(_step: int) -> Tensor:
         rows = torch.randint(len(pairs), (CLIP["batch_size"],), generator=dice)
         video = torch.stack([pairs[i][0] for i in rows.tolist()]).float() / 127.5 - 1
         video_embeddings = normalize(model.get_image_features(pixel_values=video).pooler_output, dim=-1)
@@ -231,7 +231,7 @@ def train_image_unet(work: Path, folder: Path, name: str) -> None:
     schedule = NoiseSchedule.make(zero_terminal_snr=False)
     dice = torch.Generator().manual_seed(SEED)
 
-    def loss_at(step: int) -> Tensor:
+    def loss_at(_step: int) -> Tensor:
         size = spec["batch_size"]
         video = torch.randint(len(latents), (size,), generator=dice)
         frame = latents.first[video] + (torch.rand(size, generator=dice) * latents.length[video]).long()
@@ -275,7 +275,7 @@ def train_video_unet(work: Path, target: Path, recipe: Recipe, folder: Path) -> 
     )
     engine = PlainEngine(model, weight_decay=recipe.weight_decay, gradient_clip=recipe.gradient_clip)
 
-    def save(done: int) -> None:
+    def save(_done: int) -> None:
         write_foundation(folder, model, recipe)
 
     with Bar(recipe.name, task.num_steps, "steps") as bar:

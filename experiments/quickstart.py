@@ -77,14 +77,14 @@ def main(runs: str = RUNS, project: ProjectName = None, videos: Path | None = No
             stages.begin(name, STAGES[name])
             if name == PEOPLE and not chosen.simulated:
                 if storage.current(place, "kept", chosen.name) is None:
-                    ask_people(place, chosen, path)
+                    ask_people(place, path)
                     return
                 continue
             spent[name] = run_stage(name, place, chosen, path, videos)
     show(place, chosen, spent, memory.peak_gib)
 
 
-def ask_people(runs: str, project: Project, path: str) -> None:
+def ask_people(runs: str, path: str) -> None:
     """Say that it is people's turn, and how the chain goes on after them."""
     named = shlex.join(["--project", path, "--runs", runs])
     console.print(
@@ -165,6 +165,7 @@ class PeakMemory:
         self.thread.join()
 
     def watch(self) -> None:
+        """Look at the memory of this process and its children until the block ends."""
         driver = psutil.Process()
         while not self.done.wait(self.INTERVAL):
             total = sum(resident(process) for process in [driver, *driver.children(recursive=True)])

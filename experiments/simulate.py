@@ -130,7 +130,7 @@ def work_through(
             picks = [
                 clip
                 for clip, digest in digests.items()
-                if people.shares(name, digest, values[digest], round=round_number)
+                if people.shares(name, digest, values[digest], round_number=round_number)
             ]
             answer = {"picks": picks, "revision": job["revision"], "seconds": 0}
             job = _json(client.post(f"/api/jobs/{job['job_id']}/answer", json=answer))["job"]

@@ -29,21 +29,21 @@ Policy = Callable[[Sequence[Cell], np.ndarray, float, int], list[int]]
 
 def thompson(floor: float) -> Policy:
     """Thompson sampling with this floor, as the product allocates budgets."""
-    return lambda cells, truth, seconds, seed: allocate(cells, seconds, floor=floor, seed=seed)
+    return lambda cells, _, seconds, seed: allocate(cells, seconds, floor=floor, seed=seed)
 
 
-def uniform(cells: Sequence[Cell], truth: np.ndarray, seconds: float, seed: int) -> list[int]:
+def uniform(cells: Sequence[Cell], _truth: np.ndarray, seconds: float, seed: int) -> list[int]:
     """The same seconds for every cell."""
     return allocate(cells, seconds, floor=1.0, seed=seed)
 
 
-def greedy(cells: Sequence[Cell], truth: np.ndarray, seconds: float, seed: int) -> list[int]:
+def greedy(cells: Sequence[Cell], _truth: np.ndarray, seconds: float, _seed: int) -> list[int]:
     """Everything to the cell whose kept clips are the cheapest by the votes so far."""
     kept, other = posteriors(cells)
     return _all_to(int((kept / (kept + other) / prices(cells)).argmax()), cells, seconds)
 
 
-def oracle(cells: Sequence[Cell], truth: np.ndarray, seconds: float, seed: int) -> list[int]:
+def oracle(cells: Sequence[Cell], truth: np.ndarray, seconds: float, _seed: int) -> list[int]:
     """Everything to the cell whose kept clips are the cheapest in truth."""
     return _all_to(int((truth / prices(cells)).argmax()), cells, seconds)
 

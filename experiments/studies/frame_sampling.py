@@ -159,7 +159,9 @@ def ratio(values: np.ndarray, others: np.ndarray) -> str:
     others have no spread, such as one video repeated, are left out."""
     rng = np.random.default_rng(SEED)
     picks = rng.integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = interval(np.array([spread(values[p]) / spread(others[p]) for p in picks if spread(others[p])]))
+    low, high = interval(
+        np.array([spread(values[p]) / spread(others[p]) for p in picks if spread(others[p])])
+    )
     return f"{spread(values) / spread(others):.2f} [{low:.2f}, {high:.2f}]"
 
 
@@ -270,7 +272,7 @@ def train_and_look(variant: Variant, data: str, foundations: str, steps: int, st
     mixture = Mixture({sized("drawn", SIZE): LatentSet.load(data)})
     engine = PlainEngine(network, weight_decay=recipe.weight_decay, gradient_clip=recipe.gradient_clip)
     task = RecipeTask(recipe, network, mixture, text.encode([""])[0])
-    train(task, engine, Silent(), save=lambda done: None, save_every=steps)
+    train(task, engine, Silent(), save=lambda _: None, save_every=steps)
     pipeline = AnimationPipeline(
         unet=network.eval(),
         autoencoder=load_autoencoder(foundations),

@@ -82,7 +82,7 @@ def mutants(count: int, seed: int) -> list[Mutant]:
     return variants
 
 
-def flip_bits(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
+def flip_bits(data: bytes, _kind: str, rng: np.random.Generator) -> bytes:
     """Flip one to a hundred bits anywhere."""
     mutated = bytearray(data)
     for _ in range(int(10 ** rng.uniform(0, 2))):
@@ -90,7 +90,7 @@ def flip_bits(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
     return bytes(mutated)
 
 
-def spoil_head(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
+def spoil_head(data: bytes, _kind: str, rng: np.random.Generator) -> bytes:
     """Overwrite up to twenty bytes within the first 256 and the last 1024, where formats keep their tables."""
     mutated = bytearray(data)
     places = [*range(4, min(256, len(data))), *range(max(0, len(data) - 1024), len(data))]
@@ -101,12 +101,12 @@ def spoil_head(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
     return bytes(mutated)
 
 
-def truncate(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
+def truncate(data: bytes, _kind: str, rng: np.random.Generator) -> bytes:
     """Cut the file off at a random position."""
     return data[: int(rng.integers(1, len(data)))]
 
 
-def move_bytes(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
+def move_bytes(data: bytes, _kind: str, rng: np.random.Generator) -> bytes:
     """Take a piece out, repeat it, or overwrite it with noise."""
     start = int(rng.integers(len(data)))
     end = min(len(data), start + int(rng.integers(1, 200)))

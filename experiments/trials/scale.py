@@ -72,6 +72,7 @@ class Sleeper(Teacher):
         self.drawn = storage.read_table(storage.below(work.plan, "../../drawn.parquet"), DRAWN).to_pylist()
 
     def __call__(self, table: pa.Table) -> pa.Table:
+        """Sleep for each row, and give it one of the clips that were drawn before."""
         time.sleep(self.seconds * table.num_rows)
         return table_of([self._candidate(row) for row in records_of(table, PlanRow)], Candidate)
 

@@ -77,7 +77,7 @@ def people_in(kept: storage.Artifact) -> set[str]:
 def test_a_persons_votes_are_listed_then_withdrawn_and_a_new_kept_set_leaves_them_out(
     chosen: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(withdraw.console, "width", 200)
+    monkeypatch.setattr(withdraw.console, "width", 400)  # no path is broken
     before = current(str(chosen), "kept", TINY)
     assert people_in(before) == {"ann", "bob", "cid", "eve"}
     withdraw.main(runs=str(chosen), project="tiny", votes_of="ann", dry_run=True)

@@ -53,12 +53,12 @@ PANEL = Panel(annotators=tuple(FLAWLESS[:3]), expert=FLAWLESS[3], threshold=0.5)
 def test_people_err_at_their_stated_rates_and_repeatably() -> None:
     person = Rater(name="ana", false_accept=0.2, false_reject=0.1)
     digests = [content_id("clip", i) for i in range(4000)]
-    accepted = [shares(person, digest, 0.9, PANEL, round=1) for digest in digests]
-    rejected = [not shares(person, digest, 0.1, PANEL, round=1) for digest in digests]
+    accepted = [shares(person, digest, 0.9, PANEL, round_number=1) for digest in digests]
+    rejected = [not shares(person, digest, 0.1, PANEL, round_number=1) for digest in digests]
     assert abs(sum(accepted) / 4000 - 0.2) < 0.025 and abs(sum(rejected) / 4000 - 0.1) < 0.02
-    assert accepted == [shares(person, digest, 0.9, PANEL, round=1) for digest in digests]
+    assert accepted == [shares(person, digest, 0.9, PANEL, round_number=1) for digest in digests]
     other = replace(person, name="ben")
-    assert accepted != [shares(other, digest, 0.9, PANEL, round=1) for digest in digests]
+    assert accepted != [shares(other, digest, 0.9, PANEL, round_number=1) for digest in digests]
 
 
 def test_another_panel_is_other_people() -> None:

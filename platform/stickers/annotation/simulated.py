@@ -37,7 +37,7 @@ class SimulatedPeople(Protocol):
         """
         ...
 
-    def shares(self, name: str, digest: str, value: float, *, round: int) -> bool:
+    def shares(self, name: str, digest: str, value: float, *, round_number: int) -> bool:
         """Whether a person would share a clip that `look` gave `value`."""
         ...
 
@@ -77,9 +77,9 @@ class RandomPeople:
         """They see nothing."""
         return {digest: 0.0 for digest, *_ in strips}
 
-    def shares(self, name: str, digest: str, value: float, *, round: int) -> bool:
+    def shares(self, name: str, digest: str, value: float, *, round_number: int) -> bool:
         """A coin that falls the same way every time."""
-        return seed_from("random people", self.seed, name, round, digest) / SEED_RANGE < self.share
+        return seed_from("random people", self.seed, name, round_number, digest) / SEED_RANGE < self.share
 
     def description(self) -> dict[str, Any]:
         """The rule."""

@@ -168,9 +168,7 @@ def describe(tarball: Path) -> NpmPackage:
     return NpmPackage(name, version, integrity_of(tarball), tarball.stat().st_size)
 
 
-def read_members(
-    tarball: Path, progress: Callable[[int], object] = lambda num_bytes: None
-) -> Iterator[Member]:
+def read_members(tarball: Path, progress: Callable[[int], object] = lambda _: None) -> Iterator[Member]:
     """The files of a package, one after the other.
 
     Args:

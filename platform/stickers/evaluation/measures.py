@@ -29,11 +29,11 @@ class Metric:
     measure: Callable[[np.ndarray, np.ndarray], float]
 
 
-def _motion(clip_THWC: np.ndarray, sticker_HWC: np.ndarray) -> float:
+def _motion(clip_THWC: np.ndarray, _sticker_HWC: np.ndarray) -> float:
     return motion_size(clip_THWC)
 
 
-def _consistency(clip_THWC: np.ndarray, sticker_HWC: np.ndarray) -> float:
+def _consistency(clip_THWC: np.ndarray, _sticker_HWC: np.ndarray) -> float:
     return consistency(clip_THWC)
 
 

@@ -73,7 +73,7 @@ _ACTIONS = frozenset[str]().union(*map(forms_of, ACTIONS.split()))
 Reserved = Callable[[str], bool]
 
 
-def no_prompt(text: str) -> bool:
+def no_prompt(_text: str) -> bool:
     """Reserves no prompt."""
     return False
 

@@ -156,6 +156,7 @@ class TextToImage:
         self.pipeline.set_progress_bar_config(disable=True)
 
     def __call__(self, text: str, seed: int) -> np.ndarray:
+        """Draw a picture, uint8 `[H, W, 3]`."""
         noise = torch.Generator("cpu").manual_seed(seed % 2**63)
         settings = {} if self.steps is None else {"num_inference_steps": self.steps}
         return np.asarray(self.pipeline(text, generator=noise, **settings).images[0])

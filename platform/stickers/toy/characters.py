@@ -196,7 +196,7 @@ def _ears(canvas: Canvas, look: Look, centre: Point, radius: float, tilt: float)
         canvas.ellipse(at(0.15, 1.45), radius * 0.17, radius * 0.17, look.accent)
 
 
-def _face(canvas: Canvas, look: Look, pose: Pose, centre: Point, radius: float) -> None:
+def _face(canvas: Canvas, pose: Pose, centre: Point, radius: float) -> None:
     c, s = cos(pose.head_tilt), sin(pose.head_tilt)
 
     def at(x: float, y: float) -> Point:
@@ -254,5 +254,5 @@ def draw_character(look: Look, pose: Pose, size: int) -> np.ndarray:
     centre = (0.5 + 0.12 * sin(pose.head_tilt), 0.37 + pose.head_drop)
     _ears(canvas, look, centre, radius, pose.head_tilt)
     canvas.ellipse(centre, radius * 1.08, radius, look.body, pose.head_tilt)
-    _face(canvas, look, pose, centre, radius)
+    _face(canvas, pose, centre, radius)
     return canvas.render()

@@ -14,7 +14,7 @@ from stickers.video.clips import on_white
 Fault = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
-def still(clip_THWC: np.ndarray, dice: np.random.Generator) -> np.ndarray:
+def still(clip_THWC: np.ndarray, _dice: np.random.Generator) -> np.ndarray:
     """One frame throughout."""
     return np.repeat(clip_THWC[:1], len(clip_THWC), axis=0)
 
@@ -49,35 +49,35 @@ def two_in_turn(clip_THWC: np.ndarray, dice: np.random.Generator) -> np.ndarray:
     return clip
 
 
-def shuffled(clip_THWC: np.ndarray, dice: np.random.Generator) -> np.ndarray:
+def shuffled(clip_THWC: np.ndarray, _dice: np.random.Generator) -> np.ndarray:
     """Frames in an order that goes to and fro: the first, the last, the second, the last but one, and so on."""
     count = len(clip_THWC)
     ends = [end for pair in zip(range(count), reversed(range(count)), strict=True) for end in pair]
     return clip_THWC[ends[:count]]
 
 
-def pulsing(clip_THWC: np.ndarray, dice: np.random.Generator) -> np.ndarray:
+def pulsing(clip_THWC: np.ndarray, _dice: np.random.Generator) -> np.ndarray:
     """Every other frame darker by a third."""
     clip = clip_THWC.copy()
     clip[1::2, ..., :3] = (clip[1::2, ..., :3] * np.float32(2 / 3)).astype(np.uint8)
     return clip
 
 
-def burning(clip_THWC: np.ndarray, dice: np.random.Generator) -> np.ndarray:
+def burning(clip_THWC: np.ndarray, _dice: np.random.Generator) -> np.ndarray:
     """Colours that grow up to sixfold and saturate."""
     clip = clip_THWC.astype(np.float32)
     clip[..., :3] *= np.linspace(1, 6, len(clip))[:, None, None, None]
     return clip.clip(0, 255).astype(np.uint8)
 
 
-def cut_by_the_edge(clip_THWC: np.ndarray, dice: np.random.Generator) -> np.ndarray:
+def cut_by_the_edge(clip_THWC: np.ndarray, _dice: np.random.Generator) -> np.ndarray:
     """The middle half of each frame."""
     height, width = clip_THWC.shape[1:3]
     top, start = height // 4, width // 4
     return clip_THWC[:, top : top + height // 2, start : start + width // 2]
 
 
-def nothing(clip_THWC: np.ndarray, dice: np.random.Generator) -> np.ndarray:
+def nothing(clip_THWC: np.ndarray, _dice: np.random.Generator) -> np.ndarray:
     """Transparent throughout."""
     clip = clip_THWC.copy()
     clip[..., 3] = 0

@@ -70,10 +70,10 @@ class Panel:
         meaning(prompt)
         return decode_and_measure((prompt, image_index, list(strips)))
 
-    def shares(self, name: str, digest: str, value: float, *, round: int) -> bool:
+    def shares(self, name: str, digest: str, value: float, *, round_number: int) -> bool:
         """Whether the rater who signs with `name` shares a clip of relative error `value`."""
         rater = next(one for one in (*self.annotators, self.expert) if self.signature(one) == name)
-        return shares(rater, digest, value, self, round=round)
+        return shares(rater, digest, value, self, round_number=round_number)
 
     def description(self) -> dict[str, Any]:
         """The rule, in JSON's types."""
@@ -121,11 +121,11 @@ def _least(flat: np.ndarray, many: np.ndarray) -> float:
     return float(np.square(many - flat).mean(axis=1).min())
 
 
-def shares(rater: Rater, digest: str, error: float, panel: Panel, *, round: int) -> bool:
+def shares(rater: Rater, digest: str, error: float, panel: Panel, *, round_number: int) -> bool:
     """Whether `rater` would share the clip: the right answer, or by their own rates the wrong one."""
     right = error <= panel.threshold
     rate = rater.false_reject if right else rater.false_accept
-    slips = seed_from("slip", panel.seed, rater.name, round, digest) / SEED_RANGE < rate
+    slips = seed_from("slip", panel.seed, rater.name, round_number, digest) / SEED_RANGE < rate
     return right != slips
 
 
