@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.cli.logs import FOLDER, new_log
+
 RUN = """
 import json, os, subprocess, sys, logging, warnings
 from pathlib import Path
@@ -153,3 +155,19 @@ def test_a_command_that_another_starts_writes_to_its_log_and_has_parts(ran: Path
         "result: better than a still",
     ]
     assert "library: a child" in log.read_text() and not (ran / "runs").exists()
+
+
+def test_logs_are_named_after_command_and_time_and_never_shared(tmp_path: Path) -> None:
+    logs = [new_log("prepare", str(tmp_path / "runs")) for _ in range(3)]
+    assert len(set(logs)) == 3 and {log.parent for log in logs} == {tmp_path / "runs" / FOLDER}
+    assert all(log.name.startswith("prepare-") and log.suffix == ".log" and log.exists() for log in logs)
+
+
+@pytest.mark.parametrize("runs", [None, "s3://bucket/runs", "a file/runs"])
+def test_where_runs_take_no_log_it_lies_in_the_temporary_folder(
+    runs: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a file").touch()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert new_log("prepare", runs).parent == tmp_path / "stickers-logs"
