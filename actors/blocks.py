@@ -4,15 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import ray
-from ray.data._internal.execution.backpressure_policy import (
-    ENABLED_BACKPRESSURE_POLICIES,
-    ENABLED_BACKPRESSURE_POLICIES_CONFIG_KEY,
-)
-from ray.data._internal.execution.backpressure_policy.backpressure_policy import BackpressurePolicy
-from ray.data._internal.execution.interfaces import PhysicalOperator
 from ray.data.checkpoint import CheckpointConfig
 from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError, RayError, WorkerCrashedError
 
+from actors.compat import BackpressurePolicy, PhysicalOperator, add_policy, rows_done, rows_taken
 from stickers import storage
 from stickers.errors import UserError
 
@@ -45,16 +40,8 @@ class BoundUnwritten(BackpressurePolicy):
         most = self._data_context.get_config(UNWRITTEN)
         if op.name != f"MapBatches({most.operator})":
             return True
-        taken = op.metrics.rows_inputs_of_submitted_tasks
-        return bool(taken == 0 or taken - sum(map(_written, self._topology)) < most.rows)
-
-
-def _written(op: PhysicalOperator) -> float:
-    """Rows that a writing operator has written for good; 0 for other operators."""
-    if op.name != "Write":
-        return 0.0
-    rows_per_task = op.metrics.average_rows_inputs_per_task or 0.0
-    return float(op.metrics.rows_inputs_of_submitted_tasks - op.metrics.num_tasks_running * rows_per_task)
+        written = sum(rows_done(other) for other in self._topology if other.name == "Write")
+        return bool(rows_taken(op) == 0 or rows_taken(op) - written < most.rows)
 
 
 def write_durable(
@@ -136,8 +123,7 @@ def _execute(
         delete_checkpoint_on_success=False,
     )
     if unwritten:
-        policies = [*ENABLED_BACKPRESSURE_POLICIES, BoundUnwritten]
-        dataset.context.set_config(ENABLED_BACKPRESSURE_POLICIES_CONFIG_KEY, policies)
+        add_policy(dataset, BoundUnwritten)
         dataset.context.set_config(UNWRITTEN, unwritten)
     # No CPU on the books for writing: where actors hold all of them it would come last, and what is made would pile up
     free = {"max_retries": 0, "num_cpus": 0}

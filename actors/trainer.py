@@ -22,13 +22,12 @@ import torch
 from ray import train
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-from ray.train.v2._internal.execution.callback import RayTrainCallback
 from rich.console import Console
 from rich.table import Table
 
 from actors.board import Board
 from actors.cluster import check_memory, check_room, connect, is_private, worker_resource
+from actors.compat import trainer_without_watcher
 from actors.preview import NUM_CLIPS, Preview, film
 from actors.screen import console as shared_console
 from actors.screen import log_to_errors
@@ -154,22 +153,8 @@ def drive(work: Assignment) -> str:
     return ""
 
 
-class OwnClusterTrainer(TorchTrainer):
-    """A trainer for a cluster that ends with its driver.
-
-    It goes without the watcher process of each training, which frees the resources of a dead controller.
-    """
-
-    def _create_default_callbacks(self) -> list[RayTrainCallback]:
-        return [
-            callback
-            for callback in super()._create_default_callbacks()
-            if not isinstance(callback, PlacementGroupCleanerCallback)
-        ]
-
-
 def _trainer(work: Assignment) -> TorchTrainer:
-    job, kind = work.job, OwnClusterTrainer if is_private() else TorchTrainer
+    job, kind = work.job, trainer_without_watcher() if is_private() else TorchTrainer
     return kind(
         train_worker,
         train_loop_config={"work": work},
