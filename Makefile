@@ -12,7 +12,7 @@ RUNS ?= $(STICKERS_RUNS)
 PORT ?= 8000
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help setup quickstart quickstart-full mlflow serve annotate test soak docs check house format lock lock-check
+.PHONY: help setup quickstart quickstart-full mlflow serve annotate test test-long soak docs check house format lock lock-check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -36,8 +36,11 @@ serve: setup ## serve the registered student (http://127.0.0.1:8000)
 annotate: setup ## open the page on which people choose (http://127.0.0.1:8100); prints links to sign in with
 	$(PYTHON) experiments/annotate.py serve --runs "$(RUNS)" $(ARGS)
 
-test: setup ## run every test a machine without a GPU can run
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: setup ## run the tests, but for those that take a minute or more each
+	$(PYTHON) -m pytest -m "not long" --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-long: setup ## run the tests that take a minute or more each: whole chains, kills, clusters; an hour on two cores
+	$(PYTHON) -m pytest -m long --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: setup ## the long trials: a thousand bad videos, a hundred kills while candidates are made, a hundred while people choose
 	$(PYTHON) experiments/trials/soak.py

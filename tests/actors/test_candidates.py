@@ -160,6 +160,7 @@ class Fragile(Teacher):
         self.maker.make = dying  # type: ignore[method-assign]
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_rows_that_fail_or_kill_are_tried_again_and_recorded(
     world: Path, cluster: None, tmp_path: Path
@@ -186,6 +187,7 @@ def test_rows_that_fail_or_kill_are_tried_again_and_recorded(
     assert run_ensemble(uri, plan, ensemble, Console(quiet=True)) == outs
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_weights_that_changed_since_their_training_draw_nothing(
     world: Path, cluster: None, tmp_path: Path

@@ -23,7 +23,7 @@ from stickers.training.job import TrainingJob
 from tests.support.gates import Gate
 from tests.support.processes import kill_driver, lives, wait_for
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(900)]
 #: two stages of 10 steps, averaged weights, a checkpoint every third step
 CHANGES = Changes(steps=10, batch_size=2, checkpoint_every=3, ema_decay=0.9)
 RECIPE = apply(CHANGES, TINY.teachers[0])

@@ -27,7 +27,7 @@ from stickers.training.job import TrainingJob
 from tests.support.gates import Gate
 from tests.support.processes import kill_driver, wait_for
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = SamplerSettings(num_steps=2, guided_steps=0, solver="ddim", num_frames=6, fps=6)
 NUM_PROMPTS = 24

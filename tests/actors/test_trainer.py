@@ -16,7 +16,7 @@ from stickers.models.unet import VideoUNet
 from stickers.training.job import TrainingJob
 from stickers.training.recipe import Recipe
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(1200)]
 CHANGES = Changes(steps=12, batch_size=2, checkpoint_every=4)
 TEACHER = apply(CHANGES, TINY.teachers[0])
 

@@ -17,6 +17,7 @@ from tests.support.text_to_image import save_pipeline
 SIZE = 64
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.timeout(600)
 def test_models_write_and_draw_and_the_same_commands_again_do_nothing(

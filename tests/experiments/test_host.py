@@ -40,6 +40,7 @@ def wait_for(process: subprocess.Popen[str], address: str) -> dict[str, object]:
     raise AssertionError(f"the address was never printed; instead: {printed}")
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_registered_student_is_hosted_until_stopped(student_folder: Path, tmp_path: Path) -> None:
     tracking = Tracking.open(str(tmp_path / "runs"))

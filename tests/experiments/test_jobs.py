@@ -11,7 +11,7 @@ from recipes.toy.projects import TINY
 from stickers import storage
 from tests.support.clusters import cluster, dependencies_only, submit
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
 TEACHER = TINY.teachers[0].name
 

@@ -150,6 +150,7 @@ def write_project(folder: Path, others: Path) -> Path:
     return file
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_every_teacher_has_latents_by_its_own_encoders(tiny_foundations: Path, tmp_path: Path) -> None:
     file, runs = write_project(tmp_path / "videos", tiny_foundations), str(tmp_path / "runs")

@@ -30,7 +30,7 @@ from stickers.training.engine import DeepSpeedEngine
 from tests.support.gates import Gate
 from tests.support.processes import free_ports, kill_driver, lives, wait_for
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 ROOT = Path(__file__).parents[2]
 ROLES = ("teacher", "student", "distilled")
 

@@ -73,6 +73,7 @@ def test_the_command_on_the_page_asks_for_the_same_pilot() -> None:
     assert "--quality pixels --num-seeds 3 --num-prompts 6 --choose calm" in line
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.timeout(900)
 def test_from_evidence_to_a_choice_that_candidates_obey(

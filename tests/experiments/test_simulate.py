@@ -115,6 +115,7 @@ def test_the_panel_does_not_mix_with_people(finished_plan: Path, tmp_path: Path)
         main(runs=str(runs), project="tiny")
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_kept_clips_are_encoded_for_each_student_once(
     finished_plan: Path, tiny_foundations: Path, tmp_path: Path

@@ -53,6 +53,7 @@ def test_improved_layers_and_graphs_change_nothing(unet: VideoUNet, graph: str) 
 COMPILES = shutil.which("g++") and (Path(sysconfig.get_path("include")) / "Python.h").exists()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not COMPILES, reason="torch.compile needs g++ and Python's headers")
 def test_a_compiled_unet_changes_nothing(unet: VideoUNet) -> None:
     z, image = torch.randn(2, 3, 8, 8, 8), torch.randn(2, 8, 8, 8)

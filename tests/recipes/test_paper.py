@@ -20,7 +20,7 @@ from stickers.project import load_project
 from tests.conftest import byte_tokenizer
 from tests.support.text_to_image import save_pipeline
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(1500)]
 STICKERS = Path(__file__).parents[1] / "data" / "stickers"
 #: pixels a side; teachers draw at twice the students' size, as in the paper
 STUDENT_SIZE, TEACHER_SIZE = 32, 64

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import torch
 
 from stickers.training.distil import DistillationTask
@@ -41,6 +42,7 @@ def test_guidance_acts_in_the_first_steps_alone() -> None:
     assert any(guided) and not all(guided)
 
 
+@pytest.mark.long
 def test_distillation_brings_the_student_to_its_teacher() -> None:
     """Four teacher steps to a student step: the loss starts above zero and falls."""
     student = tiny_unet()

@@ -12,6 +12,7 @@ import torch
 from experiments.benchmarks import peers
 
 
+@pytest.mark.long
 def test_peers_take_turns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     small = ("--size", "trial", "--picture", "64", "--frames", "2", "--networks", "ours", "UNetMotionModel")
     arguments = ["forward", *small, "--device", "cpu", "--repeats", "1", "--json"]

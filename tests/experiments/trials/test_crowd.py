@@ -28,6 +28,7 @@ def test_fifty_at_once_answer_each_job_three_times(kind: str, tmp_path: Path) ->
     assert faults(load, kind, 60, 50, tmp_path, 0.2) == []
 
 
+@pytest.mark.long
 def test_three_kills_lose_and_double_nothing(kind: str, tmp_path: Path) -> None:
     assert faults(kills, kind, 3, 20, 1_000, 0, tmp_path) == []
 

@@ -6,7 +6,7 @@ import pytest
 
 from experiments.trials.kills import soak
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(1200)]
 
 
 def test_three_kills_lose_double_and_change_nothing(tmp_path: Path) -> None:

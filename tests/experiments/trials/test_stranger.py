@@ -67,6 +67,7 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Way:
     return Way(folder=folder, code=code, screen=(folder / SCREEN).read_text())
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.timeout(1800)
 def test_real_stickers_go_the_whole_way(way: Way) -> None:
@@ -79,6 +80,7 @@ def test_real_stickers_go_the_whole_way(way: Way) -> None:
     assert {row.teacher for row in Candidates(again[0].uri)} >= {"teacher-8fps"}
 
 
+@pytest.mark.long
 @needs_namespaces
 @pytest.mark.ray
 @pytest.mark.timeout(1800)
