@@ -133,13 +133,15 @@ def run_mirror(root: Path, mirror: Mirror) -> dict[str, object]:
 
 
 def run_mirrors(root: Path, store: Path, jobs: int) -> None:
-    """Run every mirror test that is absent from `store` or changed since; each result is stored at once."""
+    """Run every mirror test that is absent from `store` or changed since, those that start clusters last; each result is
+    stored at once."""
     results = json.loads(store.read_text()) if store.exists() else {}
     due = [
         mirror
         for mirror in read_mirrors(root)
         if not mirror.objection and results.get(mirror.module, {}).get("digest") != mirror.digest
     ]
+    due.sort(key=lambda mirror: "pytest.mark.ray" in (root / mirror.test).read_text(encoding="utf-8"))
     with ThreadPoolExecutor(jobs) as pool:
         runs = {pool.submit(run_mirror, root, mirror): mirror for mirror in due}
         for number, run in enumerate(as_completed(runs), 1):
