@@ -133,8 +133,10 @@ def run_mirror(root: Path, mirror: Mirror) -> dict[str, object]:
 
 
 def run_mirrors(root: Path, store: Path, jobs: int) -> None:
-    """Run every mirror test that is absent from `store` or changed since, those that start clusters last; each result is
-    stored at once."""
+    """Run every mirror test that is absent from `store` or changed since, those that start clusters last.
+
+    Each result is stored at once.
+    """
     results = json.loads(store.read_text()) if store.exists() else {}
     due = [
         mirror
