@@ -55,7 +55,7 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
-class Source:
+class CodeFile:
     """One file of the code: its path from the root, its text and its syntax tree."""
 
     path: str
@@ -82,16 +82,16 @@ class Measure:
 
 
 @cache
-def read_code(root: Path) -> tuple[Source, ...]:
+def read_code(root: Path) -> tuple[CodeFile, ...]:
     """Every Python file of our packages under `root`, in order of its path."""
     paths = (path for package, base in PACKAGES.items() for path in (root / base / package).rglob("*.py"))
     return tuple(read_source(root, path) for path in sorted(paths))
 
 
-def read_source(root: Path, path: Path) -> Source:
+def read_source(root: Path, path: Path) -> CodeFile:
     """The file at `path` with its path from `root`."""
     text = path.read_text(encoding="utf-8")
-    return Source(path.relative_to(root).as_posix(), text, ast.parse(text, filename=str(path)))
+    return CodeFile(path.relative_to(root).as_posix(), text, ast.parse(text, filename=str(path)))
 
 
 def measure_folders(root: Path) -> Measure:

@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 
 import coverage
-from measures import Measure, Source, read_code
+from measures import CodeFile, Measure, read_code
 
 #: The least share of its module's lines that a mirror test runs.
 COVERED = 0.6
@@ -37,7 +37,7 @@ sigterm = true
 """
 
 
-def is_module(source: Source) -> bool:
+def is_module(source: CodeFile) -> bool:
     """False for a file that holds nothing but a docstring, imports and `__all__`."""
     for node in source.tree.body:
         match node:
