@@ -7,7 +7,7 @@ import ray
 from ray.data.checkpoint import CheckpointConfig
 from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError, RayError, WorkerCrashedError
 
-from actors.compat import BackpressurePolicy, PhysicalOperator, add_policy, rows_done, rows_taken
+from actors.ray_compat import BackpressurePolicy, PhysicalOperator, add_policy, rows_done, rows_taken
 from stickers import storage
 from stickers.errors import UserError
 

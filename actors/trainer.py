@@ -27,8 +27,8 @@ from rich.table import Table
 
 from actors.board import Board
 from actors.cluster import check_memory, check_room, connect, is_private, worker_resource
-from actors.compat import trainer_without_watcher
 from actors.preview import NUM_CLIPS, Preview, film
+from actors.ray_compat import trainer_without_watcher
 from actors.screen import console as shared_console
 from actors.screen import log_to_errors
 from actors.tracking import RunTracker, SilentTracker, Tracking

@@ -88,6 +88,7 @@ def written_files(world: Path) -> list[Path]:
     return sorted((world / "runs" / "plans").glob("*/candidates/*/0/rows/*.parquet"))
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_killed_and_run_again_it_makes_exactly_the_plan(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

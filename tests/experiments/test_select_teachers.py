@@ -143,6 +143,7 @@ def check_obedience(
     storage.set_current(str(runs), "teachers", training_name("four", NAMES[1]), f"{NAMES[1]}-2")
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.timeout(600)
 def test_votes_count_once_every_clip_was_judged(

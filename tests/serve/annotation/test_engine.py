@@ -1,6 +1,5 @@
 """The service without HTTP: people sign in, take jobs and answer them; a lead changes the rules at once."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from stickers.annotation.store.votes import VoteStore
 from stickers.candidates.archive import Candidates
 from tests.serve.annotation.conftest import PASSWORD, PEOPLE
 from tests.support.choosing import require
+from tests.support.coroutines import finish
 
 ANN = Person(name="ann", role="annotator")
 EVE = Person(name="eve", role="expert")
@@ -35,7 +35,7 @@ def run(drawn_plan: Path, tmp_path: Path, work: Callable[[Annotation], Awaitable
         async def whole() -> None:
             await work(Annotation(store))
 
-        asyncio.run(whole())
+        finish(whole())
 
 
 def test_a_session_begins_and_ends(drawn_plan: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The gate lets in whom a session names, with the session's own token, and not too often."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from serve.annotation.gate import COOKIE, Gate
 from stickers.annotation.store.people import add_person
 from stickers.annotation.store.votes import VoteStore
 from tests.serve.annotation.conftest import PASSWORD
+from tests.support.coroutines import finish
 
 LIMITS = Limits(wrong_sign_ins="3 per hour", password_tries="2 per hour", requests="4 per hour")
 HOME = "127.0.0.1"
@@ -59,7 +59,7 @@ def run(service: Annotation, work: Callable[[Gate], Awaitable[None]]) -> None:
     async def whole() -> None:
         await work(Gate(service, LIMITS))
 
-    asyncio.run(whole())
+    finish(whole())
 
 
 def test_a_session_carries_its_own_token(service: Annotation, tokens: dict[str, str]) -> None:

@@ -10,7 +10,7 @@ from ray.data._internal.execution.interfaces.op_runtime_metrics import OpRuntime
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
-from actors.compat import (
+from actors.ray_compat import (
     CHECKED_VERSION,
     BackpressurePolicy,
     add_policy,
@@ -68,4 +68,4 @@ def test_nothing_else_uses_a_private_module_of_ray() -> None:
         for folder in ("actors", "experiments", "platform", "recipes", "serve")
         for path in (ROOT / folder).rglob("*.py")
     }
-    assert [name for name, text in texts.items() if "._internal" in text] == ["actors/compat.py"]
+    assert [name for name, text in texts.items() if "._internal" in text] == ["actors/ray_compat.py"]

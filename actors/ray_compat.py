@@ -1,8 +1,8 @@
 """The private interfaces of Ray that this program uses.
 
 Ray Data has no public way to hold an operator back, or to learn how many rows a running task was given. Ray Train has
-none to leave out one of its callbacks. `tests/actors/test_compat.py` names the version for which this was checked, and
-what to check in a newer one.
+none to leave out one of its callbacks. `tests/actors/test_ray_compat.py` names the version for which this was checked,
+and what to check in a newer one.
 """
 
 from collections.abc import Sequence
