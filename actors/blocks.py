@@ -87,15 +87,15 @@ def _blocks(target: str) -> list[str]:
 
 
 class DurableRows:
-    """Counts the rows that are durable in `<out>/rows`; every block is read once."""
+    """Counts the rows that are durable in `<folder>/rows`; every block is read once."""
 
-    def __init__(self, out: str, id_column: str) -> None:
-        self.out, self.id_column = out, id_column
+    def __init__(self, folder: str, id_column: str) -> None:
+        self.folder, self.id_column = folder, id_column
         self.rows_of: dict[str, int] = {}
 
     def __call__(self) -> int:
         """How many rows are durable now."""
-        for block in _blocks(self.out):
+        for block in _blocks(self.folder):
             if block not in self.rows_of:
                 try:
                     self.rows_of[block] = storage.read_table(block, columns=[self.id_column]).num_rows

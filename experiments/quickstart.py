@@ -65,10 +65,10 @@ def main(runs: str = RUNS, project: ProjectName = None, videos: Path | None = No
     """
     chosen = choose_project(project)
     path = str(project_path(project))
-    place = storage.resolve_runs(runs)
-    if "://" in place:
+    runs_uri = storage.resolve_runs(runs)
+    if "://" in runs_uri:
         raise UserError(
-            f"the quickstart keeps its videos and votes in a folder of this machine, not in {place}"
+            f"the quickstart keeps its videos and votes in a folder of this machine, not in {runs_uri}"
         )
     names = stages_of(chosen)
     stages, spent = Stages(*names), dict[str, float]()
@@ -76,12 +76,12 @@ def main(runs: str = RUNS, project: ProjectName = None, videos: Path | None = No
         for name in names:
             stages.begin(name, STAGES[name])
             if name == PEOPLE and not chosen.simulated:
-                if storage.current(place, "kept", chosen.name) is None:
-                    ask_people(place, path)
+                if storage.current(runs_uri, "kept", chosen.name) is None:
+                    ask_people(runs_uri, path)
                     return
                 continue
-            spent[name] = run_stage(name, place, chosen, path, videos)
-    show(place, chosen, spent, memory.peak_gib)
+            spent[name] = run_stage(name, runs_uri, chosen, path, videos)
+    show(runs_uri, chosen, spent, memory.peak_gib)
 
 
 def ask_people(runs: str, path: str) -> None:

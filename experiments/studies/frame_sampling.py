@@ -155,8 +155,10 @@ def show_buckets(drawn: Drawn, others: Drawn, rates: tuple[int, ...]) -> None:
 
 
 def ratio(values: np.ndarray, others: np.ndarray) -> str:
-    """The ratio of two spreads of the same videos, with its bootstrap interval over videos. Resamples in which the
-    others have no spread, such as one video repeated, are left out."""
+    """The ratio of two spreads of the same videos, with its bootstrap interval over videos.
+
+    Resamples in which the others have no spread, such as one video repeated, are left out.
+    """
     rng = np.random.default_rng(SEED)
     picks = rng.integers(len(values), size=(RESAMPLES, len(values)))
     low, high = interval(

@@ -61,8 +61,8 @@ def driving(uri: str) -> Iterator[None]:
 
 def is_driven(uri: str) -> bool:
     """Whether somebody makes the plan at `uri` now; one on another machine is waited for, for some seconds."""
-    place = storage.join(uri, DRIVER)
-    return storage.exists(place) and _is_alive(place, storage.read_json(place))
+    signature = storage.join(uri, DRIVER)
+    return storage.exists(signature) and _is_alive(signature, storage.read_json(signature))
 
 
 def _second(uri: str, driver: dict[str, Any]) -> UserError:
