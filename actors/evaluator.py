@@ -17,7 +17,7 @@ from stickers.evaluation.truth import Truth, TruthReader
 from stickers.export import assemble
 from stickers.models.folders import network_names
 from stickers.pipeline import AnimationPipeline, to_pixels
-from stickers.video.clips import fit, on_white
+from stickers.video.clips import fit_picture
 from stickers.video.codec import decode_picture, encode_strip
 
 STILL = "still"
@@ -115,7 +115,7 @@ class Evaluator:
         for name, clip in reader.references(seed).items() if reader else ():
             yield name, clip, fps
         for name, pipeline in self.pipelines.items():
-            still = _fitted(picture, pipeline.picture_size)
+            still = fit_picture(picture, pipeline.picture_size)
             (clip,) = pipeline.animate(pictures=[still], prompts=[work.prompt.text], seeds=[seed])
             yield name, clip, pipeline.settings.fps
 
@@ -123,7 +123,7 @@ class Evaluator:
         """The sticker as a frozen clip, passed through the autoencoder."""
         pipeline = self.served
         frames = np.repeat(
-            _fitted(picture, pipeline.picture_size)[None], pipeline.settings.num_frames, axis=0
+            fit_picture(picture, pipeline.picture_size)[None], pipeline.settings.num_frames, axis=0
         )
         latents = pipeline.autoencoder.encode(to_tensor(frames)[None])
         return to_pixels(pipeline.autoencoder.decode(latents))[0]
@@ -132,17 +132,13 @@ class Evaluator:
         self, clip: np.ndarray, picture: np.ndarray, reader: TruthReader | None
     ) -> tuple[dict[str, float], dict[str, float], str]:
         """Metrics by name, the weight of the weighted ones, and the motion nearest to the clip's."""
-        sticker = _fitted(picture, clip.shape[1])
+        sticker = fit_picture(picture, clip.shape[1])
         values = {metric.name: float(metric.measure(clip, sticker)) for metric in self.metrics}
         if reader is None or clip.shape[1] != self.served.picture_size:
             return values, {}, ""
         reading = reader.read(clip)
         values |= {ERROR: reading.error, RIGHT: float(reading.right)}
         return values, {ERROR: reading.scale}, reading.nearest
-
-
-def _fitted(picture: np.ndarray, size: int) -> np.ndarray:
-    return on_white(fit(picture[None], size))[0]
 
 
 def foundation_systems(foundations: str) -> dict[str, str]:

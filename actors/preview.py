@@ -13,7 +13,7 @@ from stickers.models.folders import load_autoencoder, load_text_encoder, load_un
 from stickers.pipeline import AnimationPipeline
 from stickers.prompts.sticker_tables import Stickers
 from stickers.training.job import TrainingJob, folder_of
-from stickers.video.clips import fit, on_white
+from stickers.video.clips import fit_picture
 from stickers.video.codec import decode_picture, encode_animation
 
 NUM_CLIPS = 6
@@ -34,10 +34,7 @@ class Preview:
         first = {row.prompt_id: row for row in reversed(stickers.stickers)}
         prompts = [prompt for prompt in stickers.prompts if prompt.prompt_id in first][:NUM_CLIPS]
         return cls(
-            tuple(
-                on_white(fit(decode_picture(first[prompt.prompt_id].png)[None], size))[0]
-                for prompt in prompts
-            ),
+            tuple(fit_picture(decode_picture(first[prompt.prompt_id].png), size) for prompt in prompts),
             tuple(prompt.text for prompt in prompts),
         )
 

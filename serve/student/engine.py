@@ -13,7 +13,7 @@ from stickers.artifacts.licences import LICENCES, by_licence
 from stickers.data.latents import weights_digest
 from stickers.errors import UserError
 from stickers.pipeline import AnimationPipeline, check_prompt
-from stickers.video.clips import cut_out, fit, on_white, shrink
+from stickers.video.clips import cut_out, fit_picture, on_white, shrink
 from stickers.video.codec import decode_picture, encode_animation
 
 #: pictures are cut out at this multiple of the model's size: enough for soft edges, and far from 16 million pixels
@@ -53,7 +53,7 @@ class Student:
             raise UserError("the picture is empty (0 bytes); PNG, WebP and JPEG are accepted")
         size = self.pipeline.picture_size
         pixels = shrink(decode_picture(picture)[None], CUT_OUT_SCALE * size)
-        return AnimationRequest(on_white(fit(cut_out(pixels), size))[0], prompt, seed)
+        return AnimationRequest(fit_picture(cut_out(pixels)[0], size), prompt, seed)
 
     def animate(self, requests: list[AnimationRequest]) -> list[np.ndarray]:
         """One uint8 RGBA clip [T, H, W, 4] for every request, animated as one batch."""

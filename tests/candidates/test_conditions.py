@@ -14,7 +14,9 @@ from stickers.data.encoding import to_tensor
 from stickers.diffusion.sampling import SamplerSettings
 from stickers.pipeline import AnimationPipeline
 from stickers.toy.grammar import toy_prompts, toy_stickers
+from stickers.video.clips import fit_picture
 from stickers.video.codec import decode_picture
+from tests.support.student_requests import encoded as encoded_picture
 
 SIZE, BROKEN = 32, 5
 PROMPTS = toy_prompts(5, seed=0)
@@ -72,7 +74,8 @@ def test_conditions_are_what_the_networks_say_of_a_row(
 ) -> None:
     rows = [plan.rows[9], plan.rows[0], plan.rows[3]]
     conditions = encoded.of(rows)
-    pictures = {row.sticker_id: decode_picture(row.png) for row in STICKERS if row.png != b"not a picture"}
+    readable = [sticker for sticker in STICKERS if sticker.png != b"not a picture"]
+    pictures = {sticker.sticker_id: fit_picture(decode_picture(sticker.png), SIZE) for sticker in readable}
     assert pipeline.text is not None
     for row, image, text in zip(rows, conditions.image_BCHW, conditions.text_BLD, strict=True):
         frame = to_tensor(pictures[row.sticker_id][None])[None]
@@ -97,15 +100,26 @@ def test_a_picture_that_cannot_be_read_fails_its_rows_alone(encoded: EncodedCond
         encoded.of([replace(bad, sticker_id="gone")])
 
 
-def test_pictures_of_other_sizes_are_fitted(pipeline: AnimationPipeline, tmp_path: Path) -> None:
-    prompts = toy_prompts(1, seed=3)
-    plan = make_plan(
-        prompts, toy_stickers(prompts, 48), [PlannedTeacher("calm", "d", asdict(SamplerSettings()))]
-    )
+@pytest.mark.parametrize("size", [SIZE, 48])
+@pytest.mark.parametrize("hidden", [0, 255])
+def test_teachers_are_shown_what_a_server_shows_the_student(
+    pipeline: AnimationPipeline, tmp_path: Path, size: int, hidden: int
+) -> None:
+    """Whatever their size, and whatever colour is hidden where pictures are transparent."""
+    prompts, stickers = toy_prompts(1, seed=3), []
+    for sticker in toy_stickers(prompts, size):
+        picture = decode_picture(sticker.png).copy()
+        picture[picture[..., 3] == 0, :3] = hidden
+        stickers.append(replace(sticker, png=encoded_picture(picture)))
+    plan = make_plan(prompts, stickers, [PlannedTeacher("calm", "d", asdict(SamplerSettings()))])
     uri = save_plan(str(tmp_path), plan)
     assert pipeline.text is not None
     (chunk,) = chunks_of(plan.prompts, plan.stickers)
     ConditionEncoder(str(tmp_path / "c"), pipeline.autoencoder, pipeline.text, SIZE).encode(chunk)
     image = EncodedConditions(uri, str(tmp_path / "c")).of(plan.rows).image_BCHW
-    shape = pipeline.autoencoder.encode(torch.zeros(1, 1, 4, SIZE, SIZE)).shape[2:]
-    assert image.shape[1:] == shape and not np.isnan(image.numpy()).any()
+    pictures = [decode_picture(sticker.png) for sticker in plan.stickers]
+    assert (np.concatenate([picture[picture[..., 3] == 0] for picture in pictures])[:, :3] == hidden).all()
+    as_served = pipeline.encode([fit_picture(picture, SIZE) for picture in pictures], ["", ""])
+    for number, sticker in enumerate(plan.stickers):
+        rows = [index for index, row in enumerate(plan.rows) if row.sticker_id == sticker.sticker_id]
+        assert torch.allclose(image[rows[0]], as_served.image_BCHW[number], atol=1e-4)

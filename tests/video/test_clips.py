@@ -9,6 +9,7 @@ from stickers.video.clips import (
     conditioning_index,
     cut_out,
     fit,
+    fit_picture,
     frame_spacing,
     on_white,
     shrink,
@@ -244,3 +245,13 @@ def test_wrong_arrays_are_named() -> None:
         on_white(np.zeros((2, 8, 8, 4), np.float32))
     with pytest.raises(ValueError, match="empty"):
         cut_out(np.zeros((0, 8, 8, 4), np.uint8))
+
+
+def test_a_picture_is_shown_over_white_at_any_size() -> None:
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (48, 48, 4), np.uint8)
+    picture[:12, :, 3] = 0
+    for size in (48, 32):
+        shown = fit_picture(picture, size)
+        assert shown.shape == (size, size, 4) and (shown[: size // 6, :, :3] == 255).all()
+        assert np.array_equal(shown, on_white(fit(picture[None], size))[0])

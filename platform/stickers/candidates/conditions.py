@@ -22,13 +22,15 @@ from stickers.artifacts.records import PlanRow, Prompt, Sticker
 from stickers.data.encoding import to_tensor
 from stickers.errors import UserError
 from stickers.pipeline import Conditions
-from stickers.video.clips import fit
+from stickers.video.clips import fit_picture
 from stickers.video.codec import decode_picture
 
 if TYPE_CHECKING:
     from stickers.models.autoencoder import RGBAAutoencoder
     from stickers.models.text import TextEncoder
 
+#: what pictures are encoded as; conditions of another form lie in other folders
+FORM = "scaled, then over white"
 #: prompts per file
 CHUNK = 64
 #: rows per call of an encoder; always the same number, so that a result does not depend on the rows beside it
@@ -59,7 +61,7 @@ def chunks_of(prompts: Sequence[Prompt], stickers: Sequence[Sticker]) -> list[Ch
 
 def conditions_folder(uri: str, encoders: Sequence[str], size: int) -> str:
     """The folder of a plan's conditions, for encoders with these digests and pictures of `size` pixels."""
-    return storage.join(uri, "conditions", content_id("conditions", list(encoders), size)[:12])
+    return storage.join(uri, "conditions", content_id("conditions", FORM, list(encoders), size)[:12])
 
 
 def chunk_file(folder: str, number: int) -> str:
@@ -96,8 +98,7 @@ class ConditionEncoder:
         return chunk.number
 
     def _picture(self, png: bytes) -> np.ndarray:
-        pixels = decode_picture(png)
-        return pixels if pixels.shape[:2] == (self.size, self.size) else fit(pixels[None], self.size)[0]
+        return fit_picture(decode_picture(png), self.size)
 
     @torch.no_grad()
     def _latents(self, pictures: list[np.ndarray]) -> Tensor:

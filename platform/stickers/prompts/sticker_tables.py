@@ -15,7 +15,7 @@ from stickers.errors import UserError
 from stickers.pipeline import check_prompt
 from stickers.prompts.sorting import BUCKETS, OPEN, ProposedPrompt
 from stickers.storage.outside import open_table
-from stickers.video.clips import cut_out, fit, on_white, square_side
+from stickers.video.clips import cut_out, fit_picture, square_side
 from stickers.video.codec import decode_picture
 
 #: pictures a prompt, of those that are drawn for it (paper section 2.3)
@@ -114,7 +114,7 @@ def _user_picture(table: str, row: dict[str, str]) -> np.ndarray:
 def at_own_resolution(pixels_HWC: np.ndarray) -> np.ndarray:
     """A picture in the model's form at its own size: uint8 RGBA, square, of at most `MAX_STICKER_SIDE` pixels."""
     frames = cut_out(pixels_HWC[None])
-    return on_white(fit(frames, min(square_side(frames), MAX_STICKER_SIDE)))[0]
+    return fit_picture(frames[0], min(square_side(frames), MAX_STICKER_SIDE))
 
 
 def make_sticker(prompt: str, index: int, pixels_HWC: np.ndarray) -> Sticker:

@@ -126,6 +126,14 @@ def conditioning_index(
     raise UserError(f"conditioning frame must be first, middle, last or random, got {kind!r}")
 
 
+def fit_picture(picture_HWC: np.ndarray, size: int) -> np.ndarray:
+    """A picture as the model is shown it: uint8 RGBA `[size, size, 4]`, scaled by `fit`, its colours over white.
+
+    Scaling leaves black under alpha 0, which the autoencoder would take for a dark background.
+    """
+    return on_white(fit(picture_HWC[None], size))[0]
+
+
 def fit(frames_THWC: np.ndarray, size: int) -> np.ndarray:
     """Scale to a square of `size` pixels (antialiased, alpha-weighted): [T, size, size, 4].
 
