@@ -7,6 +7,7 @@ text, which happens once a clip. The text is 77 tokens of CLIP, and 77 of T5 whe
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Annotated
 
 import torch
@@ -41,8 +42,9 @@ class Row:
     paper_flops_512p: float | None
 
 
+@cache
 def measure(size: Size) -> Row:
-    """Count a size on the meta device."""
+    """Count a size on the meta device; counting takes seconds, so a size is counted once a process."""
     with torch.device("meta"):
         unet = VideoUNet(**size.config()).eval()
     temporal = sum(p.numel() for name, p in unet.named_parameters() if "temporal" in name)

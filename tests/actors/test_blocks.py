@@ -14,7 +14,7 @@ from actors.cluster import connect
 from stickers import storage
 from tests.support.processes import wait_for
 
-ROWS, BLOCK = 160, 8
+ROWS, BLOCK = 96, 8
 #: the most rows that may be made and not written
 BOUND = 3 * BLOCK
 

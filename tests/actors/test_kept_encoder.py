@@ -49,7 +49,7 @@ def test_nothing_to_encode_is_one_sentence(tmp_path: Path) -> None:
 
 @pytest.fixture
 def cluster() -> Iterator[None]:
-    with connect(num_cpus=4):
+    with connect(num_cpus=2):
         yield
 
 

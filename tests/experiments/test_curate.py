@@ -45,7 +45,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    with connect(num_cpus=4):
+    with connect(num_cpus=2):
         yield
 
 
@@ -119,6 +119,7 @@ def test_pages_are_made_once_and_decisions_part_the_table(
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_neighbours_leave_out_seeds_and_copies_and_ask_nothing_twice(
     cluster: None,
     videos: Path,

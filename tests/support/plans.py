@@ -12,10 +12,15 @@ from stickers.candidates.archive import compact
 from stickers.candidates.plan import Plan, PlannedTeacher, make_plan, save_plan
 from stickers.candidates.scoring import score
 from stickers.toy.grammar import toy_prompts, toy_stickers
-from stickers.toy.oracle import draw_sticker, truths
+from stickers.toy.motions import render_motion
+from stickers.toy.oracle import GRIDS, draw_sticker, look_of
+from stickers.toy.words import meaning
 from stickers.video.codec import encode_strip
 
 SIZE = 32
+NUM_FRAMES = 8
+#: the frame that is the sticker itself
+STILL_AT = 3
 
 
 def candidate(row: PlanRow, plan_id: str, frames: np.ndarray) -> Candidate:
@@ -28,7 +33,7 @@ def candidate(row: PlanRow, plan_id: str, frames: np.ndarray) -> Candidate:
         error="",
         clip=strip,
         clip_digest=clip_digest(strip),
-        num_frames=8,
+        num_frames=NUM_FRAMES,
         fps=8,
         seconds=0.1,
     )
@@ -39,9 +44,12 @@ def drawn(plan: Plan, row: PlanRow) -> np.ndarray:
     """The clip of a row: of the teacher `good` what the prompt admits, of every other teacher the frozen still."""
     index = next(sticker.image_index for sticker in plan.stickers if sticker.sticker_id == row.sticker_id)
     if row.teacher == "good":
-        clips = truths(row.prompt, index, size=SIZE, num_frames=8, still_at=3)
-        return clips[row.seed % len(clips)]
-    return np.repeat(draw_sticker(row.prompt, index, SIZE)[None], 8, axis=0)
+        # of the clips that the prompt admits, the one that the seed picks; the others need not be drawn
+        motions, modes = meaning(row.prompt).motions, GRIDS["coarse"]
+        number, at = divmod(row.seed % (len(motions) * len(modes)), len(modes))
+        times = np.arange(NUM_FRAMES) - STILL_AT
+        return render_motion(look_of(row.prompt, index), motions[number], modes[at], times, SIZE)
+    return np.repeat(draw_sticker(row.prompt, index, SIZE)[None], NUM_FRAMES, axis=0)
 
 
 def finish_plan(

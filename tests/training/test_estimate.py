@@ -10,24 +10,29 @@ from torch.autograd.graph import saved_tensors_hooks
 from recipes.paper import PAPER_TEACHERS
 from recipes.toy.projects import TINY
 from stickers.models.unet import VideoUNet
-from stickers.training.estimate import estimate
+from stickers.training.estimate import Estimate, estimate
 from stickers.training.job import network_config
 from stickers.training.recipe import Recipe
 
 RECIPE = TINY.teachers[0]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def network(tiny_foundations: Path) -> Path:
     return tiny_foundations / RECIPE.foundation
 
 
-def test_it_counts_the_tensors_that_a_real_step_keeps(network: Path) -> None:
-    estimated = estimate(RECIPE, network_config(str(network)), 4)
+@pytest.fixture(scope="module")
+def plain(network: Path) -> Estimate:
+    """The recipe as it is; others are compared with it."""
+    return estimate(RECIPE, network_config(str(network)), 4)
+
+
+def test_it_counts_the_tensors_that_a_real_step_keeps(network: Path, plain: Estimate) -> None:
     unet = VideoUNet.from_pretrained(network).train()
-    assert estimated.parameters == estimated.trained == sum(p.numel() for p in unet.parameters())
-    sizes = (estimated.weights, estimated.gradients, estimated.optimizer)
-    assert sizes == tuple(size * estimated.parameters for size in (4, 4, 8))
+    assert plain.parameters == plain.trained == sum(p.numel() for p in unet.parameters())
+    sizes = (plain.weights, plain.gradients, plain.optimizer)
+    assert sizes == tuple(size * plain.parameters for size in (4, 4, 8))
     parameters = {p.untyped_storage()._cdata for p in unet.parameters()}
     kept: dict[int, torch.Tensor] = {}
 
@@ -40,7 +45,7 @@ def test_it_counts_the_tensors_that_a_real_step_keeps(network: Path) -> None:
     with saved_tensors_hooks(pack, lambda tensor: tensor):
         unet(z, torch.full((len(z),), 5.0), torch.randn(len(z), 77, 16), z[:, 0])
     real = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-    assert abs(estimated.activations / real - 1) < 0.1
+    assert abs(plain.activations / real - 1) < 0.1
 
 
 @pytest.mark.parametrize(
@@ -59,24 +64,20 @@ def test_it_counts_the_tensors_that_a_real_step_keeps(network: Path) -> None:
     ],
 )
 def test_settings_that_save_memory_lower_their_part(
-    network: Path, changes: dict[str, object], part: str
+    network: Path, plain: Estimate, changes: dict[str, object], part: str
 ) -> None:
-    plain, lean = (
-        estimate(RECIPE, network_config(str(network)), 4),
-        estimate(replace(RECIPE, **changes), network_config(str(network)), 4),
-    )  # type: ignore[arg-type]
+    lean = estimate(replace(RECIPE, **changes), network_config(str(network)), 4)  # type: ignore[arg-type]
     assert getattr(lean, part) < getattr(plain, part)
 
 
-def test_cost_grows_with_steps_and_recomputing(network: Path) -> None:
+def test_cost_grows_with_steps_and_recomputing(network: Path, plain: Estimate) -> None:
     def flops(recipe: Recipe) -> float:
         return estimate(recipe, network_config(str(network)), 4).flops
 
     twice = replace(RECIPE, stages=(*RECIPE.stages, *RECIPE.stages))
-    assert flops(twice) == 2 * flops(RECIPE)
-    assert flops(replace(RECIPE, gradient_checkpointing=True)) == pytest.approx(flops(RECIPE) * 4 / 3)
-    assert estimate(RECIPE, network_config(str(network)), 4).gpu_hours < 1
-    assert "H100-hours" in str(estimate(RECIPE, network_config(str(network)), 4))
+    assert flops(twice) == 2 * plain.flops
+    assert flops(replace(RECIPE, gradient_checkpointing=True)) == pytest.approx(plain.flops * 4 / 3)
+    assert plain.gpu_hours < 1 and "H100-hours" in str(plain)
 
 
 @pytest.mark.parametrize("recipe", PAPER_TEACHERS, ids=lambda recipe: recipe.name)

@@ -25,7 +25,7 @@ def faults(trial: Callable[..., list[str]], *values: Any) -> list[str]:
 
 
 def test_fifty_at_once_answer_each_job_three_times(kind: str, tmp_path: Path) -> None:
-    assert faults(load, kind, 60, 50, tmp_path, 0.2) == []
+    assert faults(load, kind, 30, 50, tmp_path, 0.2) == []
 
 
 @pytest.mark.long

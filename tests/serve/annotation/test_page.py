@@ -32,6 +32,8 @@ DRAWN = """() => [...document.querySelectorAll(".board canvas")].map((each) =>
     each.getContext("2d").getImageData(0, 0, each.width, each.height).data.some((value) => value > 0))"""
 
 Open = Callable[..., Any]
+#: what a test does with a request of the page
+Handler = Callable[[Any], None]
 
 
 @pytest.fixture
@@ -50,10 +52,13 @@ def open_page(browser: Any) -> Iterator[Open]:
         if message.type == "error" and "Failed to load resource" not in message.text:
             troubles.append(message.text)
 
-    def open_(address: str, **options: Any) -> Any:
+    def open_(address: str, routes: dict[str, Handler] | None = None, **options: Any) -> Any:
         context = browser.new_context(**{"viewport": DESKTOP, **options})
         context.on("weberror", lambda error: troubles.append(str(error.error)))
         context.on("console", listen)
+        # Before the page opens: Chromium lets requests pass that follow at once on a route of an open page.
+        for pattern, handle in (routes or {}).items():
+            context.route(pattern, handle)
         page = context.new_page()
         page.goto(address)
         return page
@@ -322,9 +327,8 @@ def test_the_next_job_needs_no_request(annotation: Any, open_page: Open) -> None
 
 
 def test_a_cut_network_is_said_survives_a_reload_and_is_made_up_for(annotation: Any, open_page: Open) -> None:
-    page = choosing(open_page(annotation.link("ann")))
+    page = choosing(open_page(annotation.link("ann"), {"**/answer": lambda route: route.abort()}))
     clips = shown_clips(page)
-    page.context.route("**/answer", lambda route: route.abort())
     press(page, "2", "5", "Enter")
     page.get_by_role("status").get_by_text("1 answer unsaved: the network is away").wait_for()
     requests: list[str] = []
@@ -368,8 +372,6 @@ def test_offline_nobody_runs_further_ahead_than_what_is_loaded(annotation: Any, 
 
 
 def test_a_lost_acknowledgement_makes_no_second_vote(annotation: Any, open_page: Open) -> None:
-    page = choosing(open_page(annotation.link("ann")))
-    clips = shown_clips(page)
     lost: list[int] = []
     away = Event()
 
@@ -380,7 +382,8 @@ def test_a_lost_acknowledgement_makes_no_second_vote(annotation: Any, open_page:
             lost.append(route.fetch().status)
         route.abort()
 
-    page.context.route("**/answer", lose)
+    page = choosing(open_page(annotation.link("ann"), {"**/answer": lose}))
+    clips = shown_clips(page)
     press(page, "4", "Enter")
     page.get_by_role("status").get_by_text("1 answer unsaved").wait_for()
     away.set()
@@ -389,14 +392,14 @@ def test_a_lost_acknowledgement_makes_no_second_vote(annotation: Any, open_page:
 
 
 def test_a_refusal_is_told_and_not_tried_for_ever(annotation: Any, open_page: Open) -> None:
-    page = choosing(open_page(annotation.link("ann")))
     sent: list[str] = []
 
     def refuse(route: Any) -> None:
         sent.append(route.request.url)
         route.fulfill(status=409, json={"detail": "Others have answered this job meanwhile."})
 
-    page.context.route("**/answer", refuse)
+    page = choosing(open_page(annotation.link("ann"), {"**/answer": refuse}))
+    clips = shown_clips(page)
     press(page, "1", "Enter")
     page.get_by_role("alert").get_by_text("Others have answered this job meanwhile.").wait_for()
     all_saved(page)
@@ -406,8 +409,7 @@ def test_a_refusal_is_told_and_not_tried_for_ever(annotation: Any, open_page: Op
 
 
 def test_a_busy_server_is_asked_again_when_it_said(annotation: Any, open_page: Open) -> None:
-    page = choosing(open_page(annotation.link("ann")))
-    clips, codes = shown_clips(page), cycle([503, 429])
+    codes = cycle([503, 429])
     sent: list[int] = []
     free = Event()
 
@@ -417,7 +419,8 @@ def test_a_busy_server_is_asked_again_when_it_said(annotation: Any, open_page: O
         sent.append(next(codes))
         route.fulfill(status=sent[-1], headers={"Retry-After": "1"}, json={"detail": "Too much at once."})
 
-    page.context.route("**/answer", busy)
+    page = choosing(open_page(annotation.link("ann"), {"**/answer": busy}))
+    clips = shown_clips(page)
     press(page, "1", "Enter")
     page.get_by_role("status").get_by_text(
         "1 answer unsaved: Too much at once; kept in this browser"
@@ -463,13 +466,15 @@ def test_a_link_leaves_the_address_and_a_wrong_one_is_told(annotation: Any, open
     page.get_by_label("Password").fill("not the password")
     press(page, "Enter")
     page.get_by_role("alert").wait_for()
-    other = open_page(f"{annotation.url}/#sign-in=nonsense")
+    away = Event()
+    cut = {"**/api/sign-in": lambda route: route.abort() if away.is_set() else route.continue_()}
+    other = open_page(f"{annotation.url}/#sign-in=nonsense", cut)
     other.locator("#door-why").wait_for()
     assert "nonsense" not in other.url and other.locator("#door-why").inner_text()
-    other.context.route("**/api/sign-in", lambda route: route.abort())
+    away.set()
     other.goto(annotation.link("cid"))
     other.get_by_text("the network is away; trying again").wait_for()
-    other.context.unroute("**/api/sign-in")
+    away.clear()
     choosing(other)
 
 
@@ -544,8 +549,15 @@ def test_a_phone_reaches_everything_by_finger(
     assert (sorted(vote.picks), vote.flagged) == (sorted([clips[0], clips[5]]), [clips[3]])
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1280, "light"),
+        (390, "dark"),
+        pytest.param(1280, "dark", marks=pytest.mark.long),
+        pytest.param(390, "light", marks=pytest.mark.long),
+    ],
+)
 def test_axe_finds_nothing(annotation: Any, open_page: Open, scheme: str, width: int) -> None:
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
 
