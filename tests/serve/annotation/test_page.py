@@ -399,7 +399,6 @@ def test_a_refusal_is_told_and_not_tried_for_ever(annotation: Any, open_page: Op
         route.fulfill(status=409, json={"detail": "Others have answered this job meanwhile."})
 
     page = choosing(open_page(annotation.link("ann"), {"**/answer": refuse}))
-    clips = shown_clips(page)
     press(page, "1", "Enter")
     page.get_by_role("alert").get_by_text("Others have answered this job meanwhile.").wait_for()
     all_saved(page)
