@@ -36,10 +36,10 @@ serve: setup ## serve the registered student (http://127.0.0.1:8000)
 annotate: setup ## open the page on which people choose (http://127.0.0.1:8100); prints links to sign in with
 	$(PYTHON) experiments/annotate.py serve --runs "$(RUNS)" $(ARGS)
 
-test: setup ## run the tests, but for those that take a minute or more each
+test: setup ## run the tests, but for those that take half a minute or more each
 	$(PYTHON) -m pytest -m "not long" --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-long: setup ## run the tests that take a minute or more each: whole chains, kills, clusters; an hour on two cores
+test-long: setup ## run the tests that take half a minute or more each: whole chains, kills, clusters; an hour on two cores
 	$(PYTHON) -m pytest -m long --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: setup ## the long trials: a thousand bad videos, a hundred kills while candidates are made, a hundred while people choose

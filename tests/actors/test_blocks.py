@@ -79,6 +79,7 @@ class Holder:
 
 
 @pytest.mark.ray
+@pytest.mark.long
 @pytest.mark.parametrize("bounded", [True, False])
 def test_what_is_made_and_not_written_is_bounded(
     bounded: bool, cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -54,6 +54,7 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_all_clips_come_in_their_order_and_a_chunk_that_is_there_stays(
     cluster: None, tiny_foundations: Path, tmp_path: Path
 ) -> None:

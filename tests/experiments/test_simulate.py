@@ -42,6 +42,7 @@ def finished_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs
 
 
+@pytest.mark.long
 def test_the_panel_keeps_the_good_ones_and_says_simulated(
     finished_plan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -144,7 +144,8 @@ def test_exported_folder_loads_as_a_unet(tmp_path: Path, zero_stage: int, precis
     assert all(torch.equal(before[name], value) for name, value in loaded.state_dict().items())
 
 
-@pytest.mark.parametrize("zero_stage", [2, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("zero_stage", [2, 3])
 def test_two_workers_without_a_compiler(tmp_path: Path, zero_stage: int) -> None:
     """Two gloo workers, nothing on the path to compile with: they resume exactly and train what one worker trains."""
     bare = {

@@ -28,6 +28,7 @@ def test_a_replica_opens_the_store_in_its_own_process_and_takes_its_hosts(tmp_pa
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_it_answers_behind_ray_serve(drawn_plan: Path, tmp_path: Path) -> None:
     import ray
     from ray import serve as ray_serve

@@ -10,11 +10,12 @@ import pytest
 from serve.student.deployment import MAX_BATCH
 from tests.support.student_requests import animate, frames_of
 
+pytestmark = [pytest.mark.ray, pytest.mark.long]
+
 #: more than one batch
 NUM_TOGETHER = MAX_BATCH + 4
 
 
-@pytest.mark.ray
 def test_an_animation_comes_through_ray_as_the_client_asked_for_it(ray_endpoint: str) -> None:
     answer = animate(ray_endpoint, accept="image/gif", seed=7)
     assert answer.status_code == 200 and answer.headers["content-type"] == "image/gif"
@@ -23,7 +24,6 @@ def test_an_animation_comes_through_ray_as_the_client_asked_for_it(ray_endpoint:
     assert refused.status_code == 400 and "not a picture" in refused.json()["detail"]
 
 
-@pytest.mark.ray
 def test_seed_repeats_and_is_told_when_drawn(ray_endpoint: str) -> None:
     drawn = animate(ray_endpoint)
     assert 0 <= int(drawn.headers["x-seed"]) < 2**32
@@ -33,7 +33,6 @@ def test_seed_repeats_and_is_told_when_drawn(ray_endpoint: str) -> None:
     assert animate(ray_endpoint, seed="").status_code == 200  # an empty form field is no seed
 
 
-@pytest.mark.ray
 def test_requests_together_get_their_own_answers(ray_endpoint: str) -> None:
     alone = [animate(ray_endpoint, seed=seed).content for seed in range(NUM_TOGETHER)]
     with ThreadPoolExecutor(NUM_TOGETHER) as pool:
@@ -46,7 +45,6 @@ def test_requests_together_get_their_own_answers(ray_endpoint: str) -> None:
         assert int(np.argmin(distances)) == seed
 
 
-@pytest.mark.ray
 @pytest.mark.parametrize("announced", [True, False])
 def test_body_over_the_limit(ray_endpoint: str, announced: bool) -> None:
     """With and without a Content-Length; neither may be stored before it is refused."""
@@ -69,7 +67,6 @@ def test_body_over_the_limit(ray_endpoint: str, announced: bool) -> None:
     assert answer.status_code == 413 and "20 MiB" in answer.json()["detail"]
 
 
-@pytest.mark.ray
 def test_bad_requests_leave_the_others_alone(ray_endpoint: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         bad = [pool.submit(animate, ray_endpoint, b"no picture") for _ in range(4)]
@@ -78,7 +75,6 @@ def test_bad_requests_leave_the_others_alone(ray_endpoint: str) -> None:
     assert {job.result().status_code for job in good} == {200}
 
 
-@pytest.mark.ray
 def test_health_and_openapi(ray_endpoint: str) -> None:
     health = httpx.get(f"{ray_endpoint}/healthz", timeout=60).json()
     assert health["status"] == "ok" and health["num_frames"] == 6 and health["passes"] == 2
