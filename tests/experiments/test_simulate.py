@@ -34,6 +34,10 @@ project = replace(TINY, name="another", people=Panel(threshold={threshold}))
 """
 
 
+#: six candidates are shown in a job
+NUM_JOBS = 4
+
+
 @pytest.fixture(scope="module")
 def finished_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A runs folder with one finished plan of 24 candidates, half of them good."""
@@ -69,14 +73,14 @@ def test_the_panel_keeps_the_good_ones_and_says_simulated(
     votes = storage.read_table(storage.join(str(runs), "votes", kept_set.record["votes"]), VOTES).to_pylist()
     keys = {(vote["job_id"], vote["annotator"], vote["round"]) for vote in votes}
     assert len(keys) == len(votes) == kept_set.record["counts"]["votes"]
-    assert len(votes) == 8 * 3 + sum(vote["round"] == 2 for vote in votes) and all(
+    assert len(votes) == NUM_JOBS * 3 + sum(vote["round"] == 2 for vote in votes) and all(
         v["simulated"] for v in votes
     )
 
     main(runs=str(runs), project="tiny")
     assert "nothing to do" in capsys.readouterr().out and len(list(runs.glob("kept/*/record.json"))) == 1
     with VoteStore(votes_url(str(runs), None)) as people:
-        assert join_queue(people, storage.find_record(str(runs), "plans"), "lea") == 8, (
+        assert join_queue(people, storage.find_record(str(runs), "plans"), "lea") == NUM_JOBS, (
             "people have all to choose"
         )
 
