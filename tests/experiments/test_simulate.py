@@ -34,8 +34,9 @@ project = replace(TINY, name="another", people=Panel(threshold={threshold}))
 """
 
 
+NUM_CANDIDATES = 24
 #: six candidates are shown in a job
-NUM_JOBS = 4
+NUM_JOBS = NUM_CANDIDATES // 6
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +138,7 @@ def test_kept_clips_are_encoded_for_each_student_once(
     assert len(set(sets.values())) == 3
     latents = {key: LatentSet.load(uri) for key, uri in sets.items()}
     count = kept.record["counts"]["kept"]
-    assert [len(latents[key]) for key in sets] == [count, count, 48]
+    assert [len(latents[key]) for key in sets] == [count, count, NUM_CANDIDATES]
     assert shape_of(latents["kept", 32].frames)[-1] == 2 * shape_of(latents["kept", 16].frames)[-1]
     assert int(latents["all", 32].length[0]) == 8
 
