@@ -10,7 +10,7 @@ from stickers.annotation.store.people import add_person
 from stickers.annotation.store.votes import VoteStore
 from tests.support.choosing import PEOPLE, do
 from tests.support.clips import ROWS
-from tests.support.postgres import empty_database
+from tests.support.postgres import new_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -18,7 +18,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of either kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/votes.db"
-    return empty_database(request.getfixturevalue("postgres_url"))
+    return new_database(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture

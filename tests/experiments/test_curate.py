@@ -78,10 +78,10 @@ def test_keywords_from_the_command_line(videos: Path, tmp_path: Path) -> None:
     assert rows[0]["file"].startswith("videos/") and "in the table" in done.stdout
     assert set(read_videos(target).files) < {video.path for video in list_collection(str(videos), "x")}
 
-    nothing = curate("keywords", "--videos", videos, "--out", target)
-    assert nothing.returncode == 1 and nothing.stderr.strip().startswith("error: no words are given")
-    over = curate("keywords", "--videos", target, "--any", "cat", "--out", target)
-    assert "is read by this command; write to another table" in over.stderr
+    with pytest.raises(ValueError, match="no words are given"):
+        Keywords(videos=videos, out=target).run()
+    with pytest.raises(ValueError, match="is read by this command; write to another table"):
+        Keywords(videos=target, any=("cat",), out=target).run()
 
 
 def test_pages_are_made_once_and_decisions_part_the_table(

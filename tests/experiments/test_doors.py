@@ -12,6 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
 from stickers.artifacts.records import Vote
@@ -35,9 +36,13 @@ with open(path, "w") as file:
 """
 
 
-def run_all(commands: Sequence[Sequence[object]], tmp_path: Path) -> list[Any]:
+Commands = list[tuple[object, Sequence[object]]]
+Outcome = tuple[Any, Sequence[object], Any]
+
+
+def run_all(commands: Sequence[Sequence[object]], folder: Path) -> list[Any]:
     """The exit codes of scripts, in order: 0, or the sentence of a `SystemExit`, which makes it 1."""
-    results = tmp_path / "results.json"
+    results = folder / "results.json"
     argvs = [[str(EXPERIMENTS / command[0]), *map(str, command[1:])] for command in commands]
     done = subprocess.run(
         [sys.executable, "-c", RUN_ALL, str(results)],
@@ -47,7 +52,7 @@ def run_all(commands: Sequence[Sequence[object]], tmp_path: Path) -> list[Any]:
     return list(json.loads(results.read_text()))
 
 
-def table_commands(folder: Path, marker: Path, *, nested: bool) -> list[tuple[Path, Sequence[object]]]:
+def table_commands(folder: Path, marker: Path, *, nested: bool) -> Commands:
     """Every command that reads a table, with the one that would be unpickled; each in a column that it reads."""
     runs, target = ("--runs", folder / "runs"), ("--out", folder / "out.csv")
     folder.mkdir()
@@ -83,17 +88,78 @@ def table_commands(folder: Path, marker: Path, *, nested: bool) -> list[tuple[Pa
     ]
 
 
-def test_no_table_is_unpickled(tmp_path: Path) -> None:
-    marker = tmp_path / "marker"
-    commands = [
-        *table_commands(tmp_path / "flat", marker, nested=False),
-        *table_commands(tmp_path / "nested", marker, nested=True),
+def filter_commands(folder: Path, marker: Path) -> Commands:
+    """A filter for each way to act by one."""
+    finish_plan(folder / "runs", 2, ("good",))
+    filters = [
+        "@x",
+        "teacher == @marker",
+        f"index.to_csv('{marker}')",
+        f"teacher.to_csv('{marker}')",
+        f"__import__('os').mkdir('{marker}')",
+        "teacher.str.len() > 1",
+        "nothing == 1",
     ]
-    results = run_all([command for _, command in commands], tmp_path)
-    for (table, command), result in zip(commands, results, strict=True):
+    return [(text, ("candidates.py", "--runs", folder / "runs", "--regenerate", text)) for text in filters]
+
+
+def model_commands(folder: Path, marker: Path) -> Commands:
+    """Every command that loads a model, with one that brings code; and the place that names the code."""
+    runs, mapped = ("--runs", folder / "runs"), {"AutoConfig": "own.Settings"}
+    model, tokens, artist, inflated = (folder / name for name in ("model", "tokens", "artist", "inflated"))
+    for place in (model, tokens, artist, inflated / "unet", inflated / "vae", inflated / "tokenizer"):
+        place.mkdir(parents=True)
+        (place / "config.json").write_text("{}")
+    with_own_code(model, "config.json", marker, model_type="own", auto_map=mapped)
+    with_own_code(tokens, "tokenizer_config.json", marker, auto_map={"AutoTokenizer": ["own.Words", None]})
+    with_own_code(
+        artist, "model_index.json", marker, _class_name="StableDiffusionPipeline", unet=["own", "UNet"]
+    )
+    with_own_code(inflated / "tokenizer", "tokenizer_config.json", marker, auto_map=["own.Words", None])
+    (folder / "a.mp4").write_text("a video")
+    (folder / "v.csv").write_text("file,caption\na.mp4,a cat\n")
+    videos, target = ("--videos", folder / "v.csv"), ("--out", folder / "out.csv")
+    look = ("neighbours", *videos, "--seeds", folder / "v.csv", "--clip-model", model, *target, *runs)
+    return [
+        (model / "config.json", ("prompts.py", *runs, "--model", model)),
+        (tokens / "tokenizer_config.json", ("prompts.py", *runs, "--model", tokens)),
+        (artist / "model_index.json", ("draw.py", *runs, "--model", artist)),
+        (model, ("curate.py", *look)),
+        (model, ("curate.py", "captions", *videos, "--captioner", model, *target, *runs)),
+        (inflated / "tokenizer", ("foundation.py", "--image-model", inflated, "--out", folder / "foundation")),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("doors")
+
+
+@pytest.fixture(scope="module")
+def outcomes(folder: Path) -> dict[str, list[Outcome]]:
+    """By kind of door, what should be refused, the command, and its exit code; `prepared` comes before models."""
+    marker = folder / "marker"
+    kinds = {
+        "tables": [
+            *table_commands(folder / "flat", marker, nested=False),
+            *table_commands(folder / "nested", marker, nested=True),
+        ],
+        "filters": filter_commands(folder / "planned", marker),
+        "prepared": [("", ("prompts.py", "--runs", folder / "runs"))],
+        "models": model_commands(folder, marker),
+    }
+    results = iter(run_all([command for commands in kinds.values() for _, command in commands], folder))
+    return {
+        kind: [(refused, command, next(results)) for refused, command in commands]
+        for kind, commands in kinds.items()
+    }
+
+
+def test_no_table_is_unpickled(folder: Path, outcomes: dict[str, list[Outcome]]) -> None:
+    for table, command, result in outcomes["tables"]:
         sentence = f"error: {table}: column {table.stem!r} is of the type {PICKLED}; accepted: numbers"
         assert str(result).startswith(sentence) and "\n" not in result, command
-    assert not marker.exists() and not list(tmp_path.rglob("out*.csv"))
+    assert not (folder / "marker").exists() and not list(folder.rglob("out*.csv"))
 
 
 def test_one_sentence_after_the_project_is_all_that_a_person_sees_and_the_exit_code_is_1(
@@ -114,52 +180,18 @@ def test_one_sentence_after_the_project_is_all_that_a_person_sees_and_the_exit_c
     assert done.stderr.count("\n") == 1 and not (tmp_path / "marker").exists()
 
 
-def test_no_filter_is_evaluated(tmp_path: Path) -> None:
-    runs, marker = tmp_path / "runs", tmp_path / "marker"
-    finish_plan(runs, 2, ("good",))
-    filters = [
-        "@x",
-        "teacher == @marker",
-        f"index.to_csv('{marker}')",
-        f"teacher.to_csv('{marker}')",
-        f"__import__('os').mkdir('{marker}')",
-        "teacher.str.len() > 1",
-        "nothing == 1",
-    ]
-    results = run_all([("candidates.py", "--runs", runs, "--regenerate", text) for text in filters], tmp_path)
-    for text, result in zip(filters, results, strict=True):
+def test_no_filter_is_evaluated(folder: Path, outcomes: dict[str, list[Outcome]]) -> None:
+    for text, _, result in outcomes["filters"]:
         assert f"of the filter {text!r}" in result and "columns: candidate_id, sticker_id, teacher" in result
         assert "accepted: comparisons of a column with a value" in result and "\n" not in result
-    assert not marker.exists() and len(list((runs / "plans").glob("*/record.json"))) == 1
+    assert not (folder / "marker").exists()
+    assert len(list((folder / "planned" / "runs" / "plans").glob("*/record.json"))) == 1
 
 
-def test_no_model_runs_code_of_its_own(tmp_path: Path) -> None:
-    marker, runs, mapped = tmp_path / "marker", ("--runs", tmp_path / "runs"), {"AutoConfig": "own.Settings"}
-    model, tokens, artist, inflated = (tmp_path / name for name in ("model", "tokens", "artist", "inflated"))
-    for folder in (model, tokens, artist, inflated / "unet", inflated / "vae", inflated / "tokenizer"):
-        folder.mkdir(parents=True)
-        (folder / "config.json").write_text("{}")
-    with_own_code(model, "config.json", marker, model_type="own", auto_map=mapped)
-    with_own_code(tokens, "tokenizer_config.json", marker, auto_map={"AutoTokenizer": ["own.Words", None]})
-    with_own_code(
-        artist, "model_index.json", marker, _class_name="StableDiffusionPipeline", unet=["own", "UNet"]
-    )
-    with_own_code(inflated / "tokenizer", "tokenizer_config.json", marker, auto_map=["own.Words", None])
-    (tmp_path / "a.mp4").write_text("a video")
-    (tmp_path / "v.csv").write_text("file,caption\na.mp4,a cat\n")
-    videos, target = ("--videos", tmp_path / "v.csv"), ("--out", tmp_path / "out.csv")
-    look = ("neighbours", *videos, "--seeds", tmp_path / "v.csv", "--clip-model", model, *target, *runs)
-    commands: list[tuple[Path, Sequence[object]]] = [
-        (model / "config.json", ("prompts.py", *runs, "--model", model)),
-        (tokens / "tokenizer_config.json", ("prompts.py", *runs, "--model", tokens)),
-        (artist / "model_index.json", ("draw.py", *runs, "--model", artist)),
-        (model, ("curate.py", *look)),
-        (model, ("curate.py", "captions", *videos, "--captioner", model, *target, *runs)),
-        (inflated / "tokenizer", ("foundation.py", "--image-model", inflated, "--out", tmp_path / "foundation")),
-    ]  # fmt: skip
-    prepared, *results = run_all([("prompts.py", *runs), *(command for _, command in commands)], tmp_path)
+def test_no_model_runs_code_of_its_own(folder: Path, outcomes: dict[str, list[Outcome]]) -> None:
+    (_, _, prepared), *_ = outcomes["prepared"]
     assert prepared in (None, 0), prepared
-    for (path, command), result in zip(commands, results, strict=True):
+    for path, command, result in outcomes["models"]:
         assert str(result).startswith(f"error: {path}") and " names code to run, " in result, command
         assert "own" in result and "accepted are" in result and "\n" not in result, command
-    assert not marker.exists() and not (tmp_path / "out.csv").exists()
+    assert not (folder / "marker").exists() and not (folder / "out.csv").exists()

@@ -12,14 +12,17 @@ import pytest
 
 from actors.cluster import connect
 from experiments.cli.keeping import join_queue, kept_latents, votes_url
-from experiments.simulate import main
+from experiments.simulate import look_at, main
+from recipes.toy.projects import TINY
 from stickers import storage
 from stickers.annotation.settings import Settings
 from stickers.annotation.store.people import Person, add_person
 from stickers.annotation.store.seats import Answer, give, submit, take
 from stickers.annotation.store.votes import VoteStore
 from stickers.artifacts.records import KEPT, VOTES
+from stickers.candidates.archive import Candidates
 from stickers.data.latents import LatentSet, shape_of
+from stickers.toy.panel import Panel
 from tests.support.gates import Gate
 from tests.support.plans import finish_plan
 
@@ -41,9 +44,13 @@ NUM_JOBS = NUM_CANDIDATES // 6
 
 @pytest.fixture(scope="module")
 def finished_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A runs folder with one finished plan of 24 candidates, half of them good."""
+    """A runs folder with one finished plan of 24 candidates, half of them good, which the people have looked at."""
     runs = tmp_path_factory.mktemp("planned") / "runs"
     finish_plan(runs, 6)
+    plan = storage.find_record(str(runs), "plans")
+    archive = Candidates(plan.uri)
+    assert isinstance(TINY.people, Panel)
+    look_at(str(runs), TINY.people, plan, archive, list(archive))
     return runs
 
 

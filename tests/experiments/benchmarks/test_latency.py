@@ -17,7 +17,8 @@ def rows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     """Runs a command line, and gives what it answers as JSON."""
 
     def run(*arguments: str) -> Rows:
-        line = ["latency.py", *arguments, "--device", "cpu", "--repeats", "1", "--json"]
+        small = ("--picture", "16", "--device", "cpu", "--repeats", "1")
+        line = ["latency.py", *arguments, *small, "--json"]
         monkeypatch.setattr(sys, "argv", line)
         latency.main()
         answer: Rows = json.loads(capsys.readouterr().out)
@@ -27,7 +28,7 @@ def rows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_latency_has_the_papers_variants(rows: Callable[..., Rows]) -> None:
-    table = rows("latency", "--graph", "none")
+    table = rows("latency", "--graph", "none", "--frames", "4")
     assert [(row["variant"], row["passes"]) for row in table] == [
         ("naive", 150),
         ("training-free", 31),
@@ -39,7 +40,7 @@ def test_latency_has_the_papers_variants(rows: Callable[..., Rows]) -> None:
 
 
 def test_each_factor_stands_beside_its_drift(rows: Callable[..., Rows]) -> None:
-    table = rows("factors", "--dtype", "float32")
+    table = rows("factors", "--dtype", "float32", "--frames", "4")
     assert [row["step"].split(" (")[0] for row in table] == [
         *("naive", "fewer passes", "precision", "late context expansion", "layers for this device", "graph")
     ]

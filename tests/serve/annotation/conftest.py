@@ -1,6 +1,7 @@
 """A really running annotation service over a small plan of real clips."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from stickers.annotation.store.votes import VoteStore
 from stickers.artifacts.records import Vote
 from tests.support.annotators import SignedIn
 from tests.support.plans import finish_plan
-from tests.support.postgres import empty_database
+from tests.support.postgres import new_database
 
 PEOPLE = {"ann": "annotator", "bob": "annotator", "cid": "annotator", "eve": "expert", "lea": "lead"}
 PASSWORD = "correct horse battery"
+#: makes the database, and gives its URL, from a PostgreSQL server or none and the path of the file otherwise
+Populated = Callable[[str | None, Path], str]
 
 
 @dataclass(frozen=True)
@@ -48,36 +51,61 @@ def drawn_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs
 
 
+@pytest.fixture(scope="session")
+def populated(drawn_plan: Path, tmp_path_factory: pytest.TempPathFactory) -> Populated:
+    """Fills a database with people who may sign in and with the plan's jobs, the first time; later ones are copies."""
+    folder = tmp_path_factory.mktemp("populated")
+    originals: dict[str, str] = {}
+
+    def fill(database: str) -> None:
+        from experiments.cli.keeping import join_queue
+
+        with VoteStore(database) as votes:
+            for name, role in PEOPLE.items():
+                password = PASSWORD if name == "bob" else None
+                votes.write(
+                    lambda connection, name=name, role=role, password=password: add_person(
+                        connection, name, role, password=password
+                    )
+                ).result()
+            assert join_queue(votes, storage.find_record(str(drawn_plan), "plans"), "lea") == 8
+
+    def populate(server: str | None, target: Path) -> str:
+        if server is None:
+            original = folder / "votes.db"
+            if "sqlite" not in originals:
+                fill(originals.setdefault("sqlite", f"sqlite:///{original}"))
+            shutil.copyfile(original, target)
+            return f"sqlite:///{target}"
+        if server not in originals:
+            fill(originals.setdefault(server, new_database(server)))
+        return new_database(server, of=originals[server])
+
+    return populate
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of either kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/votes.db"
-    return empty_database(request.getfixturevalue("postgres_url"))
+def database(request: pytest.FixtureRequest, populated: Populated, tmp_path: Path) -> str:
+    """A database of either kind with people and jobs."""
+    server = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
+    return populated(server, tmp_path / "votes.db")
 
 
 @pytest.fixture
 def annotation(drawn_plan: Path, database: str) -> Iterator[Running]:
-    """The service with a store of its own, and people who may sign in."""
-    from experiments.cli.keeping import join_queue
+    """The service with a store of its own."""
     from serve.annotation.deployment import AnnotationOptions, open_annotation
     from serve.annotation.engine import Limits
     from serve.standalone import running
 
     plan = storage.find_record(str(drawn_plan), "plans")
-    with VoteStore(database) as votes:
-        for name, role in PEOPLE.items():
-            password = PASSWORD if name == "bob" else None
-            votes.write(
-                lambda connection, name=name, role=role, password=password: add_person(
-                    connection, name, role, password=password
-                )
-            ).result()
-        assert join_queue(votes, plan, "lea") == 8
-        # by the hour, so that no test can outlast them
-        limits = Limits(wrong_sign_ins="5 per hour", password_tries="4 per hour", requests="6000 per minute")
-        with running(open_annotation(AnnotationOptions(votes=database, limits=limits))) as address:
-            yield Running(address, votes, plan.record["plan_id"])
+    # by the hour, so that no test can outlast them
+    limits = Limits(wrong_sign_ins="5 per hour", password_tries="4 per hour", requests="6000 per minute")
+    with (
+        VoteStore(database) as votes,
+        running(open_annotation(AnnotationOptions(votes=database, limits=limits))) as address,
+    ):
+        yield Running(address, votes, plan.record["plan_id"])
 
 
 @pytest.fixture

@@ -37,9 +37,9 @@ Handler = Callable[[Any], None]
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> str:
-    """An empty database; which kind makes no difference to a page."""
-    return f"sqlite:///{tmp_path}/votes.db"
+def database(populated: Any, tmp_path: Path) -> str:
+    """A database of people and jobs; which kind makes no difference to a page."""
+    return str(populated(None, tmp_path / "votes.db"))
 
 
 @pytest.fixture
