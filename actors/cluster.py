@@ -17,6 +17,7 @@ import ray
 import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.ray_compat import patient_start
 from actors.screen import screen
 from stickers.errors import UserError
 from stickers.training.estimate import GIB
@@ -27,14 +28,18 @@ logger = logging.getLogger(__name__)
 #: Ray needs room for a reader, a filter and a writer beside a pool of actors, so two cores count as four
 MIN_LOGICAL_CPUS = 4
 OBJECT_STORE_BYTES = 2**29
-#: Ray gives its processes 30 seconds, which a busy laptop may exceed
-START_ATTEMPTS = 3
+#: seconds in which a private cluster must start; a laptop with other work may need minutes
+START_SECONDS = 300
 #: set unless the user has set them: nothing is reported, and processes that nobody needs here are not started
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     # Ray Data reads footers with eight actors for every Parquet read; our reads are of one file or a few
     "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS": "1",
+    # a cluster's processes wait for each other, too
+    "RAY_gcs_server_port_wait_time_s": str(START_SECONDS),
+    "RAY_agent_register_timeout_ms": str(1000 * START_SECONDS),
+    "RAY_worker_register_timeout_seconds": str(START_SECONDS),
 }
 
 
@@ -90,20 +95,14 @@ def _start_private(num_cpus: int) -> None:
     # Unset, the mode of a new cluster is "token"; with a token of its own nothing is written to the home folder.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # the one node is ours
-    for attempt in range(START_ATTEMPTS):
-        try:
-            ray.init(
-                address="local",
-                num_cpus=num_cpus,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **_talk(),
-            )
-            return
-        except Exception as error:  # Ray raises nothing narrower
-            if attempt + 1 == START_ATTEMPTS or "timed out during startup" not in str(error):
-                raise
-            ray.shutdown()
+    with patient_start(START_SECONDS):
+        ray.init(
+            address="local",
+            num_cpus=num_cpus,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            **_talk(),
+        )
 
 
 def own_device() -> str:

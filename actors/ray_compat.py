@@ -1,14 +1,17 @@
 """The private interfaces of Ray that this program uses.
 
 Ray Data has no public way to hold an operator back, or to learn how many rows a running task was given. Ray Train has
-none to leave out one of its callbacks. `tests/actors/test_ray_compat.py` names the version for which this was checked,
-and what to check in a newer one.
+none to leave out one of its callbacks, and Ray none to give a new cluster more time to start.
+`tests/actors/test_ray_compat.py` names the version for which this was checked, and what to check in a newer one.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import ray
+from ray._private import services, utils
 from ray.data._internal.execution.backpressure_policy import (
     ENABLED_BACKPRESSURE_POLICIES,
     ENABLED_BACKPRESSURE_POLICIES_CONFIG_KEY,
@@ -20,6 +23,7 @@ __all__ = [
     "BackpressurePolicy",
     "PhysicalOperator",
     "add_policy",
+    "patient_start",
     "rows_done",
     "rows_taken",
     "trainer_without_watcher",
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 
 #: the Ray release whose sources were read
 CHECKED_VERSION = "2.60"
+#: seconds between two looks for a node that starts
+POLL_SECONDS = 0.2
 
 
 def add_policy(dataset: ray.data.Dataset, policy: type[BackpressurePolicy]) -> None:
@@ -73,3 +79,34 @@ def trainer_without_watcher() -> type["TorchTrainer"]:
             ]
 
     return OwnClusterTrainer
+
+
+@contextmanager
+def patient_start(seconds: float) -> Iterator[None]:
+    """Within the block `ray.init` gives the cluster that it starts so long to start, and goes without a dashboard.
+
+    Ray waits 30 seconds for the node, and the node 15 seconds for its dashboard's agent. Both take longer on a machine
+    with more work than cores. Here the node is waited for, and the agent is the small one of a Ray that was installed
+    without the dashboard.
+    """
+    look_once, dashboard_error = services.get_node, utils.get_dashboard_dependency_error
+
+    def look(gcs_address: str, node_id: str) -> dict[str, Any]:
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return look_once(gcs_address, node_id)
+            except RuntimeError:  # it is not there yet
+                if time.monotonic() > end:
+                    raise
+                time.sleep(POLL_SECONDS)
+
+    services.get_node, utils.get_dashboard_dependency_error = look, _no_dashboard
+    try:
+        yield
+    finally:
+        services.get_node, utils.get_dashboard_dependency_error = look_once, dashboard_error
+
+
+def _no_dashboard() -> ImportError:
+    return ImportError("a private cluster has no dashboard")
