@@ -30,6 +30,7 @@ from sqlalchemy import URL, make_url, select
 from actors.screen import Bar, console
 from experiments.cli.options import run_script
 from experiments.trials.commits import LEASE_SECONDS, PEOPLE_PER_JOB, PLAN_ID, bare_rates, prepare
+from experiments.trials.ports import free_ports
 from serve.annotation.deployment import AnnotationOptions, open_annotation
 from serve.annotation.engine import Limits
 from serve.standalone import HOST, listen, run
@@ -229,7 +230,7 @@ def load(
     with databases(kind, folder) as (url, bare):
         tokens = prepare(url, num_jobs, num_people, LEASE_SECONDS)
         rates = [bare_rates(bare, bare_seconds)]
-        crowd, port = Crowd(), free_port()
+        crowd, port = Crowd(), free_ports(1)[0]
         total = num_jobs * PEOPLE_PER_JOB
         with running_service(url, port, folder / "log"), Bar(kind, total, "answers") as bar:
             wait_until_it_answers(port)
@@ -258,7 +259,7 @@ def kills(kind: str, num_kills: int, num_people: int, num_jobs: int, seed: int, 
     most_between = max(1, num_jobs * PEOPLE_PER_JOB // (2 * num_kills))
     with databases(kind, folder) as (url, _):
         tokens = prepare(url, num_jobs, num_people, SHORT_LEASE_SECONDS)
-        crowd, port, total = Crowd(), free_port(), num_jobs * PEOPLE_PER_JOB
+        crowd, port, total = Crowd(), free_ports(1)[0], num_jobs * PEOPLE_PER_JOB
         with (
             running_service(url, port, folder / "log") as service,
             Bar(kind, total, "answers") as bar,
@@ -290,14 +291,6 @@ def kills(kind: str, num_kills: int, num_people: int, num_jobs: int, seed: int, 
         f"an answer, refused {dict(crowd.refused)}, {len(faults)} faults", highlight=False, soft_wrap=True,
     )  # fmt: skip
     return faults
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nothing listens on."""
-    bound = listen(0)
-    port = int(bound.getsockname()[1])
-    bound.close()
-    return port
 
 
 def wait_until_it_answers(port: int) -> None:

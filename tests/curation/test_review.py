@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from stickers.curation.decisions import part, read_decisions
 from stickers.curation.review import REASONS, Review, make_card, page_name, render_index, render_page
@@ -86,9 +87,9 @@ def context(browser: Any) -> Iterator[Any]:
     assert not troubles
 
 
-def progress(page: Any) -> str:
-    text: str = page.locator("#progress").inner_text()
-    return text
+def shows(page: Any, progress: str) -> None:
+    """Wait until the page says so; a page that has just opened may not have counted yet."""
+    expect(page.locator("#progress")).to_have_text(progress)
 
 
 @pytest.mark.browser
@@ -98,7 +99,8 @@ def test_a_person_decides_with_keys_and_nothing_is_lost(
     page = context.new_page()
     page.goto(f"file://{pages}/{page_name(0)}")
     page.keyboard.press("a")
-    assert "who you are" in page.locator("#trouble").inner_text() and progress(page).endswith("5 left")
+    expect(page.locator("#trouble")).to_contain_text("who you are")
+    shows(page, "0 accepted, 0 rejected, 5 left")
     page.keyboard.type("Ann")
     page.keyboard.press("Enter")
     for key in ("a", "3", "6"):
@@ -106,23 +108,25 @@ def test_a_person_decides_with_keys_and_nothing_is_lost(
     page.keyboard.type('a "logo", moving')
     page.keyboard.press("Enter")
     page.keyboard.press("4")
-    assert progress(page) == "1 accepted, 3 rejected, 1 left"
+    shows(page, "1 accepted, 3 rejected, 1 left")
     page.screenshot(path=tmp_path / "page.png")
 
     page.reload()
-    assert progress(page) == "1 accepted, 3 rejected, 1 left"
+    shows(page, "1 accepted, 3 rejected, 1 left")
     assert page.locator(".card.here").get_attribute("data-row") == "4"
     page.keyboard.press("k")
     page.keyboard.press("u")
-    assert progress(page) == "1 accepted, 2 rejected, 2 left"
+    shows(page, "1 accepted, 2 rejected, 2 left")
     page.keyboard.press("2")
 
     page.get_by_role("link", name="next").click()
     page.locator(".card").nth(2).get_by_role("button", name="broken").click()
-    assert progress(page) == "0 accepted, 1 rejected, 2 left"
+    shows(page, "0 accepted, 1 rejected, 2 left")
     page.get_by_role("link", name="all pages").click()
-    assert progress(page) == "1 accepted, 4 rejected, 8 in all"
-    assert page.locator(".pages a").first.inner_text() == "Page 1\n1 accepted, 3 rejected, 1 left"
+    shows(page, "1 accepted, 4 rejected, 8 in all")
+    first = page.locator(".pages a").first
+    expect(first.locator("b")).to_have_text("Page 1")
+    expect(first.locator(".soft")).to_have_text("1 accepted, 3 rejected, 1 left")
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Download decisions.csv").click()
     assert waiting.value.suggested_filename == "decisions.csv"
@@ -152,7 +156,7 @@ def test_a_browser_that_keeps_no_more_says_so(context: Any, pages: Path) -> None
     page.evaluate(FILL)
     page.keyboard.press("1")
     assert "and this was not kept: download" in page.locator("#trouble").inner_text()
-    assert progress(page) == "1 accepted, 0 rejected, 4 left"
+    shows(page, "1 accepted, 0 rejected, 4 left")
     assert page.locator(".card.here").get_attribute("data-row") == "1"
 
 

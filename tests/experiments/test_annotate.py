@@ -15,13 +15,14 @@ import tyro
 
 from experiments.annotate import main
 from experiments.cli.keeping import join_queue
+from experiments.trials.ports import free_ports
 from stickers import storage
 from stickers.annotation.exchange.vote_tables import read_jobs, read_votes
 from stickers.annotation.store.votes import VoteStore
 from stickers.artifacts.records import KEPT, PREFERENCES
 from stickers.candidates.archive import Candidates
 from tests.support.plans import finish_plan
-from tests.support.processes import free_ports, wait_for
+from tests.support.processes import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 Lead = Callable[..., str]

@@ -21,6 +21,7 @@ from actors.tracking import Tracking, resolve
 from experiments import candidates, prices
 from experiments.quickstart import stages_of
 from experiments.studies import budgets
+from experiments.trials.ports import free_ports
 from recipes.toy.projects import SMOKE
 from stickers import storage
 from stickers.pipeline import AnimationPipeline
@@ -28,7 +29,7 @@ from stickers.toy.video_files import write_clip
 from stickers.toy.words import held_out, meaning
 from stickers.training.engine import DeepSpeedEngine
 from tests.support.gates import Gate
-from tests.support.processes import free_ports, kill_driver, lives, wait_for
+from tests.support.processes import kill_driver, lives, wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from shutil import rmtree
 
 import pytest
 
-from tests.support.processes import free_ports
+from experiments.trials.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 PORTS = (

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import psycopg
 
-from tests.support.processes import free_ports
+from experiments.trials.ports import free_ports
 
 USER = "postgres"
 

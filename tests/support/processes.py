@@ -1,15 +1,11 @@
 """What several tests do to processes: wait, kill -9 a driver, find a free port, drive a browser."""
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
-from itertools import islice
-from pathlib import Path
 
 import psutil
 
@@ -45,23 +41,3 @@ def lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def free_ports(count: int) -> list[int]:
-    """Free ports that nothing takes by chance: above Ray's workers, below the ports that the kernel gives out.
-
-    Servers take seconds to bind their ports, and another test's cluster takes hundreds of the kernel's meanwhile.
-    """
-    handed_out = Path("/proc/sys/net/ipv4/ip_local_port_range")
-    first = int(handed_out.read_text().split()[0]) if handed_out.exists() else 32768
-    safe = range(20000, first) or range(20000, 60000)
-    return list(islice(filter(is_free, random.SystemRandom().sample(safe, len(safe))), count))
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("", port))
-        except OSError:
-            return False
-    return True

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from pyarrow.fs import S3FileSystem
 
-from tests.support.processes import free_ports
+from experiments.trials.ports import free_ports
 
 KEYS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests-only"}
 BUCKET = "tests"

@@ -5,13 +5,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from experiments.trials.ports import free_ports
 from serve.annotation.deployment import AnnotationDeployment, AnnotationOptions
 from serve.standalone import running
 from stickers import storage
 from stickers.annotation.store.people import add_person
 from stickers.annotation.store.votes import VoteStore
 from stickers.errors import UserError
-from tests.support.processes import free_ports
 
 
 def test_a_replica_opens_the_store_in_its_own_process_and_takes_its_hosts(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.processes import free_ports
+from experiments.trials.ports import free_ports
 
 
 @pytest.fixture(scope="session")
