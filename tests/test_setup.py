@@ -49,7 +49,7 @@ def set_up(checkout: Path) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PATH": str(checkout / "bin")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

@@ -43,9 +43,9 @@ def until_answered(notes: str, deadly: set[str]) -> tuple[list[str], int]:
         answers: multiprocessing.Queue[list[str]] = context.Queue()
         process = context.Process(target=make, args=(notes, deadly, answers))
         process.start()
-        process.join(timeout=60)
+        process.join(timeout=300)
         if process.exitcode == 0:
-            return answers.get(timeout=10), died
+            return answers.get(timeout=300), died
         assert process.exitcode == -signal.SIGKILL
     raise AssertionError("they die without end")
 

@@ -56,13 +56,13 @@ def page(runs: Path, tmp_path: Path) -> Iterator[dict[str, str]]:
     with log.open("w") as output:
         process = subprocess.Popen([sys.executable, script, "serve", *options], stdout=output, stderr=output)
     try:
-        wait_for(lambda: "Ctrl-C" in log.read_text() or process.poll() is not None, 120)
+        wait_for(lambda: "Ctrl-C" in log.read_text() or process.poll() is not None)
         links = dict(re.findall(r"(annotator|expert|lead) (http\S+)", log.read_text()))
         assert set(links) == {"annotator", "expert", "lead"}, log.read_text()
         assert "rounds and jobs are as project tiny has them" in log.read_text()
         yield links
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) in (0, 130), log.read_text()
+        assert process.wait(300) in (0, 130), log.read_text()
     finally:
         process.kill()
         process.wait()

@@ -59,12 +59,12 @@ def test_registered_student_is_hosted_until_stopped(student_folder: Path, tmp_pa
             f"{address}/v1/animate",
             files={"picture": buffer.getvalue()},
             data={"prompt": "a box"},
-            timeout=60,
+            timeout=300,
         )
         assert answer.status_code == 200 and answer.headers["x-model-digest"] == health["model"]
     finally:
         process.send_signal(signal.SIGTERM)
-        output = process.communicate(timeout=120)[0]
+        output = process.communicate(timeout=300)[0]
     assert process.returncode == 0, output
     assert "Traceback" not in output
     with pytest.raises(httpx.TransportError):

@@ -218,7 +218,7 @@ def mlflow_page(runs: Path) -> Iterator[str]:
     finally:
         children = psutil.Process(server.pid).children(recursive=True)
         server.terminate()
-        server.wait(timeout=30)
+        server.wait(timeout=300)
         for child in filter(lives, children):
             child.kill()
 

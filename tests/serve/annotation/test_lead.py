@@ -48,13 +48,13 @@ def test_two_rounds_over_http_and_the_lead_sees_them(
             counts[row["teacher"]] += row["kept"]
         return dict(counts)
 
-    wait_for(lambda: rates().get("good") == len(good), 30)
+    wait_for(lambda: rates().get("good") == len(good))
     assert rates()["lazy"] == rates()["slow"] == 0
     ruling = lead.post("/api/lead/rulings/next", json={}).json()["job"]
     assert set(ruling["votes"]) == {clip["id"] for clip in ruling["clips"]}
     assert all(vote["yes"] == 1 and vote["no"] == 2 for vote in ruling["votes"].values())
     assert answer(lead, ruling).status_code == 200
-    wait_for(lambda: lead.get("/api/lead/summary").json()["rulings"]["decided"] == len(ruling["clips"]), 30)
+    wait_for(lambda: lead.get("/api/lead/summary").json()["rulings"]["decided"] == len(ruling["clips"]))
 
 
 def test_numbers_change_midway_over_http(annotation: Running, signed_in: SignedIn) -> None:

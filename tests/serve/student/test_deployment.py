@@ -62,7 +62,7 @@ def test_body_over_the_limit(ray_endpoint: str, announced: bool) -> None:
         f"{ray_endpoint}/v1/animate",
         content=body if announced else pieces(),
         headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
-        timeout=60,
+        timeout=300,
     )
     assert answer.status_code == 413 and "20 MiB" in answer.json()["detail"]
 
